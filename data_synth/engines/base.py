@@ -1,0 +1,183 @@
+"""What a text-to-speech engine is to this package: a batch of utterances in, a waveform or a reason each out."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import ClassVar, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speech_analogy.errors import SynthesisError
+
+Samples: TypeAlias = NDArray[np.float32]
+Parameters: TypeAlias = Mapping[str, str | int | float]
+
+VOICE_SEPARATOR = "+"
+SPEED_RANGE = (0.25, 4.0)  # times the voice's own pace; beyond it no engine is intelligible
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One clip to be made. `parameters` holds `speed` (1.0 = the voice's own pace) and the engine's own."""
+
+    text: str
+    voice: str
+    seed: int = 0
+    parameters: Parameters = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """What was spoken: float32 mono `samples` of shape (samples,), nominally in [-1, 1], at `rate` Hz."""
+
+    samples: Samples
+    rate: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one utterance of a batch could not be spoken; the rest of the batch is unharmed."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Waveform | Failure
+
+
+class Engine(Protocol):
+    """A text-to-speech engine, found by name in the entry-point group `data_synth.engines`.
+
+    An engine is made without arguments, once a process; it loads its models when they are first needed.
+
+    Attributes:
+        name: its entry point's name; no `:`, `,` or `+`.
+        revision: version of the package or program; enters every clip's key.
+        deterministic: the same utterance gives the same samples, on one machine, in any order and batch.
+        seeded: another seed gives other samples; where it does not, a clip the gates reject is not retried.
+        batch_size: how many utterances one call is best given.
+    """
+
+    name: str
+    revision: str
+    deterministic: bool
+    seeded: bool
+    batch_size: int
+
+    def voices(self) -> tuple[str, ...]:
+        """The voices taken when none is named."""
+        ...
+
+    def resolve(self, selection: str) -> tuple[str, ...]:
+        """The voices that `selection` names, such as `slt+rms`; all of `voices()` for an empty one.
+
+        Raises:
+            SynthesisError: a name is not one of this engine's voices.
+        """
+        ...
+
+    def voice_revision(self, voice: str) -> str:
+        """`revision`, made more precise where a voice has a version of its own."""
+        ...
+
+    def check(self, parameters: Parameters) -> None:
+        """Raise SynthesisError for a parameter that this engine does not take."""
+        ...
+
+    def synthesize(self, batch: Sequence[Utterance]) -> list[Outcome]:
+        """One outcome an utterance, in order. Raising loses the call, not the run: it is then asked one by one."""
+        ...
+
+
+class BaseEngine(ABC):
+    """The ordinary parts of an engine that speaks one utterance at a time: a subclass writes `speak`."""
+
+    name: str
+    revision: str
+    deterministic: bool = True
+    seeded: bool = True
+    batch_size: int = 8
+    parameter_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"speed": SPEED_RANGE}
+
+    @abstractmethod
+    def voices(self) -> tuple[str, ...]:
+        """The voices taken when none is named."""
+
+    @abstractmethod
+    def speak(self, utterance: Utterance) -> Waveform:
+        """Speak one utterance; any exception becomes its Failure."""
+
+    def known_voices(self) -> tuple[str, ...]:
+        """All voices that may be named; by default those that are taken when none is."""
+        return self.voices()
+
+    def resolve(self, selection: str) -> tuple[str, ...]:
+        """See `Engine.resolve`: names joined by `+`, each one of `known_voices()`."""
+        if not selection:
+            return self.voices()
+        names = tuple(part.strip() for part in selection.split(VOICE_SEPARATOR))
+        for name in names:
+            if name not in self.known_voices():
+                raise unknown_voice(self.name, name, self.known_voices())
+        return names
+
+    def voice_revision(self, voice: str) -> str:
+        """See `Engine.voice_revision`: by default the engine's own."""
+        return self.revision
+
+    def check(self, parameters: Parameters) -> None:
+        """See `Engine.check`: names and ranges of `parameter_ranges`."""
+        for name, value in parameters.items():
+            if name not in self.parameter_ranges:
+                known = ", ".join(self.parameter_ranges)
+                raise SynthesisError("the engine has no such parameter", field=f"{self.name}.{name}", do=f"use {known}")
+            low, high = self.parameter_ranges[name]
+            if not isinstance(value, int | float) or not low <= value <= high:
+                raise SynthesisError(
+                    f"must be a number from {low:g} to {high:g}", field=f"{self.name}.{name}", value=value
+                )
+
+    def synthesize(self, batch: Sequence[Utterance]) -> list[Outcome]:
+        """See `Engine.synthesize`."""
+        return [self._outcome(utterance) for utterance in batch]
+
+    def _outcome(self, utterance: Utterance) -> Outcome:
+        try:
+            return self.speak(utterance)
+        except Exception as error:  # an engine's fault is this clip's reason, whatever it is
+            return Failure(describe(error))
+
+
+def number(parameters: Parameters, name: str, default: float) -> float:
+    """A numeric parameter, or its default."""
+    return float(parameters.get(name, default))
+
+
+def describe(error: BaseException) -> str:
+    """An exception on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def unknown_voice(engine: str, name: str, known: Sequence[str]) -> SynthesisError:
+    """The error for a voice that an engine does not have; names the nearest ones."""
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known[:8]
+    return SynthesisError("the engine has no such voice", field=engine, value=name, do=f"use {', '.join(near)}")
+
+
+def require(module: str, engine: str, install: str) -> ModuleType:
+    """Import an engine's package, or say how to install it.
+
+    Raises:
+        SynthesisError: the package is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = f"the package {module!r} cannot be imported ({error})"
+        raise SynthesisError(missing, field=engine, do=f"install it: {install}") from None

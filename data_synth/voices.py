@@ -1,0 +1,106 @@
+"""Which voice speaks which text, how fast: seeded, balanced, the same in every process.
+
+What holds: every voice is used equally often (counts differ by one at most), after every text; the voices of
+one text are distinct while there are enough of them; appending texts to the list changes nothing for those
+before them. A text put in, or taken out, further up may change the voices of the texts after it, for balance
+is kept over the whole list; a clip whose text and voice are as before keeps its speed, seed and key.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data_synth.engines import load_engine
+from data_synth.seeds import derive
+from speech_analogy.errors import ConfigError
+
+REPEAT_SPEED = (0.9, 1.1)  # speeds drawn when a voice must speak a text again and no range was given
+SPEED_DIGITS = 3  # decimals
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One voice of one engine; as a string `engine:voice`, the speaker of its clips."""
+
+    engine: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.engine}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One clip a text is to have. `take` counts how often this voice has spoken this text before."""
+
+    voice: Voice
+    take: int
+    speed: float
+
+
+def find_voices(specs: Sequence[str]) -> tuple[Voice, ...]:
+    """The voices that specs such as `hibari`, `piper:joe`, `flite:slt+rms` name, in order, each once.
+
+    A spec may itself be a comma-separated list.
+
+    Raises:
+        SynthesisError: an engine or a voice does not exist, or its package or program is not installed.
+        ConfigError: nothing is named.
+    """
+    voices: dict[Voice, None] = {}
+    for spec in (part.strip() for item in specs for part in item.split(",")):
+        if not spec:
+            continue
+        engine, _, selection = spec.partition(":")
+        names = load_engine(engine.strip()).resolve(selection.strip())
+        voices.update(dict.fromkeys(Voice(engine.strip(), name) for name in names))
+    if not voices:
+        raise ConfigError("no voice is named", field="engines", do="name some, such as hibari or flite:slt+rms")
+    return tuple(voices)
+
+
+def cast(
+    text_ids: Sequence[str],
+    voices: Sequence[Voice],
+    voices_per_text: int,
+    seed: int,
+    speed: tuple[float, float] = (1.0, 1.0),
+) -> list[list[Part]]:
+    """The parts of every text: `voices_per_text` clips each, in the least used voices.
+
+    Args:
+        text_ids: the texts, in order; what a text is given depends on its id and on the texts before it.
+        voices: distinct voices.
+        voices_per_text: clips a text. Above `len(voices)` every voice speaks once before one speaks again,
+            then with another seed and, unless `speed` is a range, a speed of 0.9 to 1.1.
+        seed: of the run.
+        speed: lowest and highest speed (1.0 = the voice's own); drawn for every clip.
+    """
+    used = [0] * len(voices)
+    whole_rounds, remainder = divmod(voices_per_text, len(voices))
+    parts: list[list[Part]] = []
+    for text_id in text_ids:
+        dice = random.Random(derive(seed, "voices", text_id))
+        tie_breaks = [dice.random() for _ in voices]
+        order = sorted(range(len(voices)), key=lambda index: (used[index], tie_breaks[index]))
+        picked = [(index, take) for take in range(whole_rounds) for index in order]
+        picked += [(index, whole_rounds) for index in order[:remainder]]
+        for index, _ in picked:
+            used[index] += 1
+        parts.append(
+            [Part(voices[index], take, _speed(text_id, voices[index], take, seed, speed)) for index, take in picked]
+        )
+    return parts
+
+
+def clip_seed(seed: int, text_id: str, part: Part, attempt: int) -> int:
+    """The seed given to the engine for one attempt at one clip."""
+    return derive(seed, "clip", text_id, str(part.voice), part.take, attempt)
+
+
+def _speed(text_id: str, voice: Voice, take: int, seed: int, speed: tuple[float, float]) -> float:
+    low, high = REPEAT_SPEED if take > 0 and speed[0] == speed[1] else speed
+    share = random.Random(derive(seed, "speed", text_id, str(voice), take)).random()
+    return round(low + share * (high - low), SPEED_DIGITS)

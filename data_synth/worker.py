@@ -1,0 +1,164 @@
+"""One batch of clips: spoken, judged, retried, stored, told as ledger rows. What a worker process runs.
+
+Light to import (no torch, no lhotse), for every spawned worker imports it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from pathlib import Path
+
+from data_synth.clips import Storage, clip_path, encode, resample, sha256, write_whole
+from data_synth.engines import Engine, Failure, Outcome, Utterance, load_engine
+from data_synth.engines.base import describe
+from data_synth.gates import GateOptions, judge
+from data_synth.ledger import GateRow, LedgerRow, clip_key
+
+DURATION_DIGITS = 6  # decimals of a second
+GATE_DIGITS = 6  # decimals of a gate's number
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPlan:
+    """One clip to be made; `seeds` holds the seed of every attempt that may be made at it."""
+
+    text_id: str
+    text: str
+    domain: str
+    engine: str
+    voice: str
+    revision: str
+    parameters: dict[str, int | float | str]
+    seeds: tuple[int, ...]
+    seeded: bool
+
+    def key(self, attempt: int) -> str:
+        """The key of one attempt."""
+        return clip_key(self.text, self.engine, self.voice, self.revision, self.parameters, self.seeds[attempt])
+
+    def after(self, row: LedgerRow) -> int | None:
+        """The attempt to be made after `row`; None where the clip is kept, or a further one is of no use."""
+        hopeless = not self.seeded and bool(row.gates)  # the same samples would meet the same gates
+        if row.kept or hopeless or row.attempt + 1 >= len(self.seeds):
+            return None
+        return row.attempt + 1
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """What holds for every clip of a folder."""
+
+    out: Path
+    gates: GateOptions | None
+    storage: Storage
+    sampling_rate: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A batch for one engine: plans, each with the attempt to begin at."""
+
+    engine: str
+    work: tuple[tuple[ClipPlan, int], ...]
+    settings: ClipSettings
+
+
+def run_job(job: Job) -> list[LedgerRow]:
+    """Make the clips of one batch, with retries. Clips are on disk before their rows are returned.
+
+    Raises:
+        OSError: a clip cannot be written (the disk is full).
+        SynthesisError: the engine cannot be loaded.
+    """
+    engine = load_engine(job.engine)
+    rows: list[LedgerRow] = []
+    work = list(job.work)
+    while work:
+        outcomes = _speak(engine, [_utterance(plan, attempt) for plan, attempt in work])
+        made = [
+            (plan, _row(plan, attempt, outcome, job.settings))
+            for (plan, attempt), outcome in zip(work, outcomes, strict=True)
+        ]
+        rows += [row for _, row in made]
+        work = [(plan, attempt) for plan, row in made if (attempt := plan.after(row)) is not None]
+    return rows
+
+
+def start_worker() -> None:
+    """Leave interrupts to the parent, and end when it ends, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _utterance(plan: ClipPlan, attempt: int) -> Utterance:
+    return Utterance(plan.text, plan.voice, plan.seeds[attempt], plan.parameters)
+
+
+def _speak(engine: Engine, batch: Sequence[Utterance]) -> list[Outcome]:
+    """Outcomes of a batch; an engine that raises, or answers for too few, is asked one by one."""
+    try:
+        outcomes = engine.synthesize(batch)
+        if len(outcomes) == len(batch):
+            return outcomes
+        reason = f"{len(outcomes)} outcomes for {len(batch)} utterances"
+    except Exception as error:  # whatever an engine does, the clip is told of it and the run goes on
+        reason = describe(error)
+    if len(batch) == 1:
+        return [Failure(reason)]
+    return [outcome for utterance in batch for outcome in _speak(engine, [utterance])]
+
+
+def _row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSettings) -> LedgerRow:
+    """Judge one outcome, store the clip if it is kept, and tell what came of it."""
+    row = LedgerRow(
+        key=plan.key(attempt),
+        text_id=plan.text_id,
+        text=plan.text,
+        domain=plan.domain,
+        engine=plan.engine,
+        voice=plan.voice,
+        revision=plan.revision,
+        parameters=plan.parameters,
+        seed=plan.seeds[attempt],
+        attempt=attempt,
+        status="rejected",
+    )
+    if isinstance(outcome, Failure):
+        return row.model_copy(update={"reason": f"engine: {outcome.reason}"})
+    verdict = judge(outcome.samples, outcome.rate, plan.text, settings.gates)
+    gates = {
+        name: GateRow(value=_rounded(reading.value), minimum=reading.minimum, maximum=reading.maximum)
+        for name, reading in verdict.readings.items()
+    }
+    if verdict.reason is not None:
+        return row.model_copy(update={"reason": verdict.reason, "gates": gates})
+    samples = resample(verdict.samples, outcome.rate, settings.sampling_rate)
+    content = encode(samples, settings.sampling_rate, settings.storage)
+    path = clip_path(row.key, settings.storage)
+    write_whole(settings.out / path, content)
+    return row.model_copy(
+        update={
+            "status": "kept",
+            "gates": gates,
+            "path": path,
+            "duration_s": round(len(samples) / settings.sampling_rate, DURATION_DIGITS),
+            "sha256": sha256(content),
+        }
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, GATE_DIGITS)

@@ -1,0 +1,34 @@
+"""Adapt a speech recogniser to a domain with text but no recorded speech: τ_D = τ_C + λ(τ_B − τ_A)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+__all__ = ["TaskVector", "adapt", "analogy", "evaluate", "finetune", "transcribe"]
+
+_HOMES = {
+    "TaskVector": "speech_analogy.merging.vectors",
+    "analogy": "speech_analogy.merging.combine",
+    "finetune": "speech_analogy.training.finetune",
+    "transcribe": "speech_analogy.evaluation.transcribe",
+    "evaluate": "speech_analogy.evaluation.evaluate",
+    "adapt": "speech_analogy.adaptation.adapt",
+}
+
+if TYPE_CHECKING:
+    from speech_analogy.adaptation.adapt import adapt
+    from speech_analogy.evaluation.evaluate import evaluate
+    from speech_analogy.evaluation.transcribe import transcribe
+    from speech_analogy.merging.combine import analogy
+    from speech_analogy.merging.vectors import TaskVector
+    from speech_analogy.training.finetune import finetune
+
+
+def __getattr__(name: str) -> object:
+    """Import the public names when they are first used, so that `import speech_analogy` stays instant."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

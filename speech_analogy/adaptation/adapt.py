@@ -1,0 +1,144 @@
+"""The whole job: from a recipe to an adapted model and `results.json`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from speech_analogy.adaptation.build import build_plan
+from speech_analogy.adaptation.collect import collect
+from speech_analogy.adaptation.data import read_cuts_of, split
+from speech_analogy.adaptation.estimate import clock
+from speech_analogy.adaptation.execution import default_workers, execute
+from speech_analogy.adaptation.plan import Plan
+from speech_analogy.adaptation.stages import MODEL_FOLDER
+from speech_analogy.config import Recipe, load_recipe
+from speech_analogy.corpora.splits import digest
+from speech_analogy.errors import WeightsUnavailableError
+from speech_analogy.evaluation.results import Results
+from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.merging.fingerprint import fingerprint
+from speech_analogy.recognisers.weights import resolve_weights
+
+PACKAGES = ("speech-analogy", "torch", "transformers", "accelerate", "lhotse", "openai-whisper", "jiwer")
+RESULTS_FILE = "results.json"
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """A finished run: where it is, the adapted model (None without the analogy), and what was measured."""
+
+    run: Path
+    model: Path | None
+    results: Results
+
+
+def plan_of(
+    recipe_path: str | Path, run: str | Path, *, overrides: Iterable[str] = (), data: str | Path | None = None
+) -> tuple[Recipe, Plan]:
+    """A recipe's stages, without doing any: reads the corpus's texts and headers, which takes seconds.
+
+    Raises:
+        ConfigError: the recipe is not right.
+        DataError: its corpus is not there, or a part of it would be empty.
+    """
+    recipe, folder = load_recipe(recipe_path, overrides, data)
+    cuts = read_cuts_of(recipe, folder, decode=False, progress=False)
+    parts = split(cuts, recipe)
+    try:
+        base_key = fingerprint(open_checkpoint(resolve_weights(recipe.base)))
+    except WeightsUnavailableError:
+        base_key = ""  # a plan can be looked at without its weights; doing it will say what is missing
+    return recipe, build_plan(recipe, folder, Path(run).resolve(), parts, digest(cuts), base_key)
+
+
+def adapt(
+    recipe: str | Path,
+    out: str | Path,
+    *,
+    overrides: Iterable[str] = (),
+    data: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+    command: str = "",
+) -> Adaptation:
+    """Do a recipe and write `out/results.json`, `out/hypotheses/` and `out/model/`.
+
+    A second call with the same recipe does nothing; a killed one goes on; a changed value redoes what hangs on it.
+
+    Args:
+        recipe: a recipe.yaml, or the folder that holds one.
+        out: the run's folder.
+        overrides: `dotted.key=value`, the value in YAML.
+        data: the corpus's path, in place of the recipe's.
+        workers: processes of one thread each; None is one a core. It changes nothing but the time.
+        command: what the user typed, for the record.
+
+    Raises:
+        SpeechAnalogyError: the recipe, the corpus, the weights or the run's folder are not right.
+    """
+    resolved, plan = plan_of(recipe, out, overrides=overrides, data=data)
+    resolve_weights(resolved.base)
+    execute(plan, workers=workers, progress=progress)
+    results = collect(resolved, plan, Path(recipe), command, _versions(), _machine())
+    results.write(plan.run / RESULTS_FILE)
+    return Adaptation(plan.run, _publish_model(plan), results)
+
+
+def describe(plan: Plan, workers: int | None = None) -> str:
+    """The stages of a plan as a table: what each waits for, what it will cost, whether it is done."""
+    count = workers or default_workers()
+    width = max(len(stage.name) for stage in plan)
+    lines = []
+    for stage in plan:
+        state = "done" if plan.is_done(stage.name) else f"~{clock(stage.cost_s)}"
+        lines.append(f"{stage.name:{width}}  {state:>12}  {', '.join(stage.needs)}".rstrip())
+    left = sum(stage.cost_s for stage in plan if not plan.is_done(stage.name))
+    done = sum(plan.is_done(stage.name) for stage in plan)
+    lines.append("")
+    lines.append(
+        f"{len(plan)} stages, {done} done; about {clock(left / count)} on {count} cores "
+        "(times of whisper-tiny.en on one core of a Zen 4 server; larger models take longer)"
+    )
+    return "\n".join(lines)
+
+
+def _publish_model(plan: Plan) -> Path | None:
+    """The adapted model under the run's own name for it; a hard link a file, a copy where links cannot be."""
+    if "analogy" not in plan.stages:
+        return None
+    source, target = plan.folder("analogy") / MODEL_FOLDER, plan.run / "model"
+    building = target.with_name(".model.building")
+    shutil.rmtree(building, ignore_errors=True)
+    shutil.copytree(source, building, copy_function=_link)
+    shutil.rmtree(target, ignore_errors=True)
+    building.rename(target)
+    return target
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def _machine() -> dict[str, str]:
+    processor = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                processor = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    return {"processor": processor, "cores": str(default_workers()), "system": platform.system()}

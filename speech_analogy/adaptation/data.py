@@ -1,0 +1,97 @@
+"""Who sees what: a corpus divided into source and target, training, held-out and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lhotse import CutSet
+
+from data_synth.texts import Text
+from speech_analogy.config import HoldOut, Recipe
+from speech_analogy.corpora.cuts import domain_of, text_of
+from speech_analogy.corpora.read import read_corpus
+from speech_analogy.corpora.splits import by_domain, hold_out_prompts, hold_out_speakers, subset
+from speech_analogy.errors import DataError
+
+PARTS = ("source_train", "source_dev", "target_train", "target_dev", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The parts of a corpus; `target_train` and `target_dev` are empty where a recipe has none."""
+
+    source_train: CutSet
+    source_dev: CutSet
+    target_train: CutSet
+    target_dev: CutSet
+    test: CutSet
+    target_texts: list[Text]
+
+    def part(self, name: str) -> CutSet:
+        cuts: CutSet = getattr(self, name)
+        return cuts
+
+
+def read_cuts_of(recipe: Recipe, folder: Path, *, decode: bool = True, progress: bool = True) -> CutSet:
+    """Every usable utterance of the recipe's corpus. `decode=False` is quicker and trusts the files' headers."""
+    path = (folder / recipe.corpus.path).resolve()
+    if not path.exists():
+        raise DataError("the corpus is not there", file=path, do="give its folder with --data")
+    options = {**recipe.corpus.options, "language": recipe.language, "decode": decode, "progress": progress}
+    return read_corpus(recipe.corpus.kind, path, **options).cuts
+
+
+def split(cuts: CutSet, recipe: Recipe) -> Split:
+    """Divide as the recipe says; seeded, no held-out speaker or prompt in training.
+
+    With `split.field`, the corpus's own training part gives source training speech and the target's texts, and its
+    test part the target's test recordings. Without it the target is a closed vocabulary: all of its texts are known,
+    and its recordings serve for the test alone, but for the few held out as `target_dev`.
+
+    Raises:
+        DataError, ConfigError: a part is left empty, or a domain does not occur.
+    """
+    rules = recipe.split
+    nothing = CutSet.from_cuts([])
+    if rules.field is None:
+        target, source = by_domain(cuts, rules.target_domains)
+        texts, target_train, test = target, nothing, target
+    else:
+        train = _having(cuts, rules.field, rules.train)
+        target_train, source = by_domain(train, rules.target_domains)
+        texts = target_train
+        test, _ = by_domain(_having(cuts, rules.field, rules.test), rules.target_domains)
+    target_dev = nothing
+    if rules.target_dev is not None:
+        test, target_dev = _hold_out(test, rules.target_dev, recipe.seed)
+    source, source_dev = _hold_out(source, rules.source_dev, recipe.seed)
+    if rules.source_utterances is not None:
+        source = subset(source, rules.source_utterances, recipe.seed)
+    return Split(source, source_dev, target_train, target_dev, test, texts_of(texts, unique=True))
+
+
+def texts_of(cuts: CutSet, *, unique: bool = False) -> list[Text]:
+    """The texts of cuts, each under its cut's id; `unique` keeps the first of equal ones."""
+    texts: list[Text] = []
+    seen: set[tuple[str, str]] = set()
+    for cut in cuts:
+        text, domain = text_of(cut), domain_of(cut)
+        if unique and (text.casefold(), domain) in seen:
+            continue
+        seen.add((text.casefold(), domain))
+        texts.append(Text(id=cut.id, text=text, domain=domain))
+    return texts
+
+
+def _having(cuts: CutSet, field: str, value: str) -> CutSet:
+    found = [cut for cut in cuts if str((cut.custom or {}).get(field)) == value]
+    if not found:
+        raise DataError("no utterance has this value", field=f"split.field {field}", value=value)
+    return CutSet.from_cuts(found)
+
+
+def _hold_out(cuts: CutSet, rule: HoldOut, seed: int) -> tuple[CutSet, CutSet]:
+    if rule.speakers is not None:
+        return hold_out_speakers(cuts, count=rule.speakers, seed=seed)
+    return hold_out_prompts(cuts, count=rule.prompts, seed=seed)

@@ -1,0 +1,78 @@
+"""What a run will cost, before it starts: seconds on one core, from rates measured on one machine.
+
+The rates are of whisper-tiny.en on one core of an AMD EPYC (Zen 4, 2.6 GHz) with bf16; they order the stages and
+start the ETA, which is then corrected by the stages that have finished.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lhotse import CutSet
+
+from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, window_seconds
+
+FINETUNE_S = 0.032  # a second of window and epoch
+DECODE_TRIMMED_S = 0.018  # a second of window
+DECODE_FULL_S = 0.02
+CHANNEL_S = 0.02  # an utterance
+START_S = 6.0  # a stage's imports and model
+# Seconds of synthesis a second of speech.
+ENGINE_S = {"hibari": 0.012, "piper": 0.17, "flite": 0.06, "espeak-ng": 0.02}
+ENGINE_OTHER_S = 1.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much speech a set of cuts is."""
+
+    utterances: int
+    duration_s: float
+    trimmed_s: float  # of trimmed windows
+
+    @classmethod
+    def of(cls, cuts: CutSet) -> Size:
+        durations = [cut.duration for cut in cuts]
+        return cls(len(durations), sum(durations), sum(window_seconds(d, "trimmed") for d in durations))
+
+    def times(self, copies: float) -> Size:
+        return Size(round(self.utterances * copies), self.duration_s * copies, self.trimmed_s * copies)
+
+    def plus(self, other: Size) -> Size:
+        return Size(
+            self.utterances + other.utterances,
+            self.duration_s + other.duration_s,
+            self.trimmed_s + other.trimmed_s,
+        )
+
+    def window_s(self, window: Window) -> float:
+        return self.trimmed_s if window == "trimmed" else FULL_WINDOW_S * self.utterances
+
+
+NOTHING = Size(0, 0.0, 0.0)
+
+
+def finetune_cost(size: Size, epochs: int, window: Window) -> float:
+    """Seconds on one core."""
+    return START_S + FINETUNE_S * epochs * size.window_s(window)
+
+
+def decode_cost(size: Size, window: Window) -> float:
+    """Seconds on one core."""
+    return START_S + size.window_s(window) * (DECODE_TRIMMED_S if window == "trimmed" else DECODE_FULL_S)
+
+
+def synthesis_cost(size: Size, engines: tuple[str, ...]) -> float:
+    """Seconds on one core for as much speech as `size`, spread evenly over the engines' voices."""
+    rates = [ENGINE_S.get(engine.partition(":")[0].strip(), ENGINE_OTHER_S) for engine in engines]
+    return START_S + size.duration_s * sum(rates) / len(rates)
+
+
+def clock(seconds: float) -> str:
+    """42 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,222 @@
+"""Doing a plan on this machine: a few processes of one thread each, the costliest ready stage first.
+
+One thread a process makes results independent of how many processes there are, and on small models it is also the
+better use of the cores: nobody waits at a barrier.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import shutil
+import sys
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from speech_analogy.adaptation.estimate import clock
+from speech_analogy.adaptation.plan import DONE_FILE, Plan, Stage
+from speech_analogy.errors import SpeechAnalogyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PARENT_CHECK_S = 0.3
+BELIEF_S = 120.0
+SECONDS_FILE = "seconds.txt"  # of work so far, in a stage that is being built
+
+
+class RunError(SpeechAnalogyError):
+    """A run's folder cannot be worked in, or a worker died."""
+
+
+def default_workers() -> int:
+    """One process a core."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def execute(plan: Plan, *, workers: int | None = None, progress: bool = True) -> None:
+    """Do every stage that is not done. Killed and started again, it goes on where it was.
+
+    Raises:
+        RunError: another process works in this folder, or a worker died.
+        SpeechAnalogyError: what a stage found wrong.
+    """
+    plan.run.mkdir(parents=True, exist_ok=True)
+    with _held(plan.run):
+        todo = [stage for stage in plan if not plan.is_done(stage.name)]
+        if todo:
+            _Execution(plan, todo, workers or default_workers(), progress).run()
+
+
+class _Execution:
+    """The stages that are left, who works on what, and how long it will still take."""
+
+    def __init__(self, plan: Plan, todo: list[Stage], workers: int, progress: bool) -> None:
+        self.plan, self.progress = plan, progress
+        self.workers = min(workers, len(todo))
+        self.waiting = {stage.name: stage for stage in todo}
+        self.running: dict[Future[None], Stage] = {}
+        self.began: dict[str, float] = {}
+        self.urgency = _urgencies(todo)
+        self.total = len(todo)
+        self.estimated = self.taken = BELIEF_S  # as if the estimate had already held for a while
+
+    def run(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        slots, lock = context.Value("i", 0), context.RLock()
+        arguments = (os.getpid(), slots, lock, self.workers)
+        with _one_thread_each(), ProcessPoolExecutor(self.workers, context, _start_worker, arguments) as pool:
+            try:
+                while self.waiting or self.running:
+                    self._submit(pool)
+                    done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        self._finish(future)
+            except BaseException:
+                for process in list((pool._processes or {}).values()):
+                    process.terminate()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _submit(self, pool: ProcessPoolExecutor) -> None:
+        ready = [stage for stage in self.waiting.values() if all(self.plan.is_done(need) for need in stage.needs)]
+        for stage in sorted(ready, key=lambda stage: self.urgency[stage.name], reverse=True):
+            if len(self.running) >= self.workers:
+                return
+            del self.waiting[stage.name]
+            self.began[stage.name] = time.monotonic()
+            job = (self.plan.building(stage.name), self.plan.folder(stage.name), self.plan.inputs(stage.name))
+            self.running[pool.submit(run_stage, stage, *job, self.progress)] = stage
+
+    def _finish(self, future: Future[None]) -> None:
+        stage = self.running.pop(future)
+        try:
+            future.result()
+        except BrokenProcessPool:
+            raise RunError(
+                "a worker died", field=stage.name, do="is there enough memory? the same command goes on from here"
+            ) from None
+        seconds = time.monotonic() - self.began[stage.name]
+        self.estimated += stage.cost_s
+        self.taken += seconds
+        left = sum(other.cost_s for other in (*self.waiting.values(), *self.running.values()))
+        left *= self.taken / self.estimated / self.workers
+        done = self.total - len(self.waiting) - len(self.running)
+        if self.progress:
+            eta = f", about {clock(left)} left" if left else ""
+            print(f"[{done}/{self.total}] {stage.name} took {clock(seconds)}{eta}", file=sys.stderr, flush=True)
+
+
+def _urgencies(stages: list[Stage]) -> dict[str, float]:
+    """Seconds of the longest chain of stages that starts at each: what holds up most goes first."""
+    longest: dict[str, float] = {}
+    behind = {stage.name: 0.0 for stage in stages}
+    for stage in reversed(stages):  # every stage stands behind the ones it needs
+        longest[stage.name] = stage.cost_s + behind[stage.name]
+        for need in stage.needs:
+            if need in behind:
+                behind[need] = max(behind[need], longest[stage.name])
+    return longest
+
+
+def run_stage(stage: Stage, building: Path, final: Path, inputs: dict[str, Path], progress: bool) -> None:
+    """Do one stage: fill `building`, rename it to `final`. Runs in a worker process."""
+    from speech_analogy.adaptation.stages import KINDS, Work  # heavy: only workers pay for it
+
+    building.mkdir(parents=True, exist_ok=True)
+    spent, start = _spent(building), time.monotonic()
+    stop = threading.Event()
+    clockwork = threading.Thread(target=_keep_time, args=(building, spent, start, stop), daemon=True)
+    clockwork.start()
+    try:
+        KINDS[stage.kind].function(Work(stage.name, building, final, stage.params, inputs, progress))
+    finally:
+        stop.set()
+        clockwork.join()
+    (building / SECONDS_FILE).unlink(missing_ok=True)
+    seconds = spent + time.monotonic() - start
+    (building / DONE_FILE).write_text(f'{{"name": "{stage.name}", "seconds": {seconds:.1f}}}\n', encoding="utf-8")
+    if final.exists():  # whole but for its mark: cannot happen by a kill, so it is somebody's copy
+        shutil.rmtree(final)
+    building.rename(final)
+
+
+def _spent(building: Path) -> float:
+    try:
+        return float((building / SECONDS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _keep_time(building: Path, spent: float, start: float, stop: threading.Event) -> None:
+    while not stop.wait(1.0):
+        (building / SECONDS_FILE).write_text(f"{spent + time.monotonic() - start:.1f}", encoding="utf-8")
+
+
+def _start_worker(parent: int, slots: Any, lock: Any, workers: int) -> None:
+    """A worker has one thread, dies with its parent, and has a progress line of its own."""
+    from functools import partialmethod
+
+    import torch
+    from tqdm import tqdm
+
+    from speech_analogy.training.memory import keep_freed_memory
+
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    _be_quiet()
+    tqdm.set_lock(lock)
+    with slots.get_lock():
+        slot, slots.value = slots.value, slots.value + 1
+    if sys.stderr.isatty():
+        tqdm.__init__ = partialmethod(  # type: ignore[method-assign, assignment]
+            tqdm.__init__, position=slot % workers, leave=False
+        )
+
+
+def _be_quiet() -> None:
+    """The libraries' own bars and advice would break the progress lines."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_S)
+    os._exit(1)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Worker processes inherit these; a passive wait leaves the core to whoever has work."""
+    wanted = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _held(run: Path) -> Iterator[None]:
+    """One process at a time works in a run's folder."""
+    with (run / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError("another process works in this run", file=run, do="wait for it, or name another") from None
+        yield

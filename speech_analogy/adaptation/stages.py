@@ -1,0 +1,230 @@
+"""What is done: one function a kind of stage, from the folders it reads to the folder it fills."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lhotse import CutSet
+
+from data_synth.channel import ChannelOptions, channel_cuts
+from data_synth.synthesize import SynthesisOptions, synthesize
+from data_synth.texts import Text
+from speech_analogy.adaptation.data import PARTS, read_cuts_of, split, texts_of
+from speech_analogy.adaptation.scale_selection import choose_scale
+from speech_analogy.config import EvaluationOptions, Part, Recipe
+from speech_analogy.corpora.read import read_cuts, write_cuts
+from speech_analogy.corpora.splits import subset
+from speech_analogy.evaluation.evaluate import Evaluation, evaluate
+from speech_analogy.evaluation.results import write_hypotheses
+from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.merging.combine import analogy, analogy_tensors
+from speech_analogy.recognisers.protocol import load_recogniser
+from speech_analogy.training.finetune import finetune
+from speech_analogy.training.options import FinetuneOptions
+
+CUTS_FILE, MODEL_FOLDER, SCORE_FILE, HYPOTHESES_FILE = "cuts.jsonl.gz", "model", "score.json", "hypotheses.jsonl"
+CHOICE_FILE, TEXTS_FILE, COUNTS_FILE = "choice.json", "target_texts.jsonl", "counts.json"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage function is given."""
+
+    name: str
+    folder: Path  # to fill; it may hold what a killed run left
+    final: Path  # what the folder will be called when the stage is whole
+    params: dict[str, Any]
+    inputs: dict[str, Path]  # stage name -> folder
+    progress: bool
+
+    def cuts(self, name: str, file: str = CUTS_FILE) -> CutSet:
+        return read_cuts(self.inputs[name] / file)
+
+    def write(self, file: str, content: Any) -> None:
+        (self.folder / file).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def read(self, name: str, file: str) -> Any:
+        return json.loads((self.inputs[name] / file).read_text(encoding="utf-8"))
+
+
+def split_stage(work: Work) -> None:
+    """Read the corpus and write its parts."""
+    recipe = Recipe.model_validate(work.params["recipe"])
+    parts = split(read_cuts_of(recipe, Path(work.params["folder"]), progress=work.progress), recipe)
+    for name in PARTS:
+        if len(parts.part(name)):
+            write_cuts(parts.part(name), work.folder / f"{name}.jsonl.gz", overwrite=True)
+    lines = [json.dumps({"id": t.id, "text": t.text, "domain": t.domain}) for t in parts.target_texts]
+    (work.folder / TEXTS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def channel_stage(work: Work) -> None:
+    """Send one part of the real speech through the recipe's channel."""
+    cuts = read_cuts(work.inputs["split"] / f"{work.params['part']}.jsonl.gz")
+    options = ChannelOptions.model_validate(work.params["options"])
+    channel_cuts(
+        cuts,
+        work.folder,
+        options,
+        work.params["seed"],
+        work.params["copies"],
+        progress=work.progress,
+        clips_root=work.final,
+    )
+
+
+def synthesis_stage(work: Work) -> None:
+    """Speak the texts of one side: every source utterance's text for A, every distinct target text for C."""
+    if work.params["side"] == "source":
+        texts = texts_of(read_cuts(work.inputs["split"] / "source_train.jsonl.gz"))
+    else:
+        lines = (work.inputs["split"] / TEXTS_FILE).read_text(encoding="utf-8").splitlines()
+        texts = [Text(**json.loads(line)) for line in lines]
+    options = SynthesisOptions.model_validate(work.params["options"])
+    synthesize(texts, work.folder, options, progress=work.progress, clips_root=work.final)
+
+
+def _training_cuts(work: Work, count: int | None = None) -> CutSet:
+    """The training sets of a system, one behind the other; `count` takes a subset of the real source speech."""
+    cuts = []
+    for name, (stage, file) in work.params["sets"].items():
+        part = read_cuts(work.inputs[stage] / file)
+        cuts += list(subset(part, count, 0) if count is not None and name == "source_real" else part)
+    return CutSet.from_cuts(cuts)
+
+
+def _options(work: Work) -> FinetuneOptions:
+    """The recipe's training options, with what was chosen for this system, if anything was."""
+    values = dict(work.params["training"])
+    if "choice" in work.params:
+        values |= work.read(work.params["choice"], CHOICE_FILE)["chosen"][work.params["searched_as"]]
+    values |= work.params.get("override", {})
+    return FinetuneOptions.model_validate(values)
+
+
+def finetune_stage(work: Work) -> None:
+    """Fine-tune the base on a system's training sets."""
+    model = work.folder / MODEL_FOLDER
+    if model.exists():  # killed between the last step and the stage's own rename
+        return
+    finetune(
+        _training_cuts(work),
+        work.params["base"],
+        model,
+        _options(work),
+        description=work.name,
+        progress=work.progress,
+    )
+
+
+def trial_stage(work: Work) -> None:
+    """Fine-tune on a subset, score on held-out source speech, keep the score alone."""
+    options, model = _options(work), work.folder / MODEL_FOLDER
+    if not model.exists():
+        cuts = _training_cuts(work, work.params["source_utterances"])
+        finetune(cuts, work.params["base"], model, options, description=work.name, progress=work.progress)
+    stage, file = work.params["dev"]
+    found = evaluate(read_cuts(work.inputs[stage] / file), model, language=options.language, progress=work.progress)
+    row = {"system": work.params["system"], "learning_rate": options.learning_rate, "epochs": options.epochs}
+    work.write(SCORE_FILE, {**row, "wer": found.system.wer})
+    shutil.rmtree(model)
+
+
+def choice_stage(work: Work) -> None:
+    """Of each system's trials take the one with the lowest WER (of equal ones the cheapest)."""
+    trials = [work.read(name, SCORE_FILE) for name in work.inputs]
+    chosen = {}
+    for system in sorted({trial["system"] for trial in trials}):
+        own = [trial for trial in trials if trial["system"] == system]
+        best = min(own, key=lambda trial: (trial["wer"], trial["epochs"], trial["learning_rate"]))
+        chosen[system] = {"learning_rate": best["learning_rate"], "epochs": best["epochs"]}
+    work.write(CHOICE_FILE, {"chosen": chosen, "trials": trials})
+
+
+def evaluate_stage(work: Work) -> None:
+    """Transcribe a part with a trained model, the base, or θ_C + λ(θ_B − θ_A) put together in memory."""
+    params, options = work.params, EvaluationOptions.model_validate(work.params["evaluation"])
+    stage, file = params["cuts"]
+    if "corners" in params:
+        c, plus, minus = (work.inputs[name] / MODEL_FOLDER for name in params["corners"])
+        recogniser = load_recogniser(c, language=params["language"])
+        sources = [open_checkpoint(folder) for folder in (c, plus, minus)]
+        moved = dict(analogy_tensors(*sources, params["scale"]))
+        with torch.no_grad():
+            for name, parameter in recogniser.model.state_dict().items():
+                if name in moved:
+                    parameter.copy_(moved[name])
+    elif "model" in params:
+        recogniser = load_recogniser(work.inputs[params["model"]] / MODEL_FOLDER, language=params["language"])
+    else:
+        recogniser = load_recogniser(params["base"], language=params["language"])
+    found = evaluate(
+        read_cuts(work.inputs[stage] / file),
+        recogniser,
+        name=params["system"],
+        scale=params.get("scale"),
+        window=options.window,
+        beams=options.beams,
+        language=params["language"],
+        cluster=options.cluster,
+        progress=work.progress,
+    )
+    write_evaluation(found, work.folder)
+
+
+def write_evaluation(found: Evaluation, folder: Path) -> None:
+    """Score and hypotheses of one system into one folder."""
+    content = {"system": found.system.model_dump(), "dropped_empty_references": found.dropped_empty_references}
+    (folder / SCORE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_hypotheses(found.hypotheses, folder / HYPOTHESES_FILE)
+
+
+def scale_stage(work: Work) -> None:
+    """Choose λ by the held-out parts' curves."""
+    curves: dict[str, dict[float, float]] = {}
+    for name in work.inputs:
+        system = work.read(name, SCORE_FILE)["system"]
+        curves.setdefault(work.params["parts"][name], {})[system["scale"]] = system["wer"]
+    scale, curve = choose_scale(curves)
+    heard: dict[Part, str] = {"source_dev": "held-out source speech", "target_dev": "held-out target recordings"}
+    on = []
+    for part in curves:
+        name = next(name for name in work.inputs if work.params["parts"][name] == part)
+        on.append(f"{heard[part]}: {work.read(name, SCORE_FILE)['system']['utterances']} utterances")  # type: ignore[index]
+    points = [point.model_dump() for point in curve]
+    work.write(CHOICE_FILE, {"scale": scale, "curve": points, "chosen_on": "; ".join(on)})
+
+
+def analogy_stage(work: Work) -> None:
+    """Write θ_D at the chosen λ as a complete model folder."""
+    c, plus, minus = (work.inputs[name] / MODEL_FOLDER for name in work.params["corners"])
+    scale = work.read(work.params["choice"], CHOICE_FILE)["scale"]
+    analogy(c, plus, minus, scale, work.folder / MODEL_FOLDER, overwrite=True)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of stage is done. Raise `version` when what comes out changes."""
+
+    version: int
+    function: Callable[[Work], None]
+
+
+KINDS: dict[str, Kind] = {
+    "split": Kind(1, split_stage),
+    "channel": Kind(1, channel_stage),
+    "synthesis": Kind(1, synthesis_stage),
+    "finetune": Kind(1, finetune_stage),
+    "trial": Kind(1, trial_stage),
+    "choice": Kind(1, choice_stage),
+    "evaluate": Kind(1, evaluate_stage),
+    "scale": Kind(1, scale_stage),
+    "analogy": Kind(1, analogy_stage),
+}
+VERSIONS = {name: kind.version for name, kind in KINDS.items()}

@@ -1,0 +1,349 @@
+"""The command line: one verb a job; heavy imports happen inside the verbs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from speech_analogy import __version__
+from speech_analogy.errors import ConfigError, SpeechAnalogyError
+from speech_analogy.merging_cli import merge_command, vector_app
+
+if TYPE_CHECKING:
+    from speech_analogy.evaluation.evaluate import Evaluation
+
+app = typer.Typer(
+    help="Adapt a speech recogniser to a domain with text but no recorded speech: τ_D = τ_C + λ(τ_B − τ_A).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+corpus_app = typer.Typer(help="Turn corpora into Lhotse cuts.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(vector_app, name="vector")
+app.command(name="merge")(merge_command)
+
+USER_ERROR_STATUS = 2
+DEMO_RECIPE = "phone_line"
+
+
+class WindowChoice(str, Enum):
+    """The encoder's window."""
+
+    trimmed = "trimmed"
+    full = "full"
+
+
+class ClusterChoice(str, Enum):
+    """What the bootstrap resamples."""
+
+    prompt = "prompt"
+    speaker = "speaker"
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Overwrite = Annotated[bool, typer.Option(help="Replace what is there.")]
+Language = Annotated[str, typer.Option(help="Language of speech and text.")]
+Base = Annotated[
+    str, typer.Option(help="Weights: a Hugging Face id, a folder, an OpenAI .pt, pip:whisper-tiny.en or pip:whisper-base.")
+]
+Window = Annotated[
+    WindowChoice | None, typer.Option(help="Encoder window; by default the one that the model was tuned in.")
+]
+Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
+
+
+def main() -> None:
+    """Entry point: what the user can mend is one line on stderr and exit status 2."""
+    try:
+        app()
+    except SpeechAnalogyError as error:
+        print(f"speech-analogy: {error}", file=sys.stderr)
+        raise SystemExit(USER_ERROR_STATUS) from None
+    except KeyboardInterrupt:
+        print("speech-analogy: interrupted; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Nothing to do before a verb."""
+
+
+@corpus_app.command("import")
+def corpus_import(
+    kind: Annotated[str, typer.Argument(help="speechocean762, slurp, asterisk, folder, huggingface or nemo.")],
+    path: Annotated[str, typer.Argument(help="The corpus: a folder, a manifest or, for huggingface, a name.")],
+    out: Annotated[Path, typer.Option(help="The cuts to write: NAME.jsonl.gz.")],
+    option: Annotated[list[str] | None, typer.Option(help="key=value for the reader, e.g. microphone=headset.")] = None,
+    language: Language = "en",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read a corpus into Lhotse cuts with a domain; what cannot be used is counted and listed."""
+    from speech_analogy.corpora.read import import_corpus
+
+    options: dict[str, Any] = {"language": language, "progress": not quiet, **_pairs(option or [], "--option")}
+    reading = import_corpus(kind, path, out, options=options, overwrite=overwrite)
+    print(reading.summary())
+    print(f"cuts: {out}")
+
+
+@app.command()
+def synthesize(
+    texts: Annotated[Path, typer.Argument(help="Texts: .txt (one a line), .csv or .jsonl (text, id, domain).")],
+    out: Annotated[Path, typer.Option(help="Folder for clips, ledger.jsonl and cuts.jsonl.gz.")],
+    engines: Annotated[str, typer.Option(help="Voices, e.g. hibari,piper:joe,flite:slt+rms.")] = "hibari,piper",
+    voices_per_text: Annotated[int, typer.Option(min=1, help="Clips a text.")] = 1,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    speed: Annotated[tuple[float, float], typer.Option(help="Range of paces; 1 is the voice's own.")] = (1.0, 1.0),
+    gates: Annotated[bool, typer.Option(help="Reject clips by duration, silence, clipping and level.")] = True,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    domain: Annotated[str, typer.Option(help="Domain of texts that name none.")] = "target",
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Speak texts. Killed and started again, it goes on where it was."""
+    from data_synth.synthesize import SynthesisOptions
+    from data_synth.synthesize import synthesize as speak
+    from data_synth.texts import read_texts
+
+    values = {
+        "engines": engines,
+        "voices_per_text": voices_per_text,
+        "seed": seed,
+        "speed": speed,
+        "workers": workers,
+        "language": language,
+    }
+    options = SynthesisOptions.parse(values if gates else {**values, "gates": None})
+    report = speak(read_texts(texts, domain), out, options, progress=not quiet)
+    print(f"{report.kept} of {report.clips} clips kept, {report.seconds / 60:.1f} min of speech")
+    for reason, count in sorted(report.rejections.items()):
+        print(f"  rejected, {reason}: {count}")
+    print(f"cuts: {report.cuts}")
+
+
+@app.command()
+def finetune(
+    cuts: Annotated[list[Path], typer.Argument(help="Cuts to train on; several files are taken together.")],
+    out: Annotated[Path, typer.Option(help="Folder of the tuned model.")],
+    base: Base = "pip:whisper-tiny.en",
+    learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 3e-5,
+    epochs: Annotated[int, typer.Option(min=1)] = 2,
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    window: Annotated[WindowChoice, typer.Option(help="Encoder window.")] = WindowChoice.trimmed,
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
+    seed: int = 0,
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Fine-tune a recogniser. Killed and started again, it goes on where it was."""
+    from lhotse import CutSet
+
+    from data_synth.options import Options
+    from speech_analogy.corpora.read import read_cuts
+    from speech_analogy.training.finetune import finetune as tune
+    from speech_analogy.training.options import FinetuneOptions
+
+    class _Checked(FinetuneOptions, Options):
+        """The same options with the house's errors."""
+
+    options = _Checked.parse(
+        {
+            "learning_rate": learning_rate,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "window": window.value,
+            "precision": precision,
+            "seed": seed,
+            "language": language,
+        }
+    )
+    together = CutSet.from_cuts(cut for path in cuts for cut in read_cuts(path))
+    done = tune(together, base, out, options, progress=not quiet)
+    print(f"{done.steps} steps, {done.utterances} utterances, {done.seconds:.0f} s, loss {done.loss:.3f}")
+    print(f"model: {done.folder}")
+
+
+@app.command()
+def analogy(
+    c: Annotated[Path, typer.Option("--c", help="C: target, synthetic speech.")],
+    plus: Annotated[Path, typer.Option(help="B: source, real speech.")],
+    minus: Annotated[Path, typer.Option(help="A: source, synthetic speech.")],
+    out: Annotated[Path, typer.Option(help="Folder of the adapted model D.")],
+    scale: Annotated[float, typer.Option(help="λ.")] = 1.0,
+    base: Annotated[str | None, typer.Option(help="θ_0, to check that A, B and C come from it.")] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write θ_D = θ_C + λ(θ_B − θ_A), tensor by tensor, as a complete Hugging Face folder."""
+    from speech_analogy.merging.combine import analogy as merge
+    from speech_analogy.merging.stream import byte_bar
+    from speech_analogy.recognisers.weights import resolve_weights
+
+    origin = None if base is None else resolve_weights(base)
+    with byte_bar("analogy", disable=quiet) as progress:
+        merge(c, plus, minus, scale, out, base=origin, overwrite=overwrite, progress=progress)
+    print(f"model: {out}")
+
+
+@app.command()
+def transcribe(
+    source: Annotated[Path, typer.Argument(help="Cuts, an audio file or a folder of audio files.")],
+    model: Annotated[str, typer.Option(help="Weights, as for --base.")],
+    window: Window = None,
+    beams: Beams = 1,
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Print what is heard: id, tab, text."""
+    from speech_analogy.evaluation.transcribe import transcribe as hear
+
+    heard = hear(
+        source, model, window=window.value if window else None, beams=beams, language=language, progress=not quiet
+    )
+    for transcript in heard.transcripts:
+        print(f"{transcript.id}\t{transcript.text}")
+
+
+@app.command()
+def evaluate(
+    cuts: Annotated[Path, typer.Argument(help="Cuts with texts.")],
+    model: Annotated[str, typer.Option(help="Weights, as for --base.")],
+    against: Annotated[str | None, typer.Option(help="A second model, compared on the same recordings.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for results.json and hypotheses.")] = None,
+    window: Window = None,
+    beams: Beams = 1,
+    cluster: Annotated[ClusterChoice, typer.Option(help="What the bootstrap resamples.")] = ClusterChoice.speaker,
+    language: Language = "en",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """WER, CER, substitutions, deletions and insertions, with a 95 % interval and, against a second model, a p-value."""
+    from speech_analogy.evaluation.evaluate import evaluate as judge
+    from speech_analogy.evaluation.standalone import results_of, write_results
+    from speech_analogy.report.screen import table
+
+    if out is not None and out.exists() and not overwrite:
+        raise ConfigError("the output folder must not exist", file=out, do="name another, or say --overwrite")
+    names = ["model", "against"][: 1 if against is None else 2]
+    found: list[Evaluation] = [
+        judge(
+            cuts,
+            weights,
+            name=name,
+            window=window.value if window else None,
+            beams=beams,
+            language=language,
+            cluster=cluster.value,
+            hypotheses_file=f"hypotheses/{name}.jsonl",
+            progress=not quiet,
+        )
+        for name, weights in zip(names, filter(None, (model, against)), strict=True)
+    ]
+    results = results_of(found, cuts, cluster.value, language, command())
+    print(table(results))
+    if out is not None:
+        write_results(results, found, out)
+        print(f"results: {out / 'results.json'}")
+
+
+@app.command()
+def adapt(
+    recipe: Annotated[Path, typer.Argument(help="A recipe.yaml, or the folder that holds one.")],
+    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The corpus's folder, in place of the recipe's.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Do a recipe: corpus, synthesis, fine-tunings, analogy, evaluation, report. Finished stages are not done again."""
+    run = out or Path("runs") / (recipe if recipe.is_dir() else recipe.parent).resolve().name
+    _adapt(recipe, run, data, overrides or [], dry_run, workers, quiet)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/demo"),
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """The whole job on telephone prompts that come with the package: about a quarter of an hour on 2 cores."""
+    _adapt(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, workers, quiet)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run's folder, with results.json.")]) -> None:
+    """Write results.md and report.html of a run, and print its table."""
+    _report(run)
+
+
+def _adapt(
+    recipe: Path,
+    run: Path,
+    data: Path | None,
+    overrides: list[str],
+    dry_run: bool,
+    workers: int | None,
+    quiet: bool,
+) -> None:
+    from speech_analogy.adaptation import adapt as job
+
+    if dry_run:
+        _, plan = job.plan_of(recipe, run, overrides=overrides, data=data)
+        print(job.describe(plan, workers))
+        return
+    done = job.adapt(
+        recipe, run, overrides=overrides, data=data, workers=workers, progress=not quiet, command=command()
+    )
+    _report(run)
+    if done.model is not None:
+        print(f"adapted model: {done.model}")
+
+
+def _report(run: Path) -> None:
+    from speech_analogy.evaluation.results import Results
+    from speech_analogy.report.report import write_report
+    from speech_analogy.report.screen import table
+
+    page = write_report(run)
+    print(table(Results.read(run / "results.json")))
+    print(f"report: {page.resolve()}")
+
+
+def recipes_folder() -> Path:
+    """The recipes: inside an installed package, beside it in a checkout."""
+    inside = Path(__file__).parent / "_recipes"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "recipes"
+
+
+def command() -> str:
+    """What was typed, without the path of the program."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _pairs(pairs: list[str], option: str) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise ConfigError("must be key=value", field=option, value=pair)
+        found[key] = value
+    return found

@@ -1,0 +1,210 @@
+"""Recipes: what an experiment is, read from YAML, checked key by key, changed by `--set key=value`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from data_synth.channel import ChannelOptions
+from data_synth.options import Options
+from data_synth.synthesize import SynthesisOptions
+from speech_analogy.errors import ConfigError
+from speech_analogy.recognisers.windows import Window
+from speech_analogy.training.options import FinetuneOptions
+
+SystemName = Literal[
+    "zero_shot",
+    "source_synthetic",
+    "source_real",
+    "target_synthetic",
+    "mixed",
+    "analogy",
+    "target_real",
+    "all_real",
+]
+Part = Literal["source_dev", "target_dev"]
+
+
+class CorpusOptions(Options):
+    """Which recordings."""
+
+    kind: str = Field(description="a reader: speechocean762, slurp, asterisk, folder, huggingface, nemo")
+    path: str = Field(description="relative to the recipe's folder; `--data` overrides it")
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class HoldOut(Options):
+    """How much is held out: speakers where a corpus has many, prompts where it has one."""
+
+    speakers: int | None = Field(default=None, ge=1)
+    prompts: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.speakers is None) == (self.prompts is None):
+            raise ValueError("say either speakers or prompts")
+        return self
+
+
+class SplitOptions(Options):
+    """What is source, what is target, what is held out and what is the test."""
+
+    target_domains: tuple[str, ...] = Field(min_length=1)
+    field: str | None = Field(
+        default=None, description="the corpus's own split; None: the target's recordings are test"
+    )
+    train: str = "train"
+    test: str = "test"
+    source_dev: HoldOut = Field(description="real source speech that training parameters and λ are chosen on")
+    target_dev: HoldOut | None = Field(default=None, description="target recordings kept out of the test for choosing")
+    source_utterances: int | None = Field(default=None, ge=1, description="a seeded subset; None: all")
+
+
+class RecipeChannel(Options):
+    """A simulated channel on the real side; the synthetic side never sees it."""
+
+    options: ChannelOptions
+    train_copies: int = Field(default=1, ge=1, description="of every source training prompt, each its own seed")
+    test_copies: int = Field(default=1, ge=1, description="of every held-out and test prompt, each its own seed")
+
+
+class RecipeSynthesis(Options):
+    """How source texts (A) and target texts (C) are spoken."""
+
+    source: SynthesisOptions
+    target: SynthesisOptions
+
+
+class SearchOptions(Options):
+    """Learning rate, then epochs, chosen on held-out source speech; see `adaptation.search`."""
+
+    learning_rates: tuple[float, ...] = Field(min_length=1)
+    epochs: tuple[int, ...] = Field(min_length=1, description="ascending; the rates are compared at the first")
+    source_utterances: int = Field(default=600, ge=1, description="a seeded subset of the source training set")
+
+
+class EvaluationOptions(Options):
+    """How systems are decoded and scored."""
+
+    beams: int = Field(default=1, ge=1)
+    window: Window | None = Field(default=None, description="None: the window each model was tuned in")
+    cluster: Literal["prompt", "speaker"] = "speaker"
+
+
+class Recipe(Options):
+    """One experiment, from a corpus to a table."""
+
+    title: str
+    note: str = ""
+    base: str = "pip:whisper-tiny.en"
+    language: str = "en"
+    seed: int = 0
+    corpus: CorpusOptions
+    split: SplitOptions
+    channel: RecipeChannel | None = None
+    synthesis: RecipeSynthesis
+    training: FinetuneOptions = Field(default_factory=FinetuneOptions)
+    search: SearchOptions | None = None
+    scales: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+    scale_chosen_on: tuple[Part, ...] = Field(default=("source_dev",), min_length=1)
+    systems: tuple[SystemName, ...] = get_args(SystemName)
+    evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if "target_dev" in self.scale_chosen_on and self.split.target_dev is None:
+            raise ValueError("scale_chosen_on names target_dev, but split.target_dev is not given")
+        if "analogy" in self.systems and not self.scales:
+            raise ValueError("the analogy needs at least one scale")
+        recorded = {"target_real", "all_real"} & set(self.systems)
+        if recorded and self.split.field is None:
+            raise ValueError(f"{', '.join(sorted(recorded))} needs target training recordings: give split.field")
+        return self
+
+
+def load_recipe(path: str | Path, overrides: Iterable[str] = (), data: str | Path | None = None) -> tuple[Recipe, Path]:
+    """Read a recipe.
+
+    Args:
+        path: a recipe.yaml, or the folder that holds one.
+        overrides: `dotted.key=value`, the value in YAML.
+        data: the corpus's path, in place of the recipe's.
+
+    Returns:
+        the recipe, and the folder that its paths are relative to.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key (the nearest valid one is named), a value out of range.
+    """
+    file = Path(path)
+    file = file / "recipe.yaml" if file.is_dir() else file
+    if not file.is_file():
+        raise ConfigError("no such recipe", file=file, do="name a recipe.yaml or the folder that holds one")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"is not YAML: {error}", file=file) from None
+    if not isinstance(content, dict):
+        raise ConfigError("must be a mapping of keys to values", file=file, value=type(content).__name__)
+    for override in overrides:
+        _override(content, override)
+    if data is not None:
+        content.setdefault("corpus", {})["path"] = str(Path(data).resolve())
+    return parse_options(Recipe, content, file), file.parent.resolve()
+
+
+def parse_options(model: type[Recipe], content: dict[str, Any], file: Path) -> Recipe:
+    """Validate; the first mistake becomes one ConfigError that names the key and, if it is unknown, the nearest."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        if first["type"] != "extra_forbidden":
+            value = None if first["type"] == "missing" else first["input"]
+            message = first["msg"].removeprefix("Value error, ")
+            raise ConfigError(message, file=file, field=field or None, value=_short(value)) from None
+        valid = _valid_keys(model, [str(part) for part in first["loc"][:-1]])
+        near = difflib.get_close_matches(str(first["loc"][-1]), valid, n=1, cutoff=0.4)
+        do = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(valid)}"
+        raise ConfigError("there is no such key", file=file, field=field, do=do) from None
+
+
+def _short(value: object) -> object:
+    """Whole sections are not repeated in an error."""
+    return None if isinstance(value, dict | list) else value
+
+
+def _valid_keys(model: type[BaseModel], loc: list[str]) -> list[str]:
+    """The keys that a section of the recipe may have."""
+    current: Any = model
+    for part in loc:
+        found = current.model_fields.get(part)
+        if found is None:
+            continue
+        choices = [found.annotation, *get_args(found.annotation)]
+        nested = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
+        if nested:
+            current = nested[0]
+    return list(current.model_fields)
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, sign, value = override.partition("=")
+    if not sign or not key:
+        raise ConfigError("must be key=value", field="--set", value=override)
+    *path, last = key.split(".")
+    section = content
+    for part in path:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise ConfigError("this key has no keys below it", field=f"--set {key}", value=part)
+    try:
+        section[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError("the value must be YAML", field=f"--set {key}", value=value) from None

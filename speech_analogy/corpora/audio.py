@@ -1,0 +1,158 @@
+"""The samples behind a cut, and the recording behind a file: the one place where corpora touch audio.
+
+Everything goes through libsndfile (wav, flac, ogg, opus, mp3), so nothing here needs torchaudio.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from lhotse import AudioSource, Recording
+
+from speech_analogy.errors import DataError
+
+WHISPER_RATE_HZ = 16_000
+OGG_SUFFIXES = (".ogg", ".opus", ".oga")
+SHORTFALL_TOLERANCE_S = 0.025  # Lhotse's own default
+DECODE_BLOCK_SAMPLES = 1 << 20  # per channel; bounds the memory that `decoded_samples` needs
+
+Samples = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+
+def load_audio(cut: Any, sampling_rate: int = WHISPER_RATE_HZ) -> Samples:
+    """The samples of one cut, mono, at `sampling_rate`.
+
+    Cuts of one plain file are read by libsndfile directly, from `cut.start` for `cut.duration`; any other cut
+    (mixed, padded, augmented, in an archive) goes through Lhotse. A MonoCut gives its one channel; of cuts with
+    several the channels are averaged.
+
+    Args:
+        cut: a Lhotse cut with a recording.
+        sampling_rate: Hz.
+
+    Returns:
+        float32 (samples,), nominally in [-1, 1].
+
+    Raises:
+        DataError: the audio is missing, cannot be decoded, or is shorter than the cut.
+    """
+    path = _plain_file(cut)
+    if path is None:
+        samples, rate = _through_lhotse(cut), int(cut.sampling_rate)
+    else:
+        samples, rate = _read_span(path, cut)
+    if rate != sampling_rate:
+        samples = soxr.resample(samples, rate, sampling_rate)
+    return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def recording_of(path: Path, recording_id: str) -> Recording:
+    """A Lhotse recording of one file: rate, channels and length from the header, the path absolute.
+
+    Raises:
+        DataError: the file is missing, or libsndfile cannot read its header.
+    """
+    header = _header(path)
+    return Recording(
+        id=recording_id,
+        sources=[AudioSource(type="file", channels=list(range(header.channels)), source=str(path.resolve()))],
+        sampling_rate=header.samplerate,
+        num_samples=header.frames,
+        duration=header.frames / header.samplerate,  # seconds
+    )
+
+
+def decodes_fast(recording: Recording) -> bool:
+    """Whether decoding the file costs little: all formats but Ogg, whose header check reads its end anyway."""
+    return not str(recording.sources[0].source).lower().endswith(OGG_SUFFIXES)
+
+
+def decoded_samples(path: Path) -> int:
+    """How many samples a channel really decode, which a truncated file's header does not tell.
+
+    Raises:
+        DataError: decoding fails.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            return sum(len(block) for block in file.blocks(DECODE_BLOCK_SAMPLES, dtype="float32"))
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise _undecodable(path, error) from None
+
+
+def _header(path: Path) -> Any:
+    if not path.is_file():
+        raise DataError("the audio file is missing", file=path)
+    try:
+        return soundfile.info(str(path))
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise _undecodable(path, error) from None
+
+
+def _plain_file(cut: Any) -> str | None:
+    """The path of a cut that is a span of one unaltered file, else None."""
+    recording = getattr(cut, "recording", None)
+    if recording is None or recording.transforms or len(recording.sources) != 1:
+        return None
+    source = recording.sources[0]
+    return source.source if source.type == "file" else None
+
+
+def _read_span(path: str, cut: Any) -> tuple[Samples, int]:
+    """Read `cut`'s span of a file: float32 (samples,), and the file's rate in Hz."""
+    whole = cut.start == 0 and abs(cut.duration - cut.recording.duration) < 0.5 / cut.recording.sampling_rate
+    try:
+        with soundfile.SoundFile(path) as file:
+            if not whole:
+                file.seek(round(cut.start * file.samplerate))
+            frames = -1 if whole else round(cut.duration * file.samplerate)
+            samples = file.read(frames, dtype="float32", always_2d=True)  # (samples, channels)
+            _refuse_short(samples, file.samplerate, path, cut)
+            return _mono(samples, cut), file.samplerate
+    except FileNotFoundError:
+        raise DataError("the audio file is missing", file=path) from None
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        if not Path(path).is_file():
+            raise DataError("the audio file is missing", file=path) from None
+        raise _undecodable(Path(path), error) from None
+
+
+def _refuse_short(samples: np.ndarray[Any, Any], rate: int, path: str, cut: Any) -> None:
+    """A file that holds less than the cut says was truncated or replaced since the cut was made."""
+    decoded_s = len(samples) / rate
+    if decoded_s < cut.duration - SHORTFALL_TOLERANCE_S:
+        rule = f"the audio is shorter than its cut, which lasts {cut.duration:.3f} s"
+        raise DataError(rule, file=path, value=f"{decoded_s:.3f} s", do="import the corpus again")
+
+
+def _mono(samples: np.ndarray[Any, Any], cut: Any) -> Samples:
+    """Keep the cut's channels and average them: (samples, channels) -> (samples,)."""
+    channels = [cut.channel] if isinstance(cut.channel, int) else list(cut.channel)
+    declared = list(cut.recording.sources[0].channels)
+    picked = [declared.index(channel) for channel in channels]
+    mono: Samples = samples[:, picked[0]] if len(picked) == 1 else samples[:, picked].mean(axis=1)
+    return mono
+
+
+def _through_lhotse(cut: Any) -> Samples:
+    try:
+        samples = cut.load_audio()
+    except Exception as error:  # Lhotse raises whatever its backends raise
+        raise DataError(f"the cut's audio cannot be loaded: {_first_line(error)}", field=cut.id) from None
+    if samples is None:
+        raise DataError("the cut has no recording", field=cut.id)
+    mono: Samples = np.asarray(samples, dtype=np.float32).mean(axis=0)  # (channels, samples) -> (samples,)
+    return mono
+
+
+def _undecodable(path: Path, error: Exception) -> DataError:
+    reason = getattr(error, "error_string", None) or _first_line(error)
+    return DataError(f"the audio cannot be decoded: {reason}", file=path)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

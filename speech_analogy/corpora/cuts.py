@@ -1,0 +1,90 @@
+"""Small questions asked of cuts everywhere: what is said, by whom, in which domain; and cuts from whatever is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lhotse import CutSet, MonoCut
+
+from speech_analogy.corpora.audio import recording_of
+from speech_analogy.corpora.read import CUTS_SUFFIXES, read_cuts
+from speech_analogy.corpora.reading import prompt_of
+from speech_analogy.errors import DataError
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
+LONGEST_S = 30.0  # what a Whisper window holds
+
+
+def text_of(cut: Any) -> str:
+    """The raw text of the cut's one supervision; DataError where there is none."""
+    if not cut.supervisions or not cut.supervisions[0].text:
+        raise DataError("a cut must have a text", field=cut.id)
+    return str(cut.supervisions[0].text)
+
+
+def speaker_of(cut: Any) -> str:
+    """The speaker, or the cut's own id where none is known, so that unknown speakers are not taken for one."""
+    speaker = cut.supervisions[0].speaker if cut.supervisions else None
+    return str(speaker) if speaker and speaker != "unknown" else str(cut.id)
+
+
+def domain_of(cut: Any) -> str:
+    """The domain, or an empty string."""
+    return str((cut.custom or {}).get("domain", ""))
+
+
+def prompt_of_cut(cut: Any) -> str:
+    """What groups repetitions of one prompt."""
+    return str((cut.custom or {}).get("prompt") or prompt_of(text_of(cut)))
+
+
+def audio_path(cut: Any) -> str:
+    """The file behind a cut, or an empty string for audio that is not one plain file."""
+    source = cut.recording.sources[0] if isinstance(cut, MonoCut) and cut.recording else None
+    return str(source.source) if source is not None and source.type == "file" else ""
+
+
+def cuts_of(source: str | Path | CutSet) -> CutSet:
+    """Cuts from cuts, from the path of cuts, from one audio file, or from a folder of audio files.
+
+    Raises:
+        DataError: nothing there, or nothing that can be used; audio longer than a Whisper window.
+    """
+    cuts = source if isinstance(source, CutSet) else _from_path(Path(source))
+    eager = cuts.to_eager()
+    for cut in eager:
+        if cut.duration > LONGEST_S:
+            raise DataError(
+                f"audio must be at most {LONGEST_S:g} s",
+                file=audio_path(cut) or None,
+                field=cut.id,
+                value=f"{cut.duration:.1f} s",
+                do="split it first",
+            )
+    return eager
+
+
+def _from_path(path: Path) -> CutSet:
+    if path.name.endswith(CUTS_SUFFIXES):
+        return read_cuts(path)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
+        if not files:
+            raise DataError("no audio in this folder", file=path, do=f"give files of {', '.join(AUDIO_SUFFIXES)}")
+        return CutSet.from_cuts(_plain_cut(file, str(file.relative_to(path))) for file in files)
+    if not path.is_file():
+        raise DataError("no such file", file=path)
+    if path.suffix.lower() not in AUDIO_SUFFIXES:
+        raise DataError(
+            "neither cuts nor audio",
+            file=path,
+            value=path.suffix,
+            do=f"give {', '.join(CUTS_SUFFIXES + AUDIO_SUFFIXES)}",
+        )
+    return CutSet.from_cuts([_plain_cut(path, path.name)])
+
+
+def _plain_cut(path: Path, name: str) -> MonoCut:
+    recording = recording_of(path, name)
+    return MonoCut(id=name, start=0, duration=recording.duration, channel=0, recording=recording)

@@ -1,0 +1,78 @@
+"""NeMo manifests: one JSON object a line with audio_filepath, text, duration and perhaps offset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, ReaderOptions, Utterance
+from speech_analogy.corpora.tables import read_rows
+from speech_analogy.errors import DataError
+
+MANIFEST_SUFFIXES = (".json", ".jsonl")
+AUDIO_FIELD = "audio_filepath"
+USED_FIELDS = (AUDIO_FIELD, "text", "duration", "offset", "speaker", "domain", "lang", "id", "prompt")
+
+
+class NemoOptions(ReaderOptions):
+    """Options of the NeMo reader."""
+
+    domain: str | None = None  # for utterances that do not bring their own; None: the manifest's name
+    speaker: str = UNKNOWN_SPEAKER  # likewise
+
+
+def utterances(path: Path, options: NemoOptions) -> Iterator[Utterance | Problem]:
+    """List the utterances of a manifest; relative audio paths are relative to it.
+
+    With `offset`, `duration` says how much of the file is the utterance; without, the file's own length holds.
+
+    Raises:
+        DataError: not a manifest's file name.
+    """
+    if path.suffix not in MANIFEST_SUFFIXES or not path.is_file():
+        raise DataError(f"not a manifest ({' or '.join(MANIFEST_SUFFIXES)} file)", file=path)
+    taken: dict[str, int] = {}
+    for row in read_rows(path):
+        if isinstance(row, Problem):
+            yield row
+        elif row[1].get(AUDIO_FIELD) is None:
+            yield Problem(f"line {row[0]}", str(path), f"no {AUDIO_FIELD}")
+        else:
+            yield _utterance(row[0], row[1], path, options, taken)
+
+
+def _utterance(
+    number: int, values: dict[str, Any], manifest: Path, options: NemoOptions, taken: dict[str, int]
+) -> Utterance | Problem:
+    audio = manifest.parent / str(values[AUDIO_FIELD])
+    identity = str(values.get("id") or _identity(audio, manifest, values.get("offset"), taken))
+    try:
+        offset = float(values.get("offset") or 0.0)
+        duration = None if values.get("offset") is None else float(values["duration"])
+    except (KeyError, TypeError, ValueError):
+        return Problem(identity, str(manifest), f"line {number}: offset or duration is not a number")
+    prompt = values.get("prompt")
+    return Utterance(
+        id=identity,
+        audio=audio,
+        text=str(values.get("text") or ""),
+        speaker=str(values.get("speaker") or options.speaker),
+        domain=str(values.get("domain") or options.domain or manifest.stem),
+        language=str(values.get("lang") or options.language),
+        prompt=None if prompt is None else str(prompt),
+        start_s=offset,
+        duration_s=duration,
+        custom={name: value for name, value in values.items() if name not in USED_FIELDS},
+    )
+
+
+def _identity(audio: Path, manifest: Path, offset: object, taken: dict[str, int]) -> str:
+    """The audio's path below the manifest as one word; segments of one file are numbered in their order."""
+    inside = audio.is_relative_to(manifest.parent)
+    relative = audio.relative_to(manifest.parent) if inside else Path(*audio.parts[-2:])
+    name = "-".join(part for part in relative.with_suffix("").parts if part not in ("/", ".."))
+    if offset is None:
+        return name
+    taken[name] = taken.get(name, -1) + 1
+    return f"{name}-{taken[name]}"

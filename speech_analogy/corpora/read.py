@@ -1,0 +1,187 @@
+"""The one door to all readers: name a kind of corpus and a path, get checked cuts."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lhotse import CutSet
+from pydantic import ValidationError
+
+from speech_analogy.corpora import asterisk, folder, huggingface, nemo, slurp, speechocean762
+from speech_analogy.corpora.reading import CorpusReading, Problem, ReaderOptions, Utterance, build_cuts
+from speech_analogy.errors import ConfigError, DataError
+
+CUTS_SUFFIXES = (".jsonl.gz", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A kind of corpus: its options, and the function that lists its utterances."""
+
+    options: type[ReaderOptions]
+    utterances: Callable[[Path, Any], Iterable[Utterance | Problem]]
+
+
+KINDS: dict[str, Reader] = {
+    "speechocean762": Reader(speechocean762.SpeechoceanOptions, speechocean762.utterances),
+    "slurp": Reader(slurp.SlurpOptions, slurp.utterances),
+    "asterisk": Reader(asterisk.AsteriskOptions, asterisk.utterances),
+    "folder": Reader(folder.FolderOptions, folder.utterances),
+    "huggingface": Reader(huggingface.HuggingFaceOptions, huggingface.utterances),
+    "nemo": Reader(nemo.NemoOptions, nemo.utterances),
+}
+
+
+def read_corpus(kind: str, path: str | Path, **options: Any) -> CorpusReading:
+    """Read a corpus into cuts; what cannot be used is listed in `problems`.
+
+    Each cut is one utterance: one supervision (text, speaker, language) and `custom` with `domain`,
+    `kind` ("real"), `prompt` (what groups repetitions of one prompt) and the corpus's own fields.
+
+    Args:
+        kind: one of `KINDS`.
+        path: the corpus: a folder, a manifest, or for `huggingface` a name.
+        options: see the reader's options class; every reader takes `language`, `decode`, `progress`.
+
+    Raises:
+        ConfigError: an unknown kind or option, or a value an option cannot have.
+        DataError: the path is not such a corpus, or nothing usable is in it.
+    """
+    reader = _reader(kind)
+    return _read(reader, Path(path), _options(kind, reader, options))
+
+
+def import_corpus(
+    kind: str,
+    path: str | Path,
+    out: str | Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> CorpusReading:
+    """Read a corpus and write its cuts to `out` (.jsonl.gz or .jsonl), whole or not at all.
+
+    Problems, if any, go to `NAME.problems.jsonl` beside it. Readers that must decode or unpack audio put it
+    into the folder `NAME_audio` beside it, unless the option `decode_to` names another.
+
+    Raises:
+        ConfigError: as `read_corpus`; or `out` has another suffix.
+        DataError: as `read_corpus`; or `out` exists and `overwrite` is False.
+    """
+    out = Path(out)
+    _check_writable(out, overwrite)
+    reader, given = _reader(kind), dict(options or {})
+    if "decode_to" in reader.options.model_fields:
+        given.setdefault("decode_to", out.with_name(f"{_stem(out)}_audio"))
+    reading = _read(reader, Path(path), _options(kind, reader, given))
+    problems = out.with_name(f"{_stem(out)}.problems.jsonl")
+    if reading.problems:
+        _write_lines(problems, (asdict(problem) for problem in reading.problems))
+    else:
+        problems.unlink(missing_ok=True)  # of an earlier import that is now replaced
+    write_cuts(reading.cuts, out, overwrite=overwrite)
+    return reading
+
+
+def write_cuts(cuts: CutSet, out: Path, *, overwrite: bool = False) -> None:
+    """Write cuts as JSONL, atomically; the same cuts give the same bytes (gzip without its time stamp).
+
+    Raises:
+        ConfigError: the suffix is neither .jsonl.gz nor .jsonl.
+        DataError: `out` exists and `overwrite` is False.
+    """
+    _check_writable(out, overwrite)
+    _write_lines(out, (cut.to_dict() for cut in cuts))
+
+
+def read_cuts(path: str | Path) -> CutSet:
+    """Read cuts from .jsonl.gz or .jsonl into memory.
+
+    Raises:
+        DataError: the file is missing, not a file of cuts, or empty.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError("the cuts file is missing", file=path, do="make it with `speech-analogy corpus import`")
+    try:
+        cuts = CutSet.from_file(path).to_eager()
+        empty = len(cuts) == 0
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"not a file of Lhotse cuts: {reason}", file=path) from None
+    if empty:
+        raise DataError("the cuts file holds no cut", file=path)
+    return cuts
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Advice for a misspelt name: the nearest valid one, else all of them."""
+    valid = list(valid)
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"valid are: {', '.join(valid)}"
+
+
+def _reader(kind: str) -> Reader:
+    if kind not in KINDS:
+        raise ConfigError("unknown kind of corpus", field="kind", value=kind, do=nearest(kind, KINDS))
+    return KINDS[kind]
+
+
+def _options(kind: str, reader: Reader, given: Mapping[str, Any]) -> ReaderOptions:
+    fields = list(reader.options.model_fields)
+    for name in given:
+        if name not in fields:
+            raise ConfigError(f"{kind} has no such option", field=name, do=nearest(name, fields))
+    try:
+        return reader.options(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "options"
+        raise ConfigError(f"{kind}: {first['msg']}", field=name, value=first["input"]) from None
+
+
+def _read(reader: Reader, path: Path, options: ReaderOptions) -> CorpusReading:
+    if not path.exists() and reader is not KINDS["huggingface"]:
+        raise DataError("there is no such file or folder", file=path)
+    return build_cuts(reader.utterances(path, options), options, path)
+
+
+def _stem(out: Path) -> str:
+    return next(out.name.removesuffix(suffix) for suffix in CUTS_SUFFIXES if out.name.endswith(suffix))
+
+
+def _check_writable(out: Path, overwrite: bool) -> None:
+    if not out.name.endswith(CUTS_SUFFIXES):
+        raise ConfigError("cuts are written as .jsonl.gz or .jsonl", file=out, value=out.suffix)
+    if out.exists() and not overwrite:
+        raise DataError("the file exists", file=out, do="name another or allow overwriting")
+
+
+def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with temporary.open("wb") as raw, _text_stream(raw, compressed=path.suffix == ".gz") as text:
+            text.writelines(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in rows)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _text_stream(raw: io.BufferedWriter, *, compressed: bool) -> io.TextIOWrapper:
+    """`raw` as a text stream, through gzip without name and time stamp where asked."""
+    stream: Any = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compressed else raw
+    return io.TextIOWrapper(stream, encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """JSON for what corpora bring along: numpy scalars, paths, dates."""
+    return value.item() if hasattr(value, "item") else str(value)

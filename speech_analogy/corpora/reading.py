@@ -1,0 +1,198 @@
+"""What every reader hands over (utterances and problems), and how they become checked Lhotse cuts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lhotse import CutSet, MonoCut, SupervisionSegment
+from pydantic import BaseModel, ConfigDict
+from tqdm import tqdm
+
+from speech_analogy.corpora.audio import decoded_samples, decodes_fast, recording_of
+from speech_analogy.errors import DataError
+
+PROMPT_DIGITS = 16  # hex digits of sha256 that name a prompt
+UNKNOWN_SPEAKER = "unknown"
+CHECKING_THREADS = min(8, os.cpu_count() or 1)
+PROGRESS_INTERVAL_S = 1.0
+HEADER_TOLERANCE_SAMPLES = 1
+
+MISSING_AUDIO = "the audio file is missing"
+EMPTY_TEXT = "the text is empty"
+NO_SAMPLES = "the audio has no samples"
+DUPLICATE_ID = "the id occurs twice; the first is kept"
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One line of a corpus before its audio is looked at."""
+
+    id: str
+    audio: Path
+    text: str
+    speaker: str
+    domain: str
+    language: str = "en"
+    prompt: str | None = None  # what groups repetitions; None: the normalised text
+    kind: str = "real"  # or "synthetic", for speech that a corpus brings ready-made
+    start_s: float = 0.0
+    duration_s: float | None = None  # None: to the end of the file
+    custom: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One utterance that could not be used: which, in which file, and the rule it breaks."""
+
+    id: str
+    file: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class CorpusReading:
+    """What came of reading a corpus: usable cuts, everything else with its reason, and how many were seen."""
+
+    cuts: CutSet
+    problems: list[Problem]
+    read: int
+
+    def summary(self) -> str:
+        """Counts and minutes by domain, and problems by rule, in a few lines of text."""
+        minutes: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
+        for cut in self.cuts:
+            counts[cut.custom["domain"]] += 1
+            minutes[cut.custom["domain"]] += cut.duration / 60
+        lines = [f"{self.read} read, {counts.total()} kept ({minutes.total():.1f} min)"]
+        lines += [f"  {domain}: {n} ({minutes[domain]:.1f} min)" for domain, n in sorted(counts.items())]
+        rules = Counter(problem.rule for problem in self.problems)
+        lines += [f"  left out, {rule}: {n}" for rule, n in rules.most_common()]
+        return "\n".join(lines)
+
+
+class ReaderOptions(BaseModel):
+    """What every reader takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    language: str = "en"
+    # Decode files once, so that a broken one is found now and not in the midst of training. None: all but Ogg (Opus,
+    # Vorbis), where it takes long and a truncated file shows by its header.
+    decode: bool | None = None
+    progress: bool = True
+
+
+def normalised(text: str) -> str:
+    """Lower case, words only, single spaces: two texts that differ in punctuation are one prompt."""
+    return " ".join(re.findall(r"[\w']+", text.casefold()))
+
+
+def prompt_of(text: str) -> str:
+    """The prompt a text belongs to: a prefix of the sha256 of the normalised text."""
+    return hashlib.sha256(normalised(text).encode()).hexdigest()[:PROMPT_DIGITS]
+
+
+def build_cuts(found: Iterable[Utterance | Problem], options: ReaderOptions, source: Path) -> CorpusReading:
+    """Check every utterance's text, id and audio, and make one cut with one supervision of each.
+
+    Args:
+        found: what a reader yields, in the corpus's order, which the cuts keep.
+        options: `decode` and `progress` are used here.
+        source: the corpus, for the error.
+
+    Raises:
+        DataError: no utterance is left.
+    """
+    entries = list(found)
+    problems: list[Problem] = []
+    cuts: list[MonoCut] = []
+    for result in _checked(entries, options):
+        (problems if isinstance(result, Problem) else cuts).append(result)
+    if not cuts:
+        raise DataError(f"no usable utterance among {len(entries)}{_most_common(problems)}", file=source)
+    return CorpusReading(CutSet.from_cuts(cuts), problems, len(entries))
+
+
+def _checked(entries: list[Utterance | Problem], options: ReaderOptions) -> Iterator[MonoCut | Problem]:
+    seen: set[str] = set()
+    with (
+        ThreadPoolExecutor(CHECKING_THREADS) as pool,
+        tqdm(total=len(entries), desc="audio", unit="clip", mininterval=PROGRESS_INTERVAL_S,
+             disable=not options.progress) as bar,
+    ):  # fmt: skip
+        for entry, cut in zip(entries, pool.map(lambda e: _cut(e, options.decode), entries), strict=True):
+            bar.update()
+            if isinstance(cut, MonoCut) and cut.id in seen:
+                assert isinstance(entry, Utterance)
+                cut = Problem(entry.id, str(entry.audio), DUPLICATE_ID)
+            if isinstance(cut, MonoCut):
+                seen.add(cut.id)
+            yield cut
+
+
+def _cut(entry: Utterance | Problem, decode: bool | None) -> MonoCut | Problem:
+    """One utterance as a cut, or what is wrong with it."""
+    if isinstance(entry, Problem):
+        return entry
+    if not entry.text.strip():
+        return Problem(entry.id, str(entry.audio), EMPTY_TEXT)
+    try:
+        recording = recording_of(entry.audio, entry.id)
+        if recording.num_samples <= 0:
+            return Problem(entry.id, str(entry.audio), NO_SAMPLES)
+        wanted = decodes_fast(recording) if decode is None else decode
+        decoded = decoded_samples(entry.audio) if wanted else recording.num_samples
+    except DataError as error:
+        return Problem(entry.id, str(entry.audio), error.rule)
+    if abs(decoded - recording.num_samples) > HEADER_TOLERANCE_SAMPLES:
+        rule = "the audio is truncated: fewer samples decode than its header says"
+        return Problem(entry.id, str(entry.audio), rule)
+    duration = recording.duration - entry.start_s if entry.duration_s is None else entry.duration_s
+    if duration * recording.sampling_rate < 1:
+        return Problem(entry.id, str(entry.audio), NO_SAMPLES)
+    if entry.start_s < 0 or entry.start_s + duration > recording.duration + 1 / recording.sampling_rate:
+        return Problem(entry.id, str(entry.audio), "the span lies outside the audio")
+    return _mono_cut(entry, recording, duration)
+
+
+def _mono_cut(entry: Utterance, recording: Any, duration: float) -> MonoCut:
+    supervision = SupervisionSegment(
+        id=entry.id,
+        recording_id=entry.id,
+        start=0.0,
+        duration=duration,
+        text=entry.text,
+        language=entry.language,
+        speaker=entry.speaker,
+    )
+    custom = {
+        **{key: value for key, value in entry.custom.items() if value is not None},
+        "domain": entry.domain,
+        "kind": entry.kind,
+        "prompt": entry.prompt or prompt_of(entry.text),
+    }
+    return MonoCut(
+        id=entry.id,
+        start=entry.start_s,
+        duration=duration,
+        channel=recording.channel_ids[0],
+        recording=recording,
+        supervisions=[supervision],
+        custom=custom,
+    )
+
+
+def _most_common(problems: list[Problem]) -> str:
+    if not problems:
+        return ""
+    rule, count = Counter(problem.rule for problem in problems).most_common(1)[0]
+    return f"; most often ({count} times): {rule}"

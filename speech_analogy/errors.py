@@ -1,0 +1,55 @@
+"""The one error tree: a user's mistake becomes one line that says where, what rule, what was found, what to do.
+
+This module imports nothing, so every room, down to `merging` and `data_synth`, may use it.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class SpeechAnalogyError(Exception):
+    """Something the user can mend. The CLI prints `str(error)` on one line and exits with status 2.
+
+    Args:
+        rule: what must hold and does not, in one clause.
+        file: the file or folder concerned.
+        field: the key, column, tensor or option concerned.
+        value: what was found instead.
+        do: what the user can do about it.
+    """
+
+    def __init__(
+        self,
+        rule: str,
+        *,
+        file: str | os.PathLike[str] | None = None,
+        field: str | None = None,
+        value: object = None,
+        do: str | None = None,
+    ) -> None:
+        self.rule, self.file, self.field, self.value, self.do = rule, file, field, value, do
+        where = "".join(f"{part}: " for part in (file and os.fspath(file), field) if part)
+        found = "" if value is None else f" (found {value!r})"
+        remedy = "" if do is None else f"; {do}"
+        super().__init__(" ".join(f"{where}{rule}{found}{remedy}".split()))
+
+
+class ConfigError(SpeechAnalogyError):
+    """A recipe or an option is not what it must be."""
+
+
+class DataError(SpeechAnalogyError):
+    """A corpus, text file or recording cannot be used."""
+
+
+class SynthesisError(SpeechAnalogyError):
+    """A text-to-speech engine is missing or cannot do what it is asked."""
+
+
+class CheckpointError(SpeechAnalogyError):
+    """Weights are missing, broken, or do not fit each other."""
+
+
+class WeightsUnavailableError(CheckpointError):
+    """Weights were named that neither this machine nor a reachable hub has."""

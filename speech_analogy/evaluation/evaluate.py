@@ -1,0 +1,162 @@
+"""Score a system on recordings with known texts, and compare two systems on the same recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from lhotse import CutSet
+
+from speech_analogy.corpora.cuts import audio_path, cuts_of, domain_of, prompt_of_cut, speaker_of, text_of
+from speech_analogy.errors import DataError
+from speech_analogy.evaluation.normalise import normaliser
+from speech_analogy.evaluation.results import Comparison, Hypothesis, System
+from speech_analogy.evaluation.score import character_errors, word_errors
+from speech_analogy.evaluation.significance import compare, wer_interval
+from speech_analogy.evaluation.transcribe import Transcription, transcribe
+from speech_analogy.recognisers.protocol import Recogniser
+from speech_analogy.recognisers.windows import Window
+
+Cluster = Literal["prompt", "speaker"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A system's score, what it heard, and how many references were dropped as empty."""
+
+    system: System
+    hypotheses: list[Hypothesis]
+    dropped_empty_references: int
+
+
+def evaluate(
+    cuts: str | Path | CutSet,
+    model: str | Path | Recogniser,
+    *,
+    name: str = "model",
+    scale: float | None = None,
+    window: Window | None = None,
+    beams: int = 1,
+    language: str = "en",
+    cluster: Cluster = "speaker",
+    device: str | torch.device = "cpu",
+    hypotheses_file: str = "",
+    progress: bool = True,
+) -> Evaluation:
+    """Transcribe and score: WER and CER on normalised texts, WER on raw ones, a clustered 95 % interval.
+
+    Args:
+        cuts: recordings with texts.
+        model: weights by name or folder, or a loaded recogniser.
+        window: None takes the one that the checkpoint was tuned in.
+        cluster: what the bootstrap resamples: `prompt` where one prompt is spoken often, else `speaker`.
+
+    Raises:
+        DataError: every reference normalises to nothing, or a cut has no text.
+        CheckpointError: the model cannot be loaded.
+    """
+    eager = cuts_of(cuts)
+    heard = transcribe(
+        eager, model, window=window, beams=beams, language=language, device=device, progress=progress
+    )
+    return score(
+        eager, heard, name=name, scale=scale, language=language, cluster=cluster, hypotheses_file=hypotheses_file
+    )
+
+
+def score(
+    cuts: CutSet,
+    heard: Transcription,
+    *,
+    name: str = "model",
+    scale: float | None = None,
+    language: str = "en",
+    cluster: Cluster = "speaker",
+    hypotheses_file: str = "",
+) -> Evaluation:
+    """Score transcripts against the texts of their cuts (same order); see `evaluate`."""
+    normalise = normaliser(language)
+    kept = []
+    for cut, transcript in zip(cuts, heard.transcripts, strict=True):
+        reference = normalise(text_of(cut)).strip()
+        if reference:
+            kept.append((cut, transcript, reference, normalise(transcript.text).strip()))
+    if not kept:
+        raise DataError("every reference normalises to nothing")
+    references, hypotheses = [row[2] for row in kept], [row[3] for row in kept]
+    words = word_errors(references, hypotheses)
+    clusters = [prompt_of_cut(cut) if cluster == "prompt" else speaker_of(cut) for cut, *_ in kept]
+    rows = [
+        Hypothesis(
+            id=cut.id,
+            domain=domain_of(cut),
+            speaker=speaker_of(cut),
+            cluster=group,
+            audio=audio_path(cut),
+            duration_s=cut.duration,
+            reference=text_of(cut),
+            hypothesis=transcript.text,
+            reference_normalised=reference,
+            hypothesis_normalised=hypothesis,
+            substitutions=int(words.substitutions[index]),
+            deletions=int(words.deletions[index]),
+            insertions=int(words.insertions[index]),
+            words=int(words.words[index]),
+        )
+        for index, ((cut, transcript, reference, hypothesis), group) in enumerate(zip(kept, clusters, strict=True))
+    ]
+    system = System(
+        name=name,
+        scale=scale,
+        wer=words.rate,
+        ci95=wer_interval(words.total, words.words, clusters),
+        cer=character_errors(references, hypotheses).rate,
+        raw_wer=word_errors([row.reference for row in rows], [row.hypothesis for row in rows]).rate,
+        substitutions=int(words.substitutions.sum()),
+        deletions=int(words.deletions.sum()),
+        insertions=int(words.insertions.sum()),
+        words=int(words.words.sum()),
+        utterances=len(rows),
+        over_100=int((words.total > words.words).sum()),
+        window=heard.window,
+        seconds=heard.seconds,
+        hypotheses_file=hypotheses_file,
+    )
+    return Evaluation(system, rows, len(heard.transcripts) - len(kept))
+
+
+def compare_hypotheses(
+    system: list[Hypothesis], against: list[Hypothesis], names: tuple[str, str], scale: float | None = None
+) -> Comparison:
+    """Paired, clustered comparison of what two systems heard of the same recordings.
+
+    Raises:
+        DataError: they did not hear the same recordings.
+    """
+    ids, others = [row.id for row in system], [row.id for row in against]
+    if ids != others:
+        raise DataError(
+            "two systems can only be compared on the same utterances", field=names[0], value=f"{len(ids)} and {len(others)}"
+        )
+    found = compare(
+        _errors(system),
+        _errors(against),
+        np.array([row.words for row in system], dtype=np.int64),
+        [row.cluster for row in system],
+    )
+    return Comparison(
+        system=names[0],
+        against=names[1],
+        scale=scale,
+        difference=found.points,
+        relative=found.relative,
+        ci95=found.ci95,
+        p_value=found.p_value,
+    )
+
+
+def _errors(rows: list[Hypothesis]) -> np.ndarray:
+    return np.array([row.substitutions + row.deletions + row.insertions for row in rows], dtype=np.int64)

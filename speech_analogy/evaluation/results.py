@@ -1,0 +1,158 @@
+"""What a run found, as one typed object: `results.json`, and the JSONL of hypotheses each system points to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from speech_analogy.errors import DataError
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hypothesis(_Model):
+    """One utterance as one system heard it: a row of a system's `hypotheses_file`."""
+
+    id: str
+    domain: str
+    speaker: str
+    cluster: str = Field(description="what the bootstrap resamples: the prompt or the speaker")
+    audio: str = Field(description="the recording's path")
+    duration_s: float
+    reference: str = Field(description="raw, as in the corpus")
+    hypothesis: str = Field(description="raw, as decoded")
+    reference_normalised: str
+    hypothesis_normalised: str
+    substitutions: int
+    deletions: int
+    insertions: int
+    words: int = Field(description="words of the normalised reference")
+
+
+class System(_Model):
+    """The score of one system on the test set. Rates are percentages of the reference's words."""
+
+    name: str = Field(description="zero_shot, source_synthetic, ..., analogy")
+    scale: float | None = Field(default=None, description="λ; None where the system has none")
+    chosen: bool = Field(default=False, description="this λ was the one chosen without the test set")
+    wer: float
+    ci95: tuple[float, float]
+    cer: float
+    raw_wer: float = Field(description="WER of the texts as they stand, without normalisation")
+    substitutions: int
+    deletions: int
+    insertions: int
+    words: int
+    utterances: int
+    over_100: int = Field(description="utterances whose own WER is over 100 %: repetition loops")
+    window: Literal["trimmed", "full"]
+    seconds: float = Field(description="wall time of decoding")
+    hypotheses_file: str = Field(description="relative to the run folder")
+
+
+class Comparison(_Model):
+    """A paired comparison on the test set: `difference` = WER(system) − WER(against), in points."""
+
+    system: str
+    against: str
+    scale: float | None = None
+    difference: float
+    relative: float = Field(description="difference / WER(against); −0.2 is 20 % fewer errors")
+    ci95: tuple[float, float]
+    p_value: float = Field(description="two-sided, paired, clustered")
+
+
+class ScalePoint(_Model):
+    """WER of the analogy at one λ on held-out source speech: what λ was chosen by."""
+
+    scale: float
+    wer: float
+
+
+class Selection(_Model):
+    """What was chosen, from what, without the test set."""
+
+    scale: float
+    scale_curve: list[ScalePoint]
+    scale_chosen_on: str = Field(description="e.g. 'held-out source speech: 200 utterances of 12 speakers'")
+    training: dict[str, dict[str, float]] = Field(default_factory=dict, description="system -> {learning_rate, epochs}")
+    training_trials: list[dict[str, Any]] = Field(
+        default_factory=list, description="{system, learning_rate, epochs, wer} on held-out source speech"
+    )
+
+
+class Test(_Model):
+    """What the systems were measured on."""
+
+    recipe: str
+    title: str
+    domains: list[str]
+    utterances: int
+    speakers: int
+    clusters: int
+    cluster: Literal["prompt", "speaker"]
+    duration_s: float
+    dropped_empty_references: int
+    normaliser: str
+    note: str = Field(default="", description="what a reader must know of this test, e.g. a simulated channel")
+
+
+class Results(_Model):
+    """`results.json`, schema 1."""
+
+    schema_: Literal[1] = Field(default=1, alias="schema")
+    test: Test
+    systems: list[System]
+    comparisons: list[Comparison]
+    selection: Selection | None = Field(default=None, description="None where nothing was chosen")
+    counts: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="training set -> {utterances, hours, speakers, texts}"
+    )
+    command: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    machine: dict[str, str] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict, description="stage -> wall time")
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    def write(self, path: Path) -> None:
+        """Write as JSON, atomically."""
+        temporary = path.with_name(path.name + ".partial")
+        temporary.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        """Read `results.json`; a DataError names what is wrong with it."""
+        if not path.is_file():
+            raise DataError("no results here", file=path, do="run `speech-analogy adapt RECIPE` first")
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (ValidationError, ValueError) as error:
+            raise DataError(f"not a results file: {str(error).splitlines()[0]}", file=path) from None
+
+
+def read_hypotheses(path: Path) -> list[Hypothesis]:
+    """Read a system's hypotheses, one JSON object a line."""
+    if not path.is_file():
+        raise DataError("the hypotheses file is missing", file=path, do="run the recipe again")
+    rows: list[Hypothesis] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            rows.append(Hypothesis.model_validate(json.loads(line)))
+        except ValueError as error:
+            message = str(error).splitlines()[0]
+            raise DataError(f"line {number} is not a hypothesis: {message}", file=path) from None
+    return rows
+
+
+def write_hypotheses(rows: list[Hypothesis], path: Path) -> None:
+    """Write hypotheses as JSONL, atomically."""
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_text("".join(row.model_dump_json() + "\n" for row in rows), encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,54 @@
+"""Results of `evaluate` on its own: one or two systems on given cuts, in the same form as a run's."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from speech_analogy.evaluation.evaluate import Cluster, Evaluation, compare_hypotheses
+from speech_analogy.evaluation.normalise import normaliser_name
+from speech_analogy.evaluation.results import Comparison, Results, Test, write_hypotheses
+
+
+def results_of(found: list[Evaluation], cuts: Path, cluster: Cluster, language: str, command: str) -> Results:
+    """One results object; with two evaluations, the first is compared against the second."""
+    rows = found[0].hypotheses
+    comparisons: list[Comparison] = []
+    if len(found) == 2:
+        names = (found[0].system.name, found[1].system.name)
+        comparisons.append(compare_hypotheses(rows, found[1].hypotheses, names))
+    return Results(
+        test=Test(
+            recipe="",
+            title=cuts.name,
+            domains=sorted({row.domain for row in rows if row.domain}),
+            utterances=len(rows),
+            speakers=len({row.speaker for row in rows}),
+            clusters=len({row.cluster for row in rows}),
+            cluster=cluster,
+            duration_s=round(sum(row.duration_s for row in rows), 3),
+            dropped_empty_references=found[0].dropped_empty_references,
+            normaliser=normaliser_name(language),
+        ),
+        systems=[one.system for one in found],
+        comparisons=comparisons,
+        command=command,
+    )
+
+
+def write_results(results: Results, found: list[Evaluation], out: Path) -> None:
+    """`results.json` and `hypotheses/` in a folder that is built beside its name and renamed."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        building.chmod(0o755)
+        (building / "hypotheses").mkdir()
+        for one in found:
+            write_hypotheses(one.hypotheses, building / one.system.hypotheses_file)
+        results.write(building / "results.json")
+        if out.exists():
+            shutil.rmtree(out)
+        building.rename(out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)

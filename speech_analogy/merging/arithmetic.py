@@ -1,0 +1,101 @@
+"""Exact building blocks on flat pieces of tensors: the same bits whatever the piece, the thread or the
+machine."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from speech_analogy.errors import CheckpointError
+from speech_analogy.merging.tensors import TensorSource, accumulator, is_finite, pieces, require_finite
+
+
+def shifted(base: Tensor, delta: Tensor, scale: float = 1.0) -> Tensor:
+    """`base + scale·delta`, in the wider of both dtypes; where the shift is zero, `base` bit for bit (−0.0
+    too).
+
+    Multiplication and addition are rounded one after the other, never fused, so that a value does not depend
+    on where in a vector register it lies.
+    """
+    step = delta * scale
+    return torch.where(step == 0, base.to(step.dtype), base.to(step.dtype) + step)
+
+
+def analogy_piece(c: Tensor, plus: Tensor, minus: Tensor, scale: float, compute: torch.dtype) -> Tensor:
+    """`c + scale·(plus − minus)` on one flat piece, in `compute`.
+
+    The difference is taken in the order that makes an exact zero −0.0 after scaling: x + (−0.0) is x for
+    every x, so where plus equals minus, c comes out bit for bit.
+    """
+    first, second, factor = (minus, plus, -scale) if scale > 0 else (plus, minus, scale)
+    # copy=True: the operands are views of files
+    step = first.to(compute, copy=True).sub_(second if second.dtype == compute else second.to(compute))
+    return step.mul_(factor).add_(c if c.dtype == compute else c.to(compute))
+
+
+def cast_piece(
+    values: Tensor, dtype: torch.dtype, name: str, inputs: list[TensorSource], where: str | None = None
+) -> Tensor:
+    """Cast a result once, at the end, and refuse what is not finite or does not fit.
+
+    Raises:
+        CheckpointError: an input that is not finite (with its file and tensor), or a result beyond `dtype`'s
+            range.
+    """
+    limit = torch.finfo(dtype).max
+    if values.numel():
+        low, high = (bound.item() for bound in torch.aminmax(values))
+        if not (-limit <= low and high <= limit):  # false for NaN too
+            for source in inputs:
+                require_finite(source, name)
+            raise CheckpointError(
+                f"the result must fit into {str(dtype).removeprefix('torch.')}",
+                file=where,
+                field=name,
+                value=high if high > limit else low,
+                do="choose a smaller scale or a wider dtype",
+            )
+    return values.to(dtype)
+
+
+def dot(left: TensorSource, right: TensorSource, name: str) -> float:
+    """Sum of products of two tensors, in float64, summed piece by piece in a fixed order."""
+    total = 0.0
+    for start, stop in pieces(left.numel(name)):
+        one, two = left.piece(name, start, stop).double(), right.piece(name, start, stop).double()
+        total += float((one * two).sum())
+    return total
+
+
+def squared_norm(source: TensorSource, name: str) -> float:
+    """Sum of squares of one tensor, in float64."""
+    total = 0.0
+    for start, stop in pieces(source.numel(name)):
+        total += float(source.piece(name, start, stop).double().square_().sum())
+    return total
+
+
+def require_scale(scale: float, field: str = "scale") -> float:
+    """Refuse a scale that is not a finite number."""
+    if not isinstance(scale, int | float) or not math.isfinite(scale):
+        raise CheckpointError("a scale must be a finite number", field=field, value=scale)
+    return float(scale)
+
+
+def result_dtype(dtype: torch.dtype, precision: torch.dtype) -> torch.dtype:
+    """The dtype in which a result for a tensor of `dtype` is computed."""
+    return accumulator(dtype, precision)
+
+
+__all__ = [
+    "analogy_piece",
+    "cast_piece",
+    "dot",
+    "is_finite",
+    "require_scale",
+    "result_dtype",
+    "shifted",
+    "squared_norm",
+]

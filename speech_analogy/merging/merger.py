@@ -1,0 +1,324 @@
+"""A checked merge plan that can make any tensor of its result, whole or piece by piece, in any thread."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cmp_to_key, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.merging.arithmetic import cast_piece, shifted
+from speech_analogy.merging.methods import Definitions, Entry, Group, Method
+from speech_analogy.merging.randomness import content_key, generator
+from speech_analogy.merging.safetensors_header import TensorSpec
+from speech_analogy.merging.scope import Depth, Setting
+from speech_analogy.merging.selection import kept, largest_magnitudes, source_stream
+from speech_analogy.merging.tensors import (
+    Computed,
+    TensorSource,
+    WholeTensors,
+    accumulator,
+    one_torch_thread,
+    pieces,
+    require_same_layout,
+)
+
+WORKING_COPIES = 4  # tensors of the result's size that a method may need beside its inputs
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True)
+class MergeInput:
+    """One of the things that are merged.
+
+    Args:
+        source: weights, or differences from the base.
+        is_delta: whether they are differences; a tensor they lack is then zero.
+        settings: its own parameters, by name.
+        statistics: Fisher values or Gram matrices by tensor name, where the method wants them.
+    """
+
+    source: TensorSource
+    is_delta: bool = False
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    statistics: TensorSource | None = None
+
+
+@dataclass(frozen=True)
+class MergePlan:
+    """What is merged, how, and into what.
+
+    Args:
+        base: needed by methods on differences, unless all inputs are differences (then the result is one
+            too).
+        settings: parameters of the merge; those of inputs go before them.
+        definitions: whose definitions fill what is not set.
+        dtype: of the result's weights; None: the base's, or the first input's.
+        precision: of the arithmetic, float32 or float64.
+    """
+
+    method: Method
+    inputs: Sequence[MergeInput]
+    base: TensorSource | None = None
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    definitions: Definitions = "paper"
+    dtype: torch.dtype | None = None
+    precision: torch.dtype = torch.float32
+
+
+class Merger:
+    """A checked plan that can make any tensor of its result."""
+
+    def __init__(self, plan: MergePlan) -> None:
+        self.plan, self.method, self.base = plan, plan.method, plan.base
+        self._parameters: dict[tuple[str, int], dict[str, Any]] = {}
+        self._require_sound()
+        self.gives_delta = self.base is None and all(item.is_delta for item in plan.inputs)
+        models = [item.source for item in plan.inputs if not item.is_delta]
+        require_same_layout(
+            [source for source in (self.base, *models) if source is not None] or [plan.inputs[0].source]
+        )
+        self.layout = self._layout()
+        self.depth = Depth(self.layout)
+        self._thresholds = self._global_thresholds()
+
+    def _require_sound(self) -> None:
+        method, inputs = self.method, self.plan.inputs
+        known = {parameter.name for parameter in method.parameters}
+        per_model = {parameter.name for parameter in method.parameters if parameter.per_model}
+        for where, settings in (("parameters", self.plan.settings), *((i.source.label, i.settings) for i in inputs)):
+            for name in settings:
+                allowed = known if where == "parameters" else per_model
+                if name not in allowed:
+                    near = difflib.get_close_matches(name, sorted(allowed), n=1)
+                    valid = ", ".join(sorted(allowed)) or "no parameters"
+                    raise ConfigError(
+                        f"{method.name} has no such parameter here",
+                        field=f"{where}.{name}",
+                        do=f"did you mean {near[0]}?" if near else f"it takes {valid}",
+                    )
+        if len(inputs) < method.min_inputs:
+            raise ConfigError(
+                f"{method.name} needs at least {method.min_inputs} inputs beside the base",
+                field="models",
+                value=len(inputs),
+            )
+        if method.base_is_input and len(inputs) + (self.base is not None) != 2:
+            raise ConfigError(f"{method.name} goes from the base to one other model", field="models", value=len(inputs))
+        if self.base is None and method.on == "deltas" and not all(item.is_delta for item in inputs):
+            raise ConfigError(
+                f"{method.name} needs a base", field="base_model", do="name the model the others were tuned from"
+            )
+        if self.base is None and len({item.is_delta for item in inputs}) > 1:
+            raise ConfigError("models and vectors are merged only with a base", field="base_model")
+
+    def _layout(self) -> TensorSource:
+        """What has the names, shapes and dtypes of the result."""
+        if self.base is not None:
+            layout = self.base
+            for item in self.plan.inputs:
+                for name in item.source if item.is_delta else ():
+                    found = layout.shape(name) if name in layout else None
+                    if found != item.source.shape(name):
+                        raise CheckpointError(
+                            f"the base must have the vector's tensor of shape {item.source.shape(name)}",
+                            file=item.source.label,
+                            field=name,
+                            value=found,
+                        )
+            return layout
+        if not self.gives_delta:
+            return self.plan.inputs[0].source
+        owners = {name: item.source for item in reversed(self.plan.inputs) for name in item.source}
+        return _Union(owners)
+
+    def parameters(self, name: str, item: MergeInput | None = None) -> dict[str, Any]:
+        """The parameters of the merge, or of one input, for one tensor."""
+        key = (name, id(item))
+        if key not in self._parameters:
+            self._parameters[key] = self._resolved(name, item)
+        return self._parameters[key]
+
+    def _resolved(self, name: str, item: MergeInput | None) -> dict[str, Any]:
+        t = self.depth.in_part(name)
+        found: dict[str, Any] = {}
+        for parameter in self.method.parameters:
+            if parameter.per_model != (item is not None):
+                continue
+            value: Any = None
+            for settings in ((item.settings if item else {}), self.plan.settings):
+                if value is None and parameter.name in settings:
+                    value = settings[parameter.name].at(name, t)
+            if value is None:
+                value = parameter.default_for(self.plan.definitions)
+            if value is None:
+                raise ConfigError(
+                    f"{self.method.name} needs this parameter", field=f"parameters.{parameter.name}", value=None
+                )
+            found[parameter.name] = parameter.checked(value, item.source.label if item else "parameters")
+        return found
+
+    def compute_dtype(self, name: str) -> torch.dtype:
+        """The dtype of the arithmetic for one tensor."""
+        dtype = self.plan.precision
+        for source in (self.base, *(item.source for item in self.plan.inputs)):
+            if source is not None and name in source:
+                dtype = accumulator(source.dtype(name), dtype)
+        return dtype
+
+    def _values(self, item: MergeInput, name: str, start: int, stop: int) -> Tensor:
+        """An input's piece as the method wants it: difference or weights."""
+        dtype = self.compute_dtype(name)
+        if name in item.source:
+            values = item.source.piece(name, start, stop).to(dtype)
+        else:
+            values = torch.zeros(stop - start, dtype=dtype)
+        if self.base is None or item.is_delta == (self.method.on == "deltas"):
+            return values
+        base = self.base.piece(name, start, stop).to(dtype)
+        return values - base if self.method.on == "deltas" else base + values
+
+    def _global_thresholds(self) -> list[dict[float, float]]:
+        """For each input, the magnitude above which a density keeps its entries, over all tensors
+        together."""
+        if not any(parameter.name == "trim" for parameter in self.method.parameters):
+            return [{} for _ in self.plan.inputs]
+        names = [name for name in self.layout if self.layout.is_float(name)]
+        total = sum(self.layout.numel(name) for name in names)
+        found: list[dict[float, float]] = []
+        for item in self.plan.inputs:
+            densities = sorted(
+                {self.parameters(name, item)["density"] for name in names if self.parameters(name)["trim"] == "global"}
+            )
+            partly = [density for density in densities if 0 < density < 1 and total]
+            delta = Computed(self.layout, names, torch.float32, partial(self._values, item), item.source.label)
+            with one_torch_thread():
+                ranks = [kept(density, total) for density in partly]
+                limits = largest_magnitudes(source_stream(delta), ranks) if ranks else []
+            found.append(dict(zip(partly, limits, strict=True)))
+        return found
+
+    def group(self, name: str, start: int, stop: int, shape: tuple[int, ...]) -> Group:
+        """What the method sees of one tensor, or of a flat piece of it."""
+        shared = self.parameters(name)
+        entries: list[Entry] = []
+        if self.method.base_is_input and self.base is not None:
+            base = self.base.piece(name, start, stop).to(self.compute_dtype(name)).reshape(shape)
+            entries.append(Entry(base, {"weight": 1.0}, _no_draw))
+        for item, thresholds in zip(self.plan.inputs, self._thresholds, strict=True):
+            own = self.parameters(name, item)
+            if own.get("weight") == 0.0 and len(self.plan.inputs) > 1:
+                continue
+            statistic = item.statistics[name] if item.statistics is not None and name in item.statistics else None
+            threshold = thresholds.get(own.get("density", 1.0)) if shared.get("trim") == "global" else None
+            values = self._values(item, name, start, stop).reshape(shape)
+            if statistic is not None and self.method.statistics == "fisher":
+                statistic = statistic.reshape(-1)[start:stop].reshape(shape)
+            entries.append(Entry(values, own, _no_draw, threshold, statistic))
+        if self.method.symmetric:
+            entries.sort(key=cmp_to_key(_compare))
+        entries = [_with_draw(entry, entries, name, shared) for entry in entries]
+        return Group(name, tuple(entries), None, shared)
+
+    def result(self, name: str, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
+        """The merged tensor (or flat piece) in the dtype of the arithmetic."""
+        group = self.group(name, start, stop, shape)
+        if not group.entries:  # every weight is zero
+            base = self.base.piece(name, start, stop) if self.base is not None else torch.zeros(stop - start)
+            return base.to(self.compute_dtype(name)).reshape(shape)
+        merged = self.method.merge(group)
+        if self.method.on == "weights" or self.base is None:
+            return merged * group.parameters.get("lambda", 1.0) if self.gives_delta else merged
+        base = self.base.piece(name, start, stop).reshape(shape)
+        return shifted(base, merged, group.parameters.get("lambda", 1.0))
+
+    def inputs(self) -> list[TensorSource]:
+        """Every source that is read."""
+        return [source for source in (self.base, *(i.source for i in self.plan.inputs)) if source is not None]
+
+    def make(self, spec: TensorSpec) -> Iterator[Tensor]:
+        """One tensor of the result, whole or in pieces, cast and checked."""
+        name, like = spec.name, self.layout
+        if not like.is_float(name):
+            yield like[name]
+            return
+        present = [source for source in self.inputs() if name in source]
+        if not self.method.elementwise:
+            yield cast_piece(self.result(name, 0, spec.numel, spec.shape), spec.dtype, name, present)
+            return
+        for start, stop in pieces(spec.numel):
+            yield cast_piece(self.result(name, start, stop, (stop - start,)), spec.dtype, name, present)
+
+    def cost(self, spec: TensorSpec) -> int:
+        """Bytes in memory while one tensor is made."""
+        if self.method.elementwise:
+            return 0
+        return spec.numel * FLOAT32_BYTES * (len(self.plan.inputs) + WORKING_COPIES)
+
+    def as_source(self, label: str) -> TensorSource:
+        """The result as tensors that are made when asked for."""
+        names = [name for name in self.layout if self.layout.is_float(name)]
+        wide = any(self.compute_dtype(name) == torch.float64 for name in names)
+        dtype = torch.float64 if wide else torch.float32
+        make: Callable[[str], Tensor] = lambda name: self.result(  # noqa: E731
+            name, 0, self.layout.numel(name), self.layout.shape(name)
+        ).to(dtype)
+        return WholeTensors(self.layout, names, dtype, make, label)
+
+
+def _no_draw() -> Any:
+    raise AssertionError("this method draws no random numbers")
+
+
+def _with_draw(entry: Entry, entries: Sequence[Entry], name: str, shared: Mapping[str, Any]) -> Entry:
+    if "seed" not in shared:
+        return entry
+    index = next(i for i, other in enumerate(entries) if other is entry)
+    occurrence = sum(1 for other in entries[:index] if torch.equal(other.values, entry.values))
+    key = content_key(entry.values, occurrence)
+    return Entry(
+        entry.values,
+        entry.parameters,
+        lambda: generator(shared["seed"], name, key),
+        entry.threshold,
+        entry.statistics,
+    )
+
+
+def _compare(one: Entry, two: Entry) -> int:
+    """An order of inputs that only their parameters and contents decide."""
+    left, right = (json.dumps(dict(entry.parameters), sort_keys=True) for entry in (one, two))
+    if left != right:
+        return -1 if left < right else 1
+    a, b = one.values.reshape(-1), two.values.reshape(-1)
+    for start, stop in pieces(len(a)):
+        differ = torch.nonzero(a[start:stop] != b[start:stop])
+        if len(differ):
+            at = start + int(differ[0])
+            return -1 if float(a[at]) < float(b[at]) else 1
+    return 0
+
+
+class _Union(TensorSource):
+    """The names of several vectors, each with the shape of its first owner."""
+
+    def __init__(self, owners: Mapping[str, TensorSource]) -> None:
+        self._owners = {name: owners[name] for name in sorted(owners)}
+
+    def keys(self) -> list[str]:
+        return list(self._owners)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._owners[name].shape(name)
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._owners[name].dtype(name)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._owners[name][name]

@@ -1,0 +1,83 @@
+"""Where a vector or a merged model comes from: typed, and carried in the header of every file we write."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from speech_analogy.errors import CheckpointError, ConfigError
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Parent(_Model):
+    """One of the vectors a vector was made of."""
+
+    weight: float = 1.0
+    name: str = ""
+    base_fingerprint: str = ""
+    provenance: Provenance = Field(default_factory=lambda: Provenance())
+
+
+class Provenance(_Model):
+    """What is told about a task vector."""
+
+    tuned_on: str = Field(default="", description="the data, e.g. 'speechocean762 source, real speech'")
+    hyper_parameters: dict[str, Any] = Field(default_factory=dict)
+    licence: str = ""
+    creator: str = ""
+    created: str = Field(default="", description="ISO 8601, UTC")
+    metrics: dict[str, float] = Field(default_factory=dict)
+    operation: str = Field(default="", description="how it was made from its parents, e.g. 'add', 'ties'")
+    parents: list[Parent] = Field(default_factory=list)
+    compression: dict[str, Any] = Field(default_factory=dict, description="method, and what was lost by it")
+
+
+class BaseModelIdentity(_Model):
+    """The base a vector was taken from."""
+
+    name: str
+    fingerprint: str
+
+
+def make_provenance(**fields: Any) -> Provenance:
+    """A Provenance with `created` set to now where it is not given.
+
+    Raises:
+        ConfigError: an unknown field (with the nearest valid one) or a value of the wrong type.
+    """
+    for key in fields:
+        if key not in Provenance.model_fields:
+            near = difflib.get_close_matches(key, Provenance.model_fields, n=1)
+            raise ConfigError(
+                "no such provenance field",
+                field=key,
+                do=f"use {near[0]}" if near else f"use one of {', '.join(Provenance.model_fields)}",
+            )
+    try:
+        return Provenance(**({"created": now()} | fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(first["msg"], field=".".join(map(str, first["loc"])), value=first["input"]) from None
+
+
+def parse_provenance(text: str, file: str) -> Provenance:
+    """Read back what a file's header carries."""
+    try:
+        return Provenance.model_validate_json(text)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"the header's provenance must be readable: {error.errors()[0]['msg']}",
+            file=file,
+            field="provenance",
+        ) from None
+
+
+def now() -> str:
+    """The time of day in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

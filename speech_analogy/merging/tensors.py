@@ -1,0 +1,280 @@
+"""Named tensors read one at a time: the one interface that checkpoints, vectors and expressions share."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from speech_analogy.errors import CheckpointError
+
+PIECE = 1 << 17
+"""Elements worked on at once: 0.5 MiB in float32, so that the operands of one step stay in the processor's
+cache.
+
+Fixed, because sums are taken piece by piece: the same tensor gives the same bits on every machine.
+"""
+
+
+class TensorSource(ABC):
+    """A mapping name -> tensor whose names, shapes and dtypes are known before anything is read."""
+
+    label: str = "tensors"
+    """What an error message calls this source: its file, or what it was made from."""
+
+    @abstractmethod
+    def keys(self) -> list[str]:
+        """The names, sorted."""
+
+    @abstractmethod
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one tensor."""
+
+    @abstractmethod
+    def dtype(self, name: str) -> torch.dtype:
+        """The dtype of one tensor."""
+
+    @abstractmethod
+    def __getitem__(self, name: str) -> Tensor:
+        """The tensor itself. Do not write into it."""
+
+    def piece(self, name: str, start: int, stop: int) -> Tensor:
+        """Elements `start` to `stop` of the flattened tensor, shape (stop − start,)."""
+        return self[name].reshape(-1)[start:stop]
+
+    def numel(self, name: str) -> int:
+        """Number of elements of one tensor."""
+        return count(self.shape(name))
+
+    def is_float(self, name: str) -> bool:
+        """Whether the tensor is a weight (floating point) and not a counter or a mask."""
+        return self.dtype(name).is_floating_point
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def items(self) -> Iterator[tuple[str, Tensor]]:
+        """Names and tensors, one at a time."""
+        for name in self:
+            yield name, self[name]
+
+
+class StateDict(TensorSource):
+    """Tensors that are in memory already, e.g. `model.state_dict()`."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], label: str = "tensors in memory") -> None:
+        self._tensors = {name: tensors[name].detach() for name in sorted(tensors)}
+        self.label = label
+
+    def keys(self) -> list[str]:
+        return list(self._tensors)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._tensors[name].shape)
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._tensors[name].dtype
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+
+class Computed(TensorSource):
+    """Tensors made when asked for, whole or piece by piece.
+
+    Args:
+        like: the source whose names and shapes these tensors have.
+        names: those of its names that exist here.
+        dtype: the dtype of what `make` returns.
+        make: (name, start, stop) -> shape (stop − start,).
+    """
+
+    def __init__(
+        self,
+        like: TensorSource,
+        names: Sequence[str],
+        dtype: torch.dtype,
+        make: Callable[[str, int, int], Tensor],
+        label: str,
+    ) -> None:
+        self._shapes = {name: like.shape(name) for name in sorted(names)}
+        self._dtype, self._make, self.label = dtype, make, label
+
+    def keys(self) -> list[str]:
+        return list(self._shapes)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._shapes[name]
+
+    def dtype(self, name: str) -> torch.dtype:
+        if name not in self._shapes:
+            raise KeyError(name)
+        return self._dtype
+
+    def piece(self, name: str, start: int, stop: int) -> Tensor:
+        return self._make(name, start, stop)
+
+    def __getitem__(self, name: str) -> Tensor:
+        whole = torch.empty(self.numel(name), dtype=self._dtype)
+        for start, stop in pieces(len(whole)):
+            whole[start:stop] = self._make(name, start, stop)
+        return whole.reshape(self._shapes[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._shapes
+
+
+class WholeTensors(TensorSource):
+    """Tensors that can only be made whole; each thread keeps the last one it made.
+
+    Args:
+        like, names, dtype: as for `Computed`.
+        make: name -> tensor of that shape.
+    """
+
+    def __init__(
+        self,
+        like: TensorSource,
+        names: Sequence[str],
+        dtype: torch.dtype,
+        make: Callable[[str], Tensor],
+        label: str,
+    ) -> None:
+        self._shapes = {name: like.shape(name) for name in sorted(names)}
+        self._dtype, self._make, self.label = dtype, make, label
+        self._last = threading.local()
+
+    def keys(self) -> list[str]:
+        return list(self._shapes)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._shapes[name]
+
+    def dtype(self, name: str) -> torch.dtype:
+        if name not in self._shapes:
+            raise KeyError(name)
+        return self._dtype
+
+    def __getitem__(self, name: str) -> Tensor:
+        if getattr(self._last, "name", None) != name:
+            self._last.name = self._last.tensor = None  # let go of the old one before the new one is made
+            self._last.tensor = self._make(name).reshape(self._shapes[name])
+            self._last.name = name
+        tensor: Tensor = self._last.tensor
+        return tensor
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._shapes
+
+
+def as_source(tensors: TensorSource | Mapping[str, Tensor], label: str = "tensors in memory") -> TensorSource:
+    """A source from a source or from a plain state dict."""
+    return tensors if isinstance(tensors, TensorSource) else StateDict(tensors, label)
+
+
+def count(shape: Sequence[int]) -> int:
+    """Number of elements of a shape."""
+    total = 1
+    for side in shape:
+        total *= side
+    return total
+
+
+def raw_bytes(values: Tensor) -> memoryview:
+    """The bytes of a tensor as they are stored."""
+    return values.contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def pieces(numel: int) -> Iterator[tuple[int, int]]:
+    """The (start, stop) pairs into which every tensor of `numel` elements is cut."""
+    for start in range(0, numel, PIECE):
+        yield start, min(start + PIECE, numel)
+
+
+def is_finite(values: Tensor) -> bool:
+    """Whether no value is NaN or infinite. (A finite sum proves it; only else every value is looked at.)"""
+    if not values.is_floating_point() or not values.numel():
+        return True
+    if values.itemsize == 1:  # float8 has no reductions
+        values = values.float()
+    return bool(torch.isfinite(values.sum(dtype=accumulator(values.dtype)))) or bool(torch.isfinite(values).all())
+
+
+def accumulator(dtype: torch.dtype, precision: torch.dtype = torch.float32) -> torch.dtype:
+    """The dtype arithmetic on `dtype` is done in: float32, or float64 for float64 and on request."""
+    return torch.float64 if torch.float64 in (dtype, precision) else torch.float32
+
+
+def require_finite(source: TensorSource, name: str) -> None:
+    """Refuse a NaN or an infinity in one tensor.
+
+    Raises:
+        CheckpointError: with the file, the tensor and the position of the first such value.
+    """
+    for start, stop in pieces(source.numel(name)):
+        values = source.piece(name, start, stop)
+        if not is_finite(values):
+            bad = int(torch.nonzero(~torch.isfinite(values.float()))[0])
+            raise CheckpointError(
+                f"weights must be finite; element {start + bad} is not",
+                file=source.label,
+                field=name,
+                value=float(values[bad]),
+                do="train again from the last good checkpoint",
+            )
+
+
+def require_same_layout(sources: Sequence[TensorSource]) -> None:
+    """Refuse sources that differ in names or shapes.
+
+    Raises:
+        CheckpointError: naming both files, the first tensor that differs and both shapes.
+    """
+    first = sources[0]
+    for other in sources[1:]:
+        missing, extra = (
+            sorted(set(first.keys()) - set(other.keys())),
+            sorted(set(other.keys()) - set(first.keys())),
+        )
+        if missing or extra:
+            name = (missing or extra)[0]
+            has, lacks = (first, other) if missing else (other, first)
+            raise CheckpointError(
+                f"the checkpoints must have the same tensors; {has.label} has it, {lacks.label} has not "
+                f"({len(missing) + len(extra)} names differ)",
+                field=name,
+                do="merge checkpoints of one architecture and size",
+            )
+        for name in first:
+            if first.shape(name) != other.shape(name):
+                raise CheckpointError(
+                    f"the checkpoints must have the same shapes; {first.label} has {first.shape(name)}, "
+                    f"{other.label} has {other.shape(name)}",
+                    field=name,
+                    do="merge checkpoints of one architecture and size",
+                )
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let every torch operation run in its caller's thread: our threads are over tensors, and sums keep their
+    bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

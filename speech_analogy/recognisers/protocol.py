@@ -1,0 +1,76 @@
+"""What training and evaluation need of a recogniser, whatever its family, and how one is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from speech_analogy.errors import CheckpointError
+from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.recognisers.windows import Window
+
+
+class Recogniser(Protocol):
+    """A model that turns 16 kHz speech into text; see `WhisperRecogniser` for shapes and units."""
+
+    family: str
+    folder: Path
+    language: str
+    model: Any
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def features(self, waveforms: Sequence[np.ndarray], window_s: float) -> torch.Tensor: ...
+
+    def labels(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]: ...
+
+    def loss(self, features: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor: ...
+
+    def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]: ...
+
+    def save(self, folder: Path) -> None: ...
+
+
+def load_recogniser(model: str | Path, *, language: str = "en", device: str | torch.device = "cpu") -> Recogniser:
+    """Load a model by the name of its weights (see `resolve_weights`).
+
+    Raises:
+        CheckpointError: it is broken, or of a family that is not supported.
+    """
+    folder = resolve_weights(str(model))
+    config = folder / "config.json"
+    try:
+        family = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+    except ValueError as error:
+        raise CheckpointError(f"is not JSON: {error}", file=config) from None
+    if family != "whisper":
+        raise CheckpointError("the model's family is not supported", file=config, field="model_type", value=family)
+    from speech_analogy.recognisers.whisper import WhisperRecogniser
+
+    return WhisperRecogniser(folder, language=language, device=device)
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """What the toolkit wrote beside the weights: base, window, training; empty for a foreign folder."""
+    path = folder / "provenance.json"
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"is not JSON: {error}", file=path) from None
+    return content if isinstance(content, dict) else {}
+
+
+def native_window(folder: Path) -> Window:
+    """The window a checkpoint decodes well in: the one it was tuned in, and 30 s for any other."""
+    record = provenance(folder)
+    if "window" not in record:  # a merged model is decoded like the model that was moved
+        record = record.get("parents", {}).get("c", {})
+    return "trimmed" if record.get("window") == "trimmed" else "full"

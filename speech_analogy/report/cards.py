@@ -1,0 +1,190 @@
+"""Cards: the README.md of an adapted model or of a task vector, in Hugging Face's model card form.
+
+A card says what results.json and the provenance say and nothing else: an unknown licence or language is
+left out, a base that is not a hub id is named in the text only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from speech_analogy.errors import DataError
+from speech_analogy.evaluation.results import Results, System
+from speech_analogy.report import markdown, systems, wording
+from speech_analogy.report.report import write_whole
+
+CARD_FILE = "README.md"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+WEIGHTS_PACKAGE = "pip:"
+"""`pip:whisper-tiny.en` carries the weights that `openai/whisper-tiny.en` was published with."""
+_FRONT = ("base", "license", "language")
+_USE = {
+    "model": (
+        "```python\nfrom transformers import pipeline\n\n"
+        'asr = pipeline("automatic-speech-recognition", model="path/to/this/folder")\n```'
+    ),
+    "vector": (
+        "A task vector: the difference of two checkpoints, tensor by tensor. Added to its base, times a "
+        "scale, it gives a model.\n\n```python\nfrom speech_analogy import TaskVector\n\n"
+        'vector = TaskVector.load("path/to/this/vector.safetensors")\n```'
+    ),
+}
+
+
+def model_card(
+    results: Results,
+    provenance: Mapping[str, object],
+    *,
+    name: str = systems.ANALOGY,
+    scale: float | None = None,
+) -> str:
+    """The README.md of an adapted model folder.
+
+    Args:
+        results: the run that measured it.
+        provenance: `base`, `license`, `language` go to the front matter; further keys are printed.
+        name: which system of the run the model is.
+        scale: its λ; without one, the λ that was chosen.
+
+    Raises:
+        DataError: the run did not measure that system.
+    """
+    system = _system(results, name, scale)
+    label = systems.label(system.name, system.scale)
+    front = _front(provenance, ["speech-analogy", "whisper", "task-arithmetic"])
+    front |= {
+        "pipeline_tag": "automatic-speech-recognition",
+        "library_name": "transformers",
+        "model-index": [{"name": f"{results.test.title}: {label}", "results": [_index_entry(results, system)]}],
+    }
+    base = _base(provenance)
+    made = f"Made from {base} as: {systems.kind(name).explanation}" if base else systems.kind(name).explanation
+    parts = [f"# {markdown.text(results.test.title)}: {markdown.text(label)}", made, _USE["model"]]
+    return _document(front, [*parts, *_measured(results, system), *_rest(provenance)])
+
+
+def vector_card(
+    provenance: Mapping[str, object],
+    results: Results | None = None,
+    *,
+    name: str = systems.ANALOGY,
+    scale: float | None = None,
+) -> str:
+    """The README.md that goes with a task vector.
+
+    Args:
+        provenance: as for `model_card`; a vector's own header (fingerprint, parents, ...) fits.
+        results: the run that measured the base plus this vector, where there is one.
+        name: which system of the run that is.
+        scale: its λ; without one, the λ that was chosen.
+
+    Raises:
+        DataError: `results` is given and did not measure that system.
+    """
+    front = _front(provenance, ["speech-analogy", "task-vector", "task-arithmetic"])
+    parts = ["# Task vector", f"Base: {_base(provenance) or 'not recorded'}.", _USE["vector"]]
+    measured: list[str] = []
+    if results is not None:
+        system = _system(results, name, scale)
+        parts[0] += f": {markdown.text(results.test.title)}"
+        measured = _measured(results, system)
+    return _document(front, [*parts, *measured, *_rest(provenance)])
+
+
+def write_card(card: str, folder: Path, *, overwrite: bool = False) -> Path:
+    """Write a card as README.md into a folder, whole or not at all.
+
+    Raises:
+        DataError: the folder has a README.md and `overwrite` is False.
+    """
+    path = folder / CARD_FILE
+    if path.exists() and not overwrite:
+        raise DataError("a card is already there", file=path, do="move it away first")
+    return write_whole(path, card)
+
+
+def _system(results: Results, name: str, scale: float | None) -> System:
+    found = systems.find(results, name, scale)
+    if found is None and name == systems.ANALOGY and scale is None:
+        found = systems.chosen_analogy(results)
+    if found is None:
+        measured = ", ".join(systems.label(one.name, one.scale) for one in results.systems)
+        raise DataError(
+            "the run did not measure this system",
+            field=systems.label(name, scale), do=f"choose one of: {measured}",
+        )  # fmt: skip
+    return found
+
+
+def _front(provenance: Mapping[str, object], tags: list[str]) -> dict[str, Any]:
+    """The front matter that does not depend on a measurement; absent facts leave no key."""
+    front: dict[str, Any] = {}
+    for key in ("license", "language"):
+        if provenance.get(key):
+            front[key] = provenance[key]
+    hub = hub_id(str(provenance.get("base") or ""))
+    if hub:
+        front["base_model"] = hub
+    return front | {"tags": tags, "metrics": ["wer", "cer"]}
+
+
+def hub_id(base: str) -> str | None:
+    """The Hugging Face id of a base model; None for a folder or a file."""
+    if base.startswith(WEIGHTS_PACKAGE):
+        return f"openai/{base.removeprefix(WEIGHTS_PACKAGE)}"
+    return base if HUB_ID.fullmatch(base) and not Path(base).exists() else None
+
+
+def _base(provenance: Mapping[str, object]) -> str:
+    base = str(provenance.get("base") or "")
+    return f"`{markdown.code(base)}`" if base else ""
+
+
+def _index_entry(results: Results, system: System) -> dict[str, Any]:
+    """One entry of `model-index`: what Hugging Face reads the metrics from."""
+    values = (("wer", "WER", system.wer), ("cer", "CER", system.cer))
+    return {
+        "task": {"type": "automatic-speech-recognition", "name": "Automatic Speech Recognition"},
+        "dataset": {"type": results.test.recipe, "name": results.test.title},
+        "metrics": [{"type": kind, "name": label, "value": round(value, 2)} for kind, label, value in values],
+    }
+
+
+def _measured(results: Results, system: System) -> list[str]:
+    test = results.test
+    about = (
+        f"WER {wording.rate(system.wer)} % (95 % CI {wording.interval(system.ci95)}), "
+        f"CER {wording.rate(system.cer)} %, on {wording.plural(test.utterances, 'utterance')} of "
+        f"{wording.plural(test.speakers, 'speaker')}, {system.window} windows, "
+        f"normaliser {markdown.text(test.normaliser)}."
+    )
+    note = f"> {markdown.text(test.note)}" if test.note else ""
+    return ["## Measured", about, *([note] if note else []), markdown.wer_table(results)]
+
+
+def _rest(provenance: Mapping[str, object]) -> list[str]:
+    """Every fact of the provenance that the front matter does not carry, as a list."""
+    lines = [
+        f"- {markdown.text(key.replace('_', ' '))}: {markdown.text(_said(value))}"
+        for key, value in provenance.items()
+        if key not in _FRONT and value not in (None, "", [], {})
+    ]
+    return ["## Provenance", "\n".join(lines)] if lines else []
+
+
+def _said(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_said(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_said, value))
+    return wording.amount(value)
+
+
+def _document(front: dict[str, Any], parts: list[str]) -> str:
+    header = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=10_000)
+    return f"---\n{header}---\n\n" + "\n\n".join(parts) + "\n"

@@ -1,0 +1,130 @@
+"""Clips to listen to: which utterances, where their recordings are, how they fit into one page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+import soxr
+
+from speech_analogy.evaluation.results import Hypothesis
+from speech_analogy.report import words
+
+Outcome = Literal["fewer errors", "more errors", "as many errors", "right in both"]
+
+CLIPS = 10
+SHARES: dict[Outcome, int] = {"fewer errors": 4, "more errors": 3, "as many errors": 2, "right in both": 1}
+LONGEST_S = 20.0  # a longer recording would weigh more than the rest of the page
+OPUS_RATE_HZ = 16_000
+OPUS_COMPRESSION = 0.93  # libsndfile's 0..1 scale; this is about 22 kbit/s
+SEED = "report"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One utterance to show, and what became of it between the two systems."""
+
+    outcome: Outcome
+    row: Hypothesis
+
+
+def outcome(before: Hypothesis, after: Hypothesis) -> Outcome:
+    """Compare two systems' word errors on one utterance."""
+    earlier, later = _errors(before), _errors(after)
+    if later < earlier:
+        return "fewer errors"
+    if later > earlier:
+        return "more errors"
+    return "as many errors" if later else "right in both"
+
+
+def choose(
+    before: Sequence[Hypothesis], after: Sequence[Hypothesis], audible: frozenset[str], count: int = CLIPS
+) -> list[Choice]:
+    """Draw `count` utterances, spread over the outcomes (SHARES) and over prompts or speakers.
+
+    The draw is by the sha256 of the id: the same test set gives the same clips, and nobody picks them by ear.
+
+    Args:
+        before: hypotheses of the system compared with.
+        after: hypotheses of the system the report is about.
+        audible: ids whose recording was found; they are preferred to the rest.
+        count: how many to draw; fewer come back from a smaller test set.
+    """
+    pools: dict[Outcome, list[Hypothesis]] = {name: [] for name in SHARES}
+    for earlier, later in words.paired(before, after):
+        pools[outcome(earlier, later)].append(later)
+    playable = {row.id for row in after if row.id in audible and row.duration_s <= LONGEST_S}
+    chosen: list[Choice] = []
+    for wanted in (SHARES, dict.fromkeys(SHARES, count)):  # too few of one outcome leave room for the others
+        for name in SHARES:
+            room = min(wanted[name], count - len(chosen))
+            seen = {mark for choice in chosen for mark in _marks(choice.row)}
+            taken = _take(pools[name], room, playable, seen)
+            chosen += [Choice(name, row) for row in taken]
+    return sorted(chosen, key=lambda choice: list(SHARES).index(choice.outcome))
+
+
+def _take(pool: list[Hypothesis], wanted: int, playable: set[str], seen: set[str]) -> list[Hypothesis]:
+    """Move up to `wanted` rows out of the pool: playable ones first, then of new clusters and texts, then as drawn."""
+    taken: list[Hypothesis] = []
+    while pool and len(taken) < wanted:
+        row = min(pool, key=lambda row: (row.id not in playable, len(seen & _marks(row)), _draw(row.id)))
+        pool.remove(row)
+        seen |= _marks(row)
+        taken.append(row)
+    return taken
+
+
+def _marks(row: Hypothesis) -> set[str]:
+    """What a second clip should not share with a first: the prompt or speaker, and the text."""
+    return {f"cluster {row.cluster}", f"text {row.reference_normalised}"}
+
+
+def _draw(utterance: str) -> str:
+    return hashlib.sha256(f"{SEED}\0{utterance}".encode()).hexdigest()
+
+
+def _errors(row: Hypothesis) -> int:
+    return row.substitutions + row.deletions + row.insertions
+
+
+def locate(audio: str, run: Path) -> Path | None:
+    """Find a recording: where the path says, else below the run folder, which may have been copied elsewhere.
+
+    Args:
+        audio: the path of a hypothesis; a relative one is taken from the run folder.
+        run: the run folder, as it is now.
+    """
+    if not audio:
+        return None
+    parts = Path(audio).parts
+    candidates = [run / audio, *(run.joinpath(*parts[start:]) for start in range(1, len(parts)))]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def embed(path: Path) -> str | None:
+    """Re-encode a recording as a small mono Opus file in a `data:` URI; None if it cannot be read."""
+    try:
+        longest = int(LONGEST_S * soundfile.info(path).samplerate)
+        samples, rate = soundfile.read(path, frames=longest, dtype="float32", always_2d=True)
+        mono = np.nan_to_num(samples.mean(axis=1))  # (samples,)
+        if not mono.size:
+            return None
+        if rate != OPUS_RATE_HZ:
+            mono = soxr.resample(mono, rate, OPUS_RATE_HZ)
+        packed = io.BytesIO()
+        soundfile.write(
+            packed, np.clip(mono, -1.0, 1.0), OPUS_RATE_HZ,
+            format="OGG", subtype="OPUS", compression_level=OPUS_COMPRESSION,
+        )  # fmt: skip
+    except (soundfile.LibsndfileError, OSError, ValueError):
+        return None
+    return "data:audio/ogg;base64," + base64.b64encode(packed.getvalue()).decode("ascii")

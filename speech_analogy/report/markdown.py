@@ -1,0 +1,122 @@
+"""`results.md`: the tables of a run as Markdown, made to be pasted into a recipe's RESULTS.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from speech_analogy.evaluation.results import Results
+from speech_analogy.report import systems, wording
+
+LEFT, RIGHT = ":--", "--:"
+
+
+def render(results: Results) -> str:
+    """The whole document."""
+    parts = [f"# {text(results.test.title)}", _about(results), wer_table(results)]
+    if results.comparisons:
+        parts += ["## Paired comparisons", _comparisons(results)]
+    if results.selection:
+        parts += ["## What was chosen", *_selection(results)]
+    if results.counts:
+        parts += ["## Training data", _mappings("set", results.counts)]
+    parts += ["## Provenance", *_provenance(results)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _about(results: Results) -> str:
+    test = results.test
+    lines = [
+        f"Test: {wording.plural(test.utterances, 'utterance')} of "
+        f"{wording.plural(test.speakers, 'speaker')}, {wording.duration(test.duration_s)}"
+        + (f"; domain: {text(wording.listing(test.domains))}." if test.domains else "."),
+        f"WER in percent after the normaliser {text(test.normaliser)}; 95 % intervals and p-values by "
+        f"a bootstrap over {wording.plural(test.clusters, test.cluster)}; "
+        f"{wording.plural(test.dropped_empty_references, 'reference')} dropped that normalised to nothing.",
+    ]
+    return "\n".join(lines) + (f"\n\n> {text(test.note)}" if test.note else "")
+
+
+def wer_table(results: Results) -> str:
+    """The WER of every system; the chosen λ is bold."""
+    chosen = systems.chosen_analogy(results)
+    rows = []
+    for system in systems.ordered(results):
+        scale = "" if system.scale is None else wording.scale(system.scale)
+        wer, mark = wording.rate(system.wer), ""
+        if system is chosen:
+            wer, mark = f"**{wer}**", " (chosen)"
+        rows.append(
+            [
+                f"{text(systems.kind(system.name).short)} (`{code(system.name)}`)", scale + mark, wer,
+                wording.interval(system.ci95), wording.rate(system.cer), wording.rate(system.raw_wer),
+                wording.amount(system.substitutions), wording.amount(system.deletions),
+                wording.amount(system.insertions), wording.amount(system.over_100), system.window,
+            ]
+        )  # fmt: skip
+    head = ["system", "λ", "WER", "95 % CI", "CER", "raw WER", "S", "D", "I", "over 100 %", "window"]
+    return _table(head, rows, left=(0, 10))
+
+
+def _comparisons(results: Results) -> str:
+    rows = [
+        [
+            text(systems.label(row.system, row.scale)), text(systems.label(row.against)),
+            wording.signed(row.difference), wording.signed_interval(row.ci95),
+            f"{wording.signed(100 * row.relative)} %", wording.p_value(row.p_value),
+        ]
+        for row in results.comparisons
+    ]  # fmt: skip
+    return _table(["system", "against", "difference", "95 % CI", "relative", "p"], rows, left=(0, 1))
+
+
+def _selection(results: Results) -> list[str]:
+    selection = results.selection
+    parts: list[str] = []
+    if selection.scale_curve:
+        parts.append(
+            f"λ = {wording.scale(selection.scale)}, chosen on {text(selection.scale_chosen_on)}. "
+            "The test set's WER over λ is shown, never used to choose."
+        )
+        rows = [[wording.scale(point.scale), wording.rate(point.wer)] for point in selection.scale_curve]
+        parts.append(_table(["λ", "held-out source WER"], rows, left=()))
+    if selection.training:
+        parts.append(_mappings("system", selection.training))
+    return parts
+
+
+def _provenance(results: Results) -> list[str]:
+    facts = [f"recipe: {text(results.test.recipe)}"]
+    facts += [f"{text(name)}: {text(value)}" for name, value in results.machine.items()]
+    if results.versions:
+        facts.append(f"versions: {', '.join(f'{text(k)} {text(v)}' for k, v in results.versions.items())}")
+    if results.seconds:
+        stages = (f"{text(name)} {wording.duration(seconds)}" for name, seconds in results.seconds.items())
+        facts.append(f"time: {', '.join(stages)}; in all {wording.duration(sum(results.seconds.values()))}")
+    listed = "\n".join(f"- {fact}" for fact in facts)
+    command = f"```sh\n{results.command.replace('```', '')}\n```" if results.command else ""
+    return [listed, command]
+
+
+def _mappings(first: str, rows: dict[str, dict[str, float]]) -> str:
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    cells = [
+        [text(systems.label(name)), *(wording.amount(row[c]) if c in row else "" for c in columns)]
+        for name, row in rows.items()
+    ]
+    return _table([first, *(text(column.replace("_", " ")) for column in columns)], cells, left=(0,))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[int]) -> str:
+    rule = [LEFT if index in left else RIGHT for index in range(len(head))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
+
+
+def text(raw: str) -> str:
+    """Text of a corpus or recipe as Markdown text: one line, no markup, no new table cell."""
+    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", " ".join(raw.split())).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def code(raw: str) -> str:
+    """Text for between two backticks."""
+    return " ".join(raw.split()).replace("`", "").replace("|", "")

@@ -1,0 +1,260 @@
+"""`report.html`: results and hypotheses laid out for the template, which only prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
+from speech_analogy.report import clips, figures, systems, wording, words
+
+NBSP = "\u00a0"
+WORDS_SHOWN = 60
+"""A hypothesis that loops for longer than this many words is cut, and says so."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one system heard in a clip, aligned with the reference; `more` words were cut from a loop."""
+
+    label: str
+    accent: bool
+    errors: int
+    words: Sequence[words.Word]
+    more: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One utterance to listen to; `audio` is a data: URI, or None where the recording is missing."""
+
+    outcome: str
+    reference: str
+    about: str
+    audio: str | None
+    heard: Sequence[Heard]
+
+
+@dataclass
+class Material:
+    """What the hypotheses files gave, and what a reader has to be told is missing."""
+
+    heard: dict[str, list[Hypothesis]] = field(default_factory=dict)  # by hypotheses_file
+    changes: words.Changes | None = None
+    clips: list[Clip] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def of(self, system: System | None) -> list[Hypothesis]:
+        """The hypotheses of a system; none where it or its file is missing."""
+        return [] if system is None else self.heard.get(system.hypotheses_file, [])
+
+
+def render(results: Results, run: Path) -> str:
+    """The whole page as one string; the hypotheses and recordings that `run` still has are embedded."""
+    about, rivals = systems.subject(results), systems.rivals(results)
+    rival = rivals[0] if rivals else None
+    material = gather(results, run, about, rival)
+    return _environment().get_template("report.html.jinja").render(
+        results=results,
+        about=about,
+        rival=rival,
+        headline=_tight(headline(results)),
+        against=[(system, _compared(results, about, system)) for system in rivals],
+        systems=systems.ordered(results),
+        shown=systems.shown(results),
+        grid=systems.grid(results),
+        chosen=systems.chosen_analogy(results),
+        bars=bars(results),
+        dev_curve=dev_curve(results),
+        test_curve=test_curve(results),
+        scale_rows=scale_rows(results),
+        compared=len({(row.system, row.scale) for row in results.comparisons}),
+        count_columns=_columns(results.counts.values()),
+        training_columns=_columns(results.selection.training.values()) if results.selection else [],
+        trial_columns=_columns(results.selection.training_trials) if results.selection else [],
+        material=material,
+    )  # fmt: skip
+
+
+def headline(results: Results) -> str:
+    """The finding in one plain sentence: the analogy against TTS fine-tuning alone, where both were run."""
+    about, rivals = systems.subject(results), systems.rivals(results)
+    domains = wording.listing(results.test.domains) or results.test.title
+    if about is None:
+        return f"Nothing was measured on {domains}"
+    subject = "the analogy" if about.name == systems.ANALOGY else systems.label(about.name, about.scale)
+    if not rivals:
+        return f"On {domains}, {subject} has a word error rate of {wording.rate(about.wer)} %"
+    rival = "TTS fine-tuning alone" if rivals[0].name == systems.ADAPTED else systems.label(rivals[0].name)
+    compared = _compared(results, about, rivals[0])
+    change = compared.relative if compared else _relative(about, rivals[0])
+    if compared and compared.p_value >= wording.P_CLEAR:
+        return f"On {domains}, no clear difference between {subject} and {rival}"
+    than = "as" if wording.relative(change).startswith("as") else "than"
+    return f"On {domains}, {subject} makes {wording.relative(change)} {than} {rival}"
+
+
+def bars(results: Results) -> Markup:
+    """The WER bars: the subject in the accent colour, ceilings pale."""
+    about = systems.subject(results)
+    return figures.bars(
+        [
+            figures.Bar(
+                systems.label(system.name, system.scale), system.wer, *system.ci95,
+                style=_style(system, about),
+            )
+            for system in systems.shown(results)
+        ]
+    )  # fmt: skip
+
+
+def _style(system: System, about: System | None) -> str:
+    if system is about:
+        return "accent"
+    return "pale" if systems.kind(system.name).ceiling else "plain"
+
+
+def dev_curve(results: Results) -> Markup:
+    """WER on held-out source speech over λ: what λ was chosen by."""
+    if not results.selection or not results.selection.scale_curve:
+        return Markup("")
+    points = [figures.Point(point.scale, point.wer) for point in results.selection.scale_curve]
+    span = [scale for scale, _, _ in scale_rows(results)]
+    return figures.curve(points, "WER on what λ was chosen by, over λ", results.selection.scale, span=span)
+
+
+def test_curve(results: Results) -> Markup:
+    """WER on the test set over λ, with intervals: shown, never used to choose."""
+    chosen = systems.chosen_analogy(results)
+    rows = scale_rows(results)
+    return figures.curve(
+        [figures.Point(scale, tested.wer, *tested.ci95) for scale, _, tested in rows if tested],
+        "WER on the test set over λ",
+        chosen.scale if chosen else None,
+        style="accent",
+        span=[scale for scale, _, _ in rows],
+    )
+
+
+def scale_rows(results: Results) -> list[tuple[float, float | None, System | None]]:
+    """(λ, WER on held-out source speech, the analogy on the test set) for every λ that either has.
+
+    λ = 0 leaves C as it is, so C's own row of the table stands there where the grid has none.
+    """
+    curve = results.selection.scale_curve if results.selection else []
+    held_out = {point.scale: point.wer for point in curve}
+    tested = {system.scale: system for system in systems.grid(results) if system.scale is not None}
+    alone = systems.find(results, systems.ADAPTED)
+    if tested and alone and all(system.window == alone.window for system in tested.values()):
+        tested.setdefault(0.0, alone)
+    return [(scale, held_out.get(scale), tested.get(scale)) for scale in sorted({*held_out, *tested})]
+
+
+def gather(results: Results, run: Path, about: System | None, rival: System | None) -> Material:
+    """Read the hypotheses the page needs; a missing file becomes a remark, a broken one a DataError."""
+    material = Material()
+    for system in systems.listened(results):
+        path = run / system.hypotheses_file
+        if path.is_file():
+            material.heard[system.hypotheses_file] = read_hypotheses(path)
+        else:
+            label = systems.label(system.name, system.scale)
+            material.remarks.append(f"The hypotheses of “{label}” are missing ({system.hypotheses_file}).")
+    before, after = material.of(rival), material.of(about)
+    if before and after:
+        material.changes = words.changes(before, after)
+    after = after or before
+    if after:
+        material.clips = _clips(results, run, material, before or after, after)
+    return material
+
+
+def _clips(
+    results: Results, run: Path, material: Material, before: list[Hypothesis], after: list[Hypothesis]
+) -> list[Clip]:
+    found = {row.id: path for row in after if (path := clips.locate(row.audio, run)) is not None}
+    if len(found) < len(after):
+        count = wording.plural(len(after) - len(found), "recording")
+        material.remarks.append(
+            f"{count} of {len(after):,} not found where the hypotheses say; such clips have no player."
+        )
+    shown = [system for system in systems.listened(results) if material.of(system)]
+    about = systems.subject(results)
+    alone = {"as many errors": "wrong", "right in both": "right"}  # what is said where one system is all there is
+    made: list[Clip] = []
+    for choice in clips.choose(before, after, frozenset(found)):
+        row = choice.row
+        audio = clips.embed(found[row.id]) if row.id in found else None
+        if row.id in found and audio is None:
+            material.remarks.append(f"The recording of {row.id} cannot be read: {found[row.id].name}.")
+        heard = [_heard(system, material, row.id, system is about) for system in shown]
+        made.append(
+            Clip(
+                outcome=choice.outcome if before is not after else alone[choice.outcome],
+                reference=row.reference,
+                about=_about(row),
+                audio=audio,
+                heard=[one for one in heard if one is not None],
+            )
+        )
+    return made
+
+
+def _about(row: Hypothesis) -> str:
+    cut = f", the first {clips.LONGEST_S:g} s" if row.duration_s > clips.LONGEST_S else ""
+    return f"{row.domain}, speaker {row.speaker}, {row.duration_s:.1f} s{cut}"
+
+
+def _heard(system: System, material: Material, utterance: str, accent: bool) -> Heard | None:
+    row = next((row for row in material.of(system) if row.id == utterance), None)
+    if row is None or not row.reference_normalised.strip():
+        return None
+    (aligned,) = words.align([row.reference_normalised], [row.hypothesis_normalised])
+    return Heard(
+        systems.label(system.name, system.scale),
+        accent,
+        row.substitutions + row.deletions + row.insertions,
+        aligned[:WORDS_SHOWN],
+        max(len(aligned) - WORDS_SHOWN, 0),
+    )
+
+
+def _compared(results: Results, about: System | None, against: System) -> Comparison | None:
+    return None if about is None else systems.comparison_of(results, about, against)
+
+
+def _relative(system: System, against: System) -> float:
+    return (system.wer - against.wer) / against.wer if against.wer else 0.0
+
+
+def _tight(sentence: str) -> str:
+    """No line break between a number and its percent sign, nor inside `λ = 0.75`."""
+    return sentence.replace(" %", f"{NBSP}%").replace("λ = ", f"λ{NBSP}={NBSP}")
+
+
+def _columns(rows: Iterable[Mapping[str, object]]) -> list[str]:
+    """The keys of all rows, in the order in which they first occur."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("speech_analogy.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("rate", "signed", "interval", "signed_interval", "p_value", "scale", "amount", "listing"):
+        environment.filters[name] = getattr(wording, name)
+    environment.filters["kind"] = systems.kind
+    environment.filters["duration"] = lambda seconds: wording.duration(seconds).replace(" ", NBSP)
+    environment.filters["relative"] = lambda value: _tight(wording.relative(value))
+    environment.globals["label"] = lambda *named: _tight(systems.label(*named))
+    environment.globals.update(plural=wording.plural, relative_change=_relative)
+    environment.globals["p_clear"] = wording.P_CLEAR
+    return environment

@@ -1,0 +1,73 @@
+"""The end of a run on the terminal: the WER table and the chosen analogy's comparisons as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from speech_analogy.evaluation.results import Results
+from speech_analogy.report import systems, wording
+
+WIDTH = 100  # columns
+GAP = "  "
+CHOSEN = "*"
+
+
+def table(results: Results) -> str:
+    """The table of all systems and, below it, what the analogy at the chosen λ was compared with.
+
+    At most WIDTH columns wide, without a final newline. Long system names are cut with an ellipsis.
+    """
+    chosen = systems.chosen_analogy(results)
+    head = ["system", "λ", "WER", "95 % CI", "CER", "S", "D", "I", ">100 %", "window"]
+    rows = []
+    for system in systems.ordered(results):
+        scale = "" if system.scale is None else wording.scale(system.scale)
+        rows.append(
+            [
+                systems.kind(system.name).short, scale + (CHOSEN if system is chosen else ""),
+                wording.rate(system.wer), wording.interval(system.ci95), wording.rate(system.cer),
+                str(system.substitutions), str(system.deletions), str(system.insertions),
+                str(system.over_100), system.window,
+            ]
+        )  # fmt: skip
+    lines = [_cut(results.test.title, WIDTH), "", *_aligned(head, rows)]
+    if chosen is not None:
+        lines += ["", f"{CHOSEN} λ = {wording.scale(chosen.scale or 0.0)} was chosen without the test set."]
+    return "\n".join([*lines, *_against(results)])
+
+
+def _against(results: Results) -> list[str]:
+    """One line a comparison: difference in points, relative change, p."""
+    about = systems.subject(results)
+    rows = [
+        [
+            f"against {systems.label(other.name)}",
+            f"{wording.signed(compared.difference)} points",
+            f"({wording.signed_interval(compared.ci95)})",
+            wording.relative(compared.relative),
+            wording.p_clause(compared.p_value),
+        ]
+        for other in systems.rivals(results)
+        if about is not None and (compared := systems.comparison_of(results, about, other)) is not None
+    ]
+    return _aligned(None, rows) if rows else []
+
+
+def _aligned(head: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns, the first to the left and the others to the right; the first gives way to WIDTH."""
+    lines = [*([head] if head else []), *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    room = WIDTH - sum(widths[1:]) - len(GAP) * (len(widths) - 1)
+    widths[0] = max(min(widths[0], room), 1)
+    text = [
+        GAP.join(
+            [_cut(line[0], widths[0]).ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for line in lines
+    ]
+    return [text[0], "─" * max(map(len, text)), *text[1:]] if head else text
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

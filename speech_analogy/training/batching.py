@@ -1,0 +1,79 @@
+"""Which utterances share a batch: Lhotse's duration buckets, seeded, the same for every run of the same recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lhotse import CutSet
+from lhotse.dataset import DynamicBucketingSampler
+
+from speech_analogy.corpora.audio import load_audio
+from speech_analogy.corpora.cuts import text_of
+from speech_analogy.recognisers.protocol import Recogniser
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, window_seconds
+
+CUTS_PER_BUCKET_AT_LEAST = 64  # fewer would leave many batches short
+PREFETCHED = 2  # batches made ready while one is learned from
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's tensors."""
+
+    features: torch.Tensor  # (batch, mels, frames) float32
+    inputs: torch.Tensor  # (batch, tokens) int64
+    targets: torch.Tensor  # (batch, tokens) int64, -100 where nothing is learned
+    utterances: int
+
+
+def epoch_batches(
+    cuts: CutSet, *, batch_size: int, seed: int, epoch: int, buckets: int = 10, rank: int = 0, processes: int = 1
+) -> list[list[Any]]:
+    """The batches of one epoch for one process: cuts of similar duration, in a seeded order.
+
+    A function of its arguments alone, so a resumed run sees the batches that the undisturbed one would have seen.
+    """
+    count = len(cuts)
+    sampler = DynamicBucketingSampler(
+        cuts,
+        max_cuts=batch_size,
+        max_duration=None,
+        num_buckets=max(1, min(buckets, count // CUTS_PER_BUCKET_AT_LEAST)),
+        shuffle=True,
+        drop_last=False,
+        seed=seed,
+        rank=rank,
+        world_size=processes,
+        buffer_size=max(count, 2),
+    )
+    sampler.set_epoch(epoch)
+    return [list(batch) for batch in sampler]
+
+
+def batch_window_s(batch: list[Any], window: Window) -> float:
+    """The window that holds every utterance of the batch."""
+    return max(window_seconds(cut.duration, window) for cut in batch)
+
+
+def make_batch(batch: list[Any], recogniser: Recogniser, window: Window) -> Batch:
+    """Load, pad and featurise one batch of cuts."""
+    waveforms = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]
+    features = recogniser.features(waveforms, batch_window_s(batch, window))
+    inputs, targets = recogniser.labels([text_of(cut) for cut in batch])
+    return Batch(features, inputs, targets, len(batch))
+
+
+def prefetch(batches: list[list[Any]], recogniser: Recogniser, window: Window) -> Iterator[Batch]:
+    """Make batches in a thread of their own, a few ahead, in order."""
+    waiting: list[Future[Batch]] = []
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        for batch in batches:
+            waiting.append(pool.submit(make_batch, batch, recogniser, window))
+            if len(waiting) > PREFETCHED:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()

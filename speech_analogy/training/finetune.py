@@ -1,0 +1,296 @@
+"""Fine-tune a recogniser on cuts: one readable loop on Accelerate, resumable to the same weights bit for bit.
+
+Everything random is a function of (seed, epoch, step), so the state to resume from is weights, moments and a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from lhotse import CutSet
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from speech_analogy import __version__
+from speech_analogy.corpora.cuts import cuts_of
+from speech_analogy.corpora.splits import digest
+from speech_analogy.errors import CheckpointError
+from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.merging.fingerprint import fingerprint
+from speech_analogy.recognisers.protocol import Recogniser, load_recogniser, provenance
+from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.training.batching import Batch, epoch_batches, prefetch
+from speech_analogy.training.memory import keep_freed_memory
+from speech_analogy.training.options import FinetuneOptions
+from speech_analogy.training.state import load_state, save_state
+
+LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
+SMOOTHING = 0.9  # of the loss shown beside the progress bar
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """A finished fine-tuning: a complete Hugging Face folder with `provenance.json` and `training/`."""
+
+    folder: Path
+    steps: int
+    utterances: int
+    seconds: float
+    loss: float
+    """Mean training loss of the last epoch."""
+
+
+def finetune(
+    cuts: str | Path | CutSet,
+    base: str | Path,
+    out: str | Path,
+    options: FinetuneOptions | None = None,
+    *,
+    description: str = "fine-tune",
+    progress: bool = True,
+) -> Finetuned:
+    """Fine-tune `base` on `cuts` and write the model to `out`; killed and started again, it goes on where it was.
+
+    Weights are fp32 and stay fp32: the deltas that task vectors are made of are smaller than bf16 can hold.
+    AdamW with linear warm-up and decay to zero; gradients clipped; batches from Lhotse's duration buckets.
+
+    Args:
+        cuts: utterances with texts, each at most 30 s.
+        base: weights by name (see `resolve_weights`).
+        out: the folder to make.
+
+    Raises:
+        CheckpointError: `out` exists, or the base cannot be loaded.
+        DataError: the cuts cannot be used.
+    """
+    options, out = options or FinetuneOptions(), Path(out)
+    if out.exists():
+        raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
+    keep_freed_memory()
+    cuts = cuts_of(cuts)
+    accelerator = Accelerator(mixed_precision=_precision(options.precision))
+    folder = resolve_weights(str(base))
+    recogniser = load_recogniser(folder, language=options.language, device=accelerator.device)
+    base_fingerprint = fingerprint(open_checkpoint(folder))
+    key = _key(options, digest(cuts), base_fingerprint, accelerator)
+    working = out.with_name(f".{out.name}.training")
+    start = time.perf_counter()
+    run = _Run(recogniser, cuts, options, accelerator, working, key, description, progress)
+    loss = run.train()
+    if accelerator.is_main_process:
+        tuned_on = _tuned_on(cuts)
+        record = {
+            "schema": 1,
+            "base": provenance(folder).get("base", str(base)),
+            "base_fingerprint": base_fingerprint,
+            "window": options.window,
+            "language": options.language,
+            "tuned_on": tuned_on,
+            "hyper_parameters": options.model_dump(exclude={"save_every_s", "language", "window"}),
+            "steps": run.steps,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "creator": f"speech-analogy {__version__}",
+        }
+        _publish(recogniser, working, out, record)
+    accelerator.wait_for_everyone()
+    return Finetuned(out, run.steps, len(cuts) * options.epochs, time.perf_counter() - start, loss)
+
+
+class _Run:
+    """One fine-tuning under way."""
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        cuts: CutSet,
+        options: FinetuneOptions,
+        accelerator: Accelerator,
+        working: Path,
+        key: str,
+        description: str,
+        progress: bool,
+    ) -> None:
+        self.recogniser, self.cuts, self.options, self.accelerator = recogniser, cuts, options, accelerator
+        self.working, self.key = working, key
+        self.description, self.progress = description, progress and accelerator.is_main_process
+        self.parameters = {n: p for n, p in recogniser.model.named_parameters() if p.requires_grad}
+        self.optimiser = torch.optim.AdamW(
+            _decay_groups(self.parameters, options.weight_decay), lr=options.learning_rate, fused=True
+        )
+        self.epochs = [self._batches(epoch) for epoch in range(options.epochs)]
+        self.steps = sum(len(batches) for batches in self.epochs)
+        recogniser.model = accelerator.prepare_model(recogniser.model)
+
+    def _batches(self, epoch: int) -> list[list[Any]]:
+        return epoch_batches(
+            self.cuts,
+            batch_size=self.options.batch_size,
+            seed=self.options.seed,
+            epoch=epoch,
+            rank=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+        )
+
+    def train(self) -> float:
+        """Run what is left of the steps; returns the mean loss of the last epoch's steps that were run here."""
+        done = load_state(self.working, self.key, self.parameters, self.optimiser)
+        losses: list[float] = []
+        self.recogniser.model.train()
+        with self._logs(done) as (log, board), self._bar(done) as bar:
+            saved, shown = time.monotonic(), None
+            for step, batch in enumerate(self._from(done), start=done):
+                began = time.perf_counter()
+                loss, rate = self._step(step, batch)
+                seconds = time.perf_counter() - began
+                losses.append(loss)
+                row = {"step": step + 1, "epoch": self._epoch(step), "loss": loss, "learning_rate": rate}
+                row["utterances_per_second"] = batch.utterances * self.accelerator.num_processes / seconds
+                log.write(json.dumps(row) + "\n")
+                for name in ("loss", "learning_rate", "utterances_per_second"):
+                    board.add_scalar(name, row[name], step + 1)
+                shown = loss if shown is None else SMOOTHING * shown + (1 - SMOOTHING) * loss
+                bar.set_postfix(loss=f"{shown:.3f}", refresh=False)
+                bar.update()
+                if time.monotonic() - saved >= self.options.save_every_s and step + 1 < self.steps:
+                    log.flush()
+                    self._save(step + 1)
+                    saved = time.monotonic()
+        self.recogniser.model = self.accelerator.unwrap_model(self.recogniser.model).eval()
+        last = losses[-len(self.epochs[-1]) :]
+        return sum(last) / len(last) if last else float("nan")
+
+    def _step(self, step: int, batch: Batch) -> tuple[float, float]:
+        """Forward, backward, clip, update; returns the loss and the learning rate."""
+        torch.manual_seed(self.options.seed * self.steps + step)  # dropout, where a model has it
+        rate = self.options.learning_rate * schedule(step, self.steps, self.options.warmup_share)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        device = self.accelerator.device
+        with self.accelerator.autocast():
+            loss = self.recogniser.loss(batch.features.to(device), batch.inputs.to(device), batch.targets.to(device))
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.options.clip_norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return float(loss.detach()), rate
+
+    def _from(self, done: int) -> Iterator[Batch]:
+        flat = [batch for batches in self.epochs for batch in batches]
+        return prefetch(flat[done:], self.recogniser, self.options.window)
+
+    def _epoch(self, step: int) -> int:
+        for number, batches in enumerate(self.epochs, start=1):
+            if step < len(batches):
+                return number
+            step -= len(batches)
+        return len(self.epochs)
+
+    def _save(self, step: int) -> None:
+        if self.accelerator.is_main_process:
+            save_state(self.working, step, self.key, self.parameters, self.optimiser)
+
+    @contextmanager
+    def _logs(self, done: int) -> Iterator[tuple[Any, SummaryWriter]]:
+        """`log.jsonl`, cut back to the steps that are kept, and TensorBoard's events."""
+        folder = self.working / "training"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "log.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines()[:done] if path.is_file() else []
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
+        with path.open("a", encoding="utf-8") as log:
+            try:
+                yield log, board
+            finally:
+                board.close()
+
+    def _bar(self, done: int) -> Any:
+        import sys
+
+        return tqdm(
+            total=self.steps,
+            initial=done,
+            desc=self.description,
+            unit="step",
+            disable=not self.progress,
+            mininterval=0.2 if sys.stderr.isatty() else LOG_INTERVAL_S,
+        )
+
+
+def schedule(step: int, steps: int, warmup_share: float) -> float:
+    """Factor of the peak rate at a step counted from 0: linear from 0 to 1, then linear to 0 behind the last step."""
+    warmup = round(warmup_share * steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return (steps - step) / max(1, steps - warmup)
+
+
+def _decay_groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay pulls matrices towards zero; biases and norms are left alone."""
+    matrices = [parameter for parameter in parameters.values() if parameter.ndim > 1]
+    others = [parameter for parameter in parameters.values() if parameter.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _precision(wanted: str) -> str:
+    """Accelerate's name for the autocast type."""
+    if wanted == "auto":
+        wanted = "bf16" if has_bf16() else "fp32"
+    return {"bf16": "bf16", "fp32": "no"}[wanted]
+
+
+def has_bf16() -> bool:
+    """Does this machine compute in bf16, and not merely emulate it?"""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _key(options: FinetuneOptions, cuts: str, base: str, accelerator: Accelerator) -> str:
+    content = {
+        "options": options.model_dump(exclude={"save_every_s"}),
+        "cuts": cuts,
+        "base": base,
+        "processes": accelerator.num_processes,
+        "precision": accelerator.mixed_precision,
+        "device": accelerator.device.type,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _tuned_on(cuts: CutSet) -> dict[str, Any]:
+    custom = [cut.custom or {} for cut in cuts]
+    return {
+        "utterances": len(cuts),
+        "hours": round(sum(cut.duration for cut in cuts) / 3600, 4),
+        "kinds": sorted({str(row.get("kind", "")) for row in custom}),
+        "domains": sorted({str(row.get("domain", "")) for row in custom}),
+        "digest": digest(cuts),
+    }
+
+
+def _publish(recogniser: Recogniser, working: Path, out: Path, record: dict[str, Any]) -> None:
+    """Write the whole folder beside its final name and rename it; the states to resume from go."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        recogniser.save(building)
+        (building / "provenance.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        shutil.copytree(working / "training", building / "training")
+        building.chmod(0o755)
+        building.rename(out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    shutil.rmtree(working, ignore_errors=True)

@@ -1,0 +1,29 @@
+"""The options of a fine-tuning, with the values that the toolkit's recipes were measured with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from speech_analogy.recognisers.windows import Window
+
+
+class FinetuneOptions(BaseModel):
+    """How a model is fine-tuned. An unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    learning_rate: float = Field(default=3e-5, gt=0, description="peak of AdamW's rate")
+    epochs: int = Field(default=2, ge=1)
+    batch_size: int = Field(default=16, ge=1, description="utterances a step and process")
+    warmup_share: float = Field(default=0.1, ge=0, le=1, description="share of the steps that warm up linearly")
+    weight_decay: float = Field(default=0.01, ge=0, description="on matrices; biases and norms have none")
+    clip_norm: float = Field(default=1.0, gt=0, description="L2 norm that gradients are clipped to")
+    window: Window = Field(default="trimmed", description="what the encoder sees: the utterance, or 30 s")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        default="auto", description="autocast; weights are fp32 always. auto: bf16 where the processor computes in it"
+    )
+    seed: int = 0
+    language: str = "en"
+    save_every_s: float = Field(default=60.0, ge=0, description="seconds between states that a killed run resumes from")

@@ -1,0 +1,100 @@
+"""Hugging Face `datasets`: parquet, audiofolder and saved folders where the package is there, else its absence."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from speech_analogy.corpora import CorpusReading, import_corpus, read_corpus
+from speech_analogy.corpora import huggingface as reader
+from speech_analogy.errors import ConfigError, DataError
+from tests.corpora.sounds import write_tone
+
+try:
+    datasets: Any = importlib.import_module("datasets")
+except ImportError:
+    datasets = None
+needs_datasets = pytest.mark.skipif(datasets is None, reason="needs the package `datasets`")
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if datasets is not None:
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def test_the_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(reader, "import_module", absent)
+    with pytest.raises(DataError, match="the package `datasets` is not installed; pip install datasets"):
+        read_corpus("huggingface", tmp_path)
+
+
+def write_parquet(folder: Path) -> Path:
+    """Two splits of bytes in parquet, as corpora on the hub have it."""
+    for split, names in {"train": ["a", "b"], "test": ["c"]}.items():
+        audio = [{"bytes": write_tone(folder / f"{name}.flac").read_bytes(), "path": f"{name}.flac"} for name in names]
+        columns = {"audio": audio, "sentence": [f"say {name}" for name in names], "speaker_id": [7] * len(names)}
+        extra = {"domain": ["d"] * len(names), "age": [30] * len(names)}
+        (folder / "data").mkdir(exist_ok=True)
+        datasets.Dataset.from_dict(columns | extra).to_parquet(folder / "data" / f"{split}-00000.parquet")
+    return folder / "data"
+
+
+def read(path: Path, tmp_path: Path, **options: object) -> CorpusReading:
+    return read_corpus("huggingface", path, progress=False, decode_to=tmp_path / "unpacked", **options)
+
+
+@needs_datasets
+def test_parquet(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path)
+    reading = read(path, tmp_path)
+    assert reading.problems == []
+    assert {cut.id: (cut.supervisions[0].text, cut.custom["split"]) for cut in reading.cuts} == {
+        "train-000000": ("say a", "train"), "train-000001": ("say b", "train"), "test-000000": ("say c", "test"),
+    }  # fmt: skip
+    cut = reading.cuts["test-000000"]
+    assert (cut.supervisions[0].speaker, cut.custom["domain"], cut.custom["age"], cut.duration) == ("7", "d", 30, 0.5)
+    assert Path(cut.recording.sources[0].source) == (tmp_path / "unpacked/test-000000.flac").resolve()
+    assert [cut.id for cut in read(path, tmp_path, split="test").cuts] == ["test-000000"]
+    out = tmp_path / "out/cuts.jsonl.gz"
+    import_corpus("huggingface", path, out, options={"progress": False})
+    assert len(list((tmp_path / "out/cuts_audio").iterdir())) == 3
+
+
+@needs_datasets
+def test_saved_folder(tmp_path: Path) -> None:
+    audio = [{"bytes": write_tone(tmp_path / "a.wav").read_bytes(), "path": None}]
+    datasets.Dataset.from_dict({"audio": audio, "text": ["hello"]}).save_to_disk(tmp_path / "saved")
+    (cut,) = read(tmp_path / "saved", tmp_path).cuts
+    assert (cut.supervisions[0].text, cut.custom["domain"], cut.duration) == ("hello", "saved", 0.5)
+    assert cut.recording.sources[0].source.endswith(".wav")  # known by its first bytes
+
+
+@needs_datasets
+@pytest.mark.skipif(importlib.util.find_spec("torchcodec") is not None, reason="needs the absence of torchcodec")
+def test_the_reason_behind_a_general_phrase_is_told(tmp_path: Path) -> None:
+    write_tone(tmp_path / "folder/a.wav")
+    (tmp_path / "folder/metadata.csv").write_text("file_name,text\na.wav,hello\n")
+    with pytest.raises(DataError, match=r"cannot load it: .*torchcodec.*; a plain folder .* the kind `folder`"):
+        read(tmp_path / "folder", tmp_path)
+
+
+@needs_datasets
+def test_faults(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path)
+    with pytest.raises(ConfigError, match=r"split: the dataset has no such split \(found 'dev'\); splits are: "):
+        read(path, tmp_path, split="dev")
+    with pytest.raises(ConfigError, match="text_column: the dataset has no column words; columns are: audio, sentence"):
+        read(path, tmp_path, text_column="words")
+    with pytest.raises(ConfigError, match=r"decode_to: .* must be unpacked"):
+        read_corpus("huggingface", path, progress=False)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: `datasets` cannot load it"):
+        read(tmp_path / "empty", tmp_path)

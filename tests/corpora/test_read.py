@@ -1,0 +1,122 @@
+"""The one door: kinds and options by name, and files written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from lhotse import CutSet
+
+from speech_analogy.corpora import KINDS, import_corpus, read_corpus, read_cuts, write_cuts
+from speech_analogy.errors import ConfigError, DataError
+from tests.corpora.sounds import write_tone
+
+QUIET = {"progress": False}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    root = tmp_path / "corpus"
+    for name in ("b", "a"):
+        write_tone(root / f"{name}.wav").with_suffix(".txt").write_text(f"café {name}")
+    return root
+
+
+def test_kinds() -> None:
+    assert set(KINDS) == {"speechocean762", "slurp", "asterisk", "folder", "huggingface", "nemo"}
+
+
+@pytest.mark.parametrize(("kind", "advice"), [("slurb", "did you mean 'slurp'?"), ("x", "valid are: speechocean762")])
+def test_unknown_kind(tmp_path: Path, kind: str, advice: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_corpus(kind, tmp_path)
+    assert "unknown kind of corpus" in str(caught.value)
+    assert advice in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"microfone": "far"}, "microfone: slurp has no such option; did you mean 'microphone'?"),
+        ({"microphone": "lapel"}, "microphone: slurp: Input should be 'headset', 'far' or 'both' (found 'lapel')"),
+    ],
+)
+def test_options_are_checked(tmp_path: Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_corpus("slurp", tmp_path, **options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"huggingface"}))
+def test_a_path_that_is_not_there_and_one_that_is_no_corpus(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(DataError, match="nowhere: there is no such file or folder"):
+        read_corpus(kind, tmp_path / "nowhere")
+    (tmp_path / "readme.md").write_text("no corpus")
+    with pytest.raises(DataError) as caught:
+        read_corpus(kind, tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["cuts.jsonl.gz", "cuts.jsonl"])
+def test_import_writes_what_was_read(corpus: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "new" / name
+    reading = import_corpus("folder", corpus, out, options=QUIET)
+    assert list(read_cuts(out)) == list(reading.cuts) == list(CutSet.from_file(out))
+    assert [cut.supervisions[0].text for cut in read_cuts(out)] == ["café a", "café b"]
+    assert sorted(path.name for path in out.parent.iterdir()) == [name]
+    again = tmp_path / "again" / name
+    import_corpus("folder", corpus, again, options=QUIET)
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_import_lists_problems_beside_the_cuts(corpus: Path, tmp_path: Path) -> None:
+    (corpus / "a.wav").unlink()
+    out, problems = tmp_path / "cuts.jsonl.gz", tmp_path / "cuts.problems.jsonl"
+    import_corpus("folder", corpus, out, options=QUIET)
+    assert [json.loads(line) for line in problems.read_text().splitlines()] == [
+        {"id": "a", "file": str(corpus / "a.txt"), "rule": "the audio file is missing"}
+    ]
+    write_tone(corpus / "a.wav")
+    import_corpus("folder", corpus, out, options=QUIET, overwrite=True)
+    assert not problems.exists()
+    assert len(read_cuts(out)) == 2
+
+
+def test_nothing_is_overwritten_or_half_written(corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "cuts.jsonl.gz"
+    import_corpus("folder", corpus, out, options=QUIET)
+    before = out.read_bytes()
+    (corpus / "a.txt").write_text("changed")
+    with pytest.raises(DataError, match=r"cuts\.jsonl\.gz: the file exists"):
+        import_corpus("folder", corpus, out, options=QUIET)
+    assert out.read_bytes() == before
+    import_corpus("folder", corpus, out, options=QUIET, overwrite=True)
+    assert read_cuts(out)["a"].supervisions[0].text == "changed"
+    with pytest.raises(ConfigError, match=r"cuts are written as \.jsonl\.gz or \.jsonl"):
+        import_corpus("folder", corpus, tmp_path / "cuts.csv", options=QUIET)
+
+    def failing() -> CutSet:
+        yield from read_cuts(out)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_cuts(failing(), tmp_path / "out" / "half.jsonl.gz")
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b broken", b'{"id": 1}\n', b"text\n", b'{"type": "MonoCut"}\n'])
+@pytest.mark.parametrize("name", ["cuts.jsonl.gz", "cuts.jsonl"])
+def test_files_that_are_not_cuts(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    with pytest.raises(DataError, match="the cuts file is missing"):
+        read_cuts(path)
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_cuts(path)
+    assert str(path) in str(caught.value)
+
+
+def test_options_given_as_text_are_understood(corpus: Path) -> None:
+    reading = read_corpus("folder", str(corpus), progress="false", decode="true", domain="d")
+    assert {cut.custom["domain"] for cut in reading.cuts} == {"d"}

@@ -1,0 +1,34 @@
+"""The fake engine, installed as anyone's plug-in would be: a module and its entry points on the path."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from data_synth.engines import load_engine
+
+METADATA = "Metadata-Version: 2.1\nName: fake-tts\nVersion: 1.0\n"
+ENTRY_POINTS = "[data_synth.engines]\nfake = fake_tts:FakeEngine\nunseeded = fake_tts:UnseededEngine\n"
+ENTRY_POINTS += "broken = fake_tts:NoSuchEngine\n"
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder that holds the plug-in; it is on sys.path while the tests run."""
+    folder = tmp_path_factory.mktemp("plugin")
+    shutil.copy(Path(__file__).parent / "fake_tts.py", folder)
+    information = folder / "fake_tts-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(METADATA)
+    (information / "entry_points.txt").write_text(ENTRY_POINTS)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    load_engine.cache_clear()
+    yield folder
+    sys.path.remove(str(folder))
+    load_engine.cache_clear()

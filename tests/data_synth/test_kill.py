@@ -1,0 +1,74 @@
+"""Killed at random moments and started again, a run ends with the files of an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.data_synth.test_synthesize import files
+
+TEXTS = 40
+KILLS = int(os.environ.get("DATA_SYNTH_KILLS", "3"))  # more by hand: DATA_SYNTH_KILLS=25 pytest ...
+LONGEST_S = 2.0  # until a kill, from the start of the process
+GRACE_S = 10.0  # for workers to end after their parent
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+
+
+def start(texts: Path, out: Path, workers: int, plugin: Path) -> subprocess.Popen[bytes]:
+    options = ["--engines", "fake:slow+flaky+raises", "--voices-per-text", "3", "--workers", str(workers), "--quiet"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "data_synth", str(texts), "--out", str(out), *options],
+        env={**os.environ, "PYTHONPATH": str(plugin), "OMP_NUM_THREADS": "1"},
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def finish(texts: Path, out: Path, workers: int, plugin: Path) -> None:
+    process = start(texts, out, workers, plugin)
+    _, complaint = process.communicate()
+    assert process.returncode == 0, complaint.decode()
+
+
+def wait_for_no_one(session: int) -> None:
+    """Workers end with their parent: none is left in its session."""
+    end = time.monotonic() + GRACE_S
+    while time.monotonic() < end:
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("a worker outlived its parent")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_9_at_random_moments(tmp_path: Path, plugin: Path, workers: int) -> None:
+    texts = tmp_path / "texts.jsonl"
+    rows = [{"text": f"say number {number}", "domain": "ab"[number % 2]} for number in range(TEXTS)]
+    texts.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"text": "..."}]))
+    finish(texts, tmp_path / "undisturbed", 1, plugin)
+    dice = random.Random(workers)
+    progress = []
+    for _ in range(KILLS):
+        process = start(texts, tmp_path / "killed", workers, plugin)
+        time.sleep(dice.uniform(0.1, LONGEST_S))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        wait_for_no_one(process.pid)
+        ledger = tmp_path / "killed" / "ledger.jsonl"
+        progress.append(ledger.read_bytes().count(b"\n") if ledger.is_file() else 0)
+    finish(texts, tmp_path / "killed", workers, plugin)
+    assert files(tmp_path / "killed") == files(tmp_path / "undisturbed")
+    assert any(count > 0 for count in progress), "no kill fell into the making of clips"

@@ -1,0 +1,139 @@
+"""Casting is balanced, seeded, and the same in every process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_synth.voices import Part, Voice, cast, clip_seed, find_voices
+from speech_analogy.errors import ConfigError, SynthesisError
+
+IDS = st.lists(st.text(min_size=1, max_size=6), max_size=40, unique=True)
+
+
+def some_voices(count: int) -> list[Voice]:
+    return [Voice("engine", f"voice {number}") for number in range(count)]
+
+
+@given(IDS, st.integers(1, 7), st.integers(1, 16), st.integers(0, 2**40))
+def test_every_voice_is_used_equally_often_within_one(ids: list[str], count: int, per_text: int, seed: int) -> None:
+    voices = some_voices(count)
+    parts = cast(ids, voices, per_text, seed)
+    for upto in range(1, len(ids) + 1):
+        used = Counter(part.voice for its_parts in parts[:upto] for part in its_parts)
+        counts = [used[voice] for voice in voices]
+        assert sum(counts) == upto * per_text
+        assert max(counts) - min(counts) <= 1
+
+
+@given(IDS, st.integers(1, 7), st.integers(1, 16))
+def test_a_voice_speaks_a_text_again_only_when_all_have_spoken(ids: list[str], count: int, per_text: int) -> None:
+    for its_parts in cast(ids, some_voices(count), per_text, seed=0):
+        assert len({(part.voice, part.take) for part in its_parts}) == per_text
+        takes = Counter(part.take for part in its_parts)
+        assert all(takes[take] == count for take in range(per_text // count))
+
+
+@given(IDS, st.lists(st.text(min_size=7, max_size=9), max_size=10, unique=True))
+def test_appended_texts_change_nothing_for_those_before(ids: list[str], more: list[str]) -> None:
+    voices = some_voices(5)
+    alone = cast(ids, voices, 3, 1, (0.9, 1.1))
+    assert cast([*ids, *more], voices, 3, 1, (0.9, 1.1))[: len(ids)] == alone
+
+
+def test_a_clip_that_stays_keeps_its_speed_and_seed_when_a_text_is_inserted() -> None:
+    voices = some_voices(2)
+    before = cast(["a", "b"], voices, 2, 1, (0.9, 1.1))
+    after = cast(["new", "a", "b"], voices, 2, 1, (0.9, 1.1))
+    assert {(part, clip_seed(1, "b", part, 0)) for part in before[1]} == {
+        (part, clip_seed(1, "b", part, 0)) for part in after[2]
+    }
+
+
+def test_pairs_of_voices_are_not_always_the_same() -> None:
+    parts = cast([str(number) for number in range(60)], some_voices(4), 2, 0)
+    assert len({frozenset(part.voice for part in its_parts) for its_parts in parts}) == 6  # all pairs of 4
+
+
+def test_speed_lies_in_its_range_and_varies() -> None:
+    speeds = [part.speed for its in cast("abcdefgh", some_voices(2), 2, 0, (0.9, 1.1)) for part in its]
+    assert all(0.9 <= speed <= 1.1 for speed in speeds)
+    assert len(set(speeds)) > 10
+
+
+def test_a_voice_that_repeats_a_text_changes_its_speed() -> None:
+    [parts] = cast(["a"], some_voices(1), 4, 0)
+    assert parts[0].speed == 1.0
+    assert len({part.speed for part in parts}) == 4
+
+
+def test_another_seed_casts_otherwise() -> None:
+    ids = [str(number) for number in range(20)]
+    assert cast(ids, some_voices(4), 1, 0) != cast(ids, some_voices(4), 1, 1)
+
+
+def test_seeds_differ_by_text_voice_take_and_attempt() -> None:
+    part = Part(Voice("e", "v"), 0, 1.0)
+    seeds = [
+        clip_seed(0, "a", part, 0),
+        clip_seed(1, "a", part, 0),
+        clip_seed(0, "b", part, 0),
+        clip_seed(0, "a", part, 1),
+        clip_seed(0, "a", Part(part.voice, 1, 1.0), 0),
+        clip_seed(0, "a", Part(Voice("e", "w"), 0, 1.0), 0),
+    ]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_casting_and_keys_are_the_same_in_every_process() -> None:
+    code = (
+        "import json; from data_synth.voices import *; from data_synth.ledger import clip_key;"
+        "v=[Voice('e', str(i)) for i in range(5)]; c=cast(['a','b','c'], v, 3, 7, (0.9, 1.1));"
+        "print(json.dumps([[str(p.voice), p.take, p.speed, clip_seed(7, 'a', p, 0)] for t in c for p in t]"
+        "+[clip_key('a', 'e', 'v', '1', {'b': 1, 'a': 2.5}, 3)]))"
+    )
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "4711")
+    }
+    assert len(printed) == 1
+    assert len(json.loads(printed.pop())) == 10
+
+
+@pytest.mark.usefixtures("plugin")
+def test_specs_name_voices_in_order_and_once() -> None:
+    voices = find_voices(["fake:high+slow, fake:high", "fake"])
+    assert [str(voice) for voice in voices] == ["fake:high", "fake:slow", "fake:low"]
+
+
+@pytest.mark.usefixtures("plugin")
+@pytest.mark.parametrize(
+    ("specs", "said"),
+    [
+        (["fake:hihg"], "use high"),
+        (["fak"], "did you mean 'fake'?"),
+        (["zzzzzz"], "use one of"),
+        (["broken"], "cannot be loaded"),
+    ],
+)
+def test_unknown_voices_and_engines_are_told_with_the_nearest(specs: list[str], said: str) -> None:
+    with pytest.raises(SynthesisError, match=said.replace("?", r"\?")):
+        find_voices(specs)
+
+
+def test_no_voice_at_all_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no voice is named"):
+        find_voices([" , "])
