@@ -13,13 +13,11 @@ import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 import soundfile
 import soxr
-from lhotse import CutSet, MonoCut
-from lhotse.utils import fastcopy
 from pydantic import Field, model_validator
 from scipy.signal import butter, sosfilt
 from tqdm import tqdm
@@ -27,11 +25,13 @@ from tqdm import tqdm
 from data_synth.clips import Storage, clip_path, encode, exists, limit_peak, write_whole
 from data_synth.engines.base import Samples
 from data_synth.folder import hold_folder
-from data_synth.manifest import CUTS_NAME, make_recording, write_cuts
 from data_synth.options import Options
 from data_synth.room import RoomOptions, reverberate
 from data_synth.seeds import derive, digest
 from speech_analogy.errors import DataError, SynthesisError
+
+if TYPE_CHECKING:
+    from lhotse import CutSet, MonoCut
 
 Colour: TypeAlias = Literal["white", "pink", "brown"]
 Codec: TypeAlias = Literal["gsm", "mulaw"]
@@ -195,6 +195,10 @@ def channel_cuts(
         ConfigError: the folder was begun with other options.
         SynthesisError: a clip cannot be written.
     """
+    from lhotse import CutSet  # brings torch along; options are read where nothing is heard
+
+    from data_synth.manifest import CUTS_NAME, write_cuts
+
     sources = list(cuts)
     if not sources or len({cut.id for cut in sources}) < len(sources):
         raise DataError("there must be cuts, with distinct ids", field="cuts", value=f"{len(sources)} cuts")
@@ -250,6 +254,11 @@ def _channel_clip(
 
 
 def _heard_cut(cut: Any, cut_id: str, path: Path, count: int, options: ChannelOptions, copy: int) -> MonoCut:
+    from lhotse import MonoCut
+    from lhotse.utils import fastcopy
+
+    from data_synth.manifest import make_recording
+
     recording = make_recording(cut_id, path, count, int(cut.sampling_rate))
     supervisions = [
         fastcopy(

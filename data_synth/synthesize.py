@@ -116,7 +116,8 @@ def synthesize(
     Args:
         texts: with distinct ids.
         out: a new folder, or one begun with the same gates, storage and sampling rate.
-        options: see `SynthesisOptions`.
+        options: see `SynthesisOptions`. Workers are spawned, so a script that asks for several must call this
+            under `if __name__ == "__main__":`.
         progress: show a bar with the time left.
         clips_root: the name `out` will have when it is used, if it is to be renamed; cuts name their clips
             by absolute paths.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,14 +32,14 @@ USER_ERROR_STATUS = 2
 DEMO_RECIPE = "phone_line"
 
 
-class WindowChoice(str, Enum):
+class WindowChoice(StrEnum):
     """The encoder's window."""
 
     trimmed = "trimmed"
     full = "full"
 
 
-class ClusterChoice(str, Enum):
+class ClusterChoice(StrEnum):
     """What the bootstrap resamples."""
 
     prompt = "prompt"
@@ -50,7 +50,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Overwrite = Annotated[bool, typer.Option(help="Replace what is there.")]
 Language = Annotated[str, typer.Option(help="Language of speech and text.")]
 Base = Annotated[
-    str, typer.Option(help="Weights: a Hugging Face id, a folder, an OpenAI .pt, pip:whisper-tiny.en or pip:whisper-base.")
+    str,
+    typer.Option(help="Weights: a Hugging Face id, a folder, an OpenAI .pt, pip:whisper-tiny.en or pip:whisper-base."),
 ]
 Window = Annotated[
     WindowChoice | None, typer.Option(help="Encoder window; by default the one that the model was tuned in.")
@@ -233,7 +234,7 @@ def evaluate(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """WER, CER, substitutions, deletions and insertions, with a 95 % interval and, against a second model, a p-value."""
+    """WER, CER, S/D/I with a 95 % interval and, against a second model, a paired p-value."""
     from speech_analogy.evaluation.evaluate import evaluate as judge
     from speech_analogy.evaluation.standalone import results_of, write_results
     from speech_analogy.report.screen import table

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from data_synth.engines.base import BaseEngine, Utterance, Waveform, number, require
+from speech_analogy.errors import SynthesisError
 
 
 class HibariEngine(BaseEngine):
@@ -23,7 +24,8 @@ class HibariEngine(BaseEngine):
 
     def __init__(self) -> None:
         self._package = require("hibari", self.name, "pip install hibari-tts")
-        self._registry: dict[str, dict[str, Any]] = require("hibari.voices", self.name, "pip install hibari-tts").VOICES
+        self._voices = require("hibari.voices", self.name, "pip install hibari-tts")
+        self._registry: dict[str, dict[str, Any]] = self._voices.VOICES
         self._loaded: dict[str, Any] = {}
         self.revision = f"hibari-tts {version('hibari-tts')}"
 
@@ -34,6 +36,16 @@ class HibariEngine(BaseEngine):
     def known_voices(self) -> tuple[str, ...]:
         """Every voice of hibari's registry."""
         return tuple(self._registry)
+
+    def resolve(self, selection: str) -> tuple[str, ...]:
+        """See `Engine.resolve`; a voice that is not in the package is downloaded here, once, or refused."""
+        names = super().resolve(selection)
+        for name in names:
+            try:
+                self._voices.voice_path(name)
+            except (RuntimeError, OSError) as error:
+                raise SynthesisError(str(error), field=self.name, value=name, do="use heart") from None
+        return names
 
     def speak(self, utterance: Utterance) -> Waveform:
         """Speak one utterance on one thread."""

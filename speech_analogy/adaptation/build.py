@@ -9,6 +9,7 @@ from typing import Any
 from speech_analogy.adaptation.baselines import CORNERS, SEARCHED, TRAINED_ON, searched_as, trained_systems
 from speech_analogy.adaptation.data import Split
 from speech_analogy.adaptation.estimate import (
+    CHANNEL_S,
     NOTHING,
     START_S,
     Size,
@@ -16,10 +17,10 @@ from speech_analogy.adaptation.estimate import (
     finetune_cost,
     synthesis_cost,
 )
-from speech_analogy.adaptation.estimate import CHANNEL_S as CHANNEL_COST_S
 from speech_analogy.adaptation.plan import Plan, Stage
 from speech_analogy.adaptation.stages import CUTS_FILE, VERSIONS
 from speech_analogy.config import Recipe, SearchOptions
+from speech_analogy.corpora.cuts import text_of
 from speech_analogy.recognisers.windows import Window
 
 TRAIN_PARTS = ("source_train", "target_train")
@@ -92,7 +93,7 @@ def _real_sets(recipe: Recipe, parts: Split, stages: list[Stage]) -> Sets:
             "seed": recipe.seed,
             "copies": copies,
         }
-        cost = START_S + CHANNEL_COST_S * size.utterances * copies
+        cost = START_S + CHANNEL_S * size.utterances * copies
         stages.append(Stage(f"channel-{part}", "channel", params, ("split",), cost))
         sets.add(name, f"channel-{part}", CUTS_FILE, size.times(copies))
     return sets
@@ -100,13 +101,11 @@ def _real_sets(recipe: Recipe, parts: Split, stages: list[Stage]) -> Sets:
 
 def _synthetic_sets(recipe: Recipe, parts: Split, sets: Sets, stages: list[Stage]) -> None:
     """A's and C's speech."""
-    real = Size.of(parts.source_train)
-    per_text_s = real.duration_s / real.utterances
-    for side, count in (("source", real.utterances), ("target", len(parts.target_texts))):
+    texts = {"source": [text_of(cut) for cut in parts.source_train], "target": [t.text for t in parts.target_texts]}
+    for side, spoken in texts.items():
         options = recipe.synthesis.source if side == "source" else recipe.synthesis.target
         options = options.model_copy(update={"language": recipe.language, "workers": 1})
-        clips = count * options.voices_per_text
-        size = Size(clips, clips * per_text_s, clips * real.trimmed_s / real.utterances)
+        size = Size.of_texts(spoken).times(options.voices_per_text)
         params = {"side": side, "options": options.model_dump(mode="json", exclude={"workers"})}
         name = f"synthesise-{side}"
         stages.append(Stage(name, "synthesis", params, ("split",), synthesis_cost(size, options.engines)))

@@ -16,6 +16,7 @@ FINETUNE_S = 0.032  # a second of window and epoch
 DECODE_TRIMMED_S = 0.018  # a second of window
 DECODE_FULL_S = 0.02
 CHANNEL_S = 0.02  # an utterance
+SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.065  # a spoken text, and each of its characters
 START_S = 6.0  # a stage's imports and model
 # Seconds of synthesis a second of speech.
 ENGINE_S = {"hibari": 0.012, "piper": 0.17, "flite": 0.06, "espeak-ng": 0.02}
@@ -33,6 +34,12 @@ class Size:
     @classmethod
     def of(cls, cuts: CutSet) -> Size:
         durations = [cut.duration for cut in cuts]
+        return cls(len(durations), sum(durations), sum(window_seconds(d, "trimmed") for d in durations))
+
+    @classmethod
+    def of_texts(cls, texts: list[str]) -> Size:
+        """As much speech as these texts will be, spoken."""
+        durations = [SPOKEN_S + SPOKEN_CHARACTER_S * len(text) for text in texts]
         return cls(len(durations), sum(durations), sum(window_seconds(d, "trimmed") for d in durations))
 
     def times(self, copies: float) -> Size:

@@ -1,4 +1,4 @@
-"""How λ is chosen: on held-out source speech (and held-out target recordings, where a recipe has any), never on the test.
+"""How λ is chosen: on held-out source speech (and held-out target recordings, if there are any), never on the test.
 
 `source_dev`: every λ of the grid moves θ_C by λ(θ_B − θ_A), the result transcribes the held-out recordings, and the
 λ with the lowest WER wins; of equal ones the smallest, which leaves most of C as it was.

@@ -154,8 +154,9 @@ def evaluate_stage(work: Work) -> None:
     if "corners" in params:
         c, plus, minus = (work.inputs[name] / MODEL_FOLDER for name in params["corners"])
         recogniser = load_recogniser(c, language=params["language"])
-        sources = [open_checkpoint(folder) for folder in (c, plus, minus)]
-        moved = dict(analogy_tensors(*sources, params["scale"]))
+        moved = dict(
+            analogy_tensors(open_checkpoint(c), open_checkpoint(plus), open_checkpoint(minus), params["scale"])
+        )
         with torch.no_grad():
             for name, parameter in recogniser.model.state_dict().items():
                 if name in moved:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from speech_analogy.corpora.folder import LANGUAGE_COLUMNS, SPEAKER_COLUMNS, TEXT_COLUMNS
 from speech_analogy.corpora.reading import MISSING_AUDIO, UNKNOWN_SPEAKER, Problem, ReaderOptions, Utterance
 from speech_analogy.errors import ConfigError, DataError
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")  # written by `save_to_disk`
+HUB = "https://huggingface.co"
+HTTPS_PORT = 443
+HUB_TIMEOUT_S = 5.0
 FOLDER_ADVICE = "a plain folder of audio files is read by the kind `folder`"
 SUFFIX_OF_MAGIC = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3"}
 
@@ -63,6 +69,8 @@ def _load(path: Path, options: HuggingFaceOptions) -> Mapping[str, Any]:
         datasets = import_module("datasets")
     except ImportError:
         raise DataError("the package `datasets` is not installed", do="pip install datasets") from None
+    if not path.exists():
+        _require_hub(path)
     try:
         if any((path / marker).is_file() for marker in SAVED_MARKERS):
             loaded = datasets.load_from_disk(os.fspath(path))
@@ -77,6 +85,21 @@ def _load(path: Path, options: HuggingFaceOptions) -> Mapping[str, Any]:
         raise ConfigError("the dataset has no such split", file=path, field="split", value=options.split,
                           do=f"splits are: {', '.join(splits)}")  # fmt: skip
     return {options.split: splits[options.split]}
+
+
+def _require_hub(path: Path) -> None:
+    """Refuse a name at once where no hub answers; `datasets` itself would try for a minute.
+
+    Not asked when offline work is wanted (the cache may have the dataset) or a proxy stands between.
+    """
+    if {"HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"} & os.environ.keys() or getproxies().get("https"):
+        return
+    hub = urlsplit(os.environ.get("HF_ENDPOINT", HUB))
+    try:
+        socket.create_connection((hub.hostname, hub.port or HTTPS_PORT), HUB_TIMEOUT_S).close()
+    except OSError:
+        rule = f"no such folder, and no hub answers at {hub.hostname}"
+        raise DataError(rule, file=path, do="for a cached dataset set HF_HUB_OFFLINE=1") from None
 
 
 def _root_cause(error: BaseException) -> str:

@@ -59,9 +59,7 @@ def evaluate(
         CheckpointError: the model cannot be loaded.
     """
     eager = cuts_of(cuts)
-    heard = transcribe(
-        eager, model, window=window, beams=beams, language=language, device=device, progress=progress
-    )
+    heard = transcribe(eager, model, window=window, beams=beams, language=language, device=device, progress=progress)
     return score(
         eager, heard, name=name, scale=scale, language=language, cluster=cluster, hypotheses_file=hypotheses_file
     )
@@ -139,7 +137,9 @@ def compare_hypotheses(
     ids, others = [row.id for row in system], [row.id for row in against]
     if ids != others:
         raise DataError(
-            "two systems can only be compared on the same utterances", field=names[0], value=f"{len(ids)} and {len(others)}"
+            "two systems can only be compared on the same utterances",
+            field=names[0],
+            value=f"{len(ids)} and {len(others)}",
         )
     found = compare(
         _errors(system),

@@ -24,7 +24,7 @@ class Errors:
     @property
     def total(self) -> np.ndarray:
         """S + D + I per utterance."""
-        return self.substitutions + self.deletions + self.insertions
+        return np.asarray(self.substitutions + self.deletions + self.insertions)
 
     @property
     def rate(self) -> float:

@@ -63,7 +63,7 @@ def transcribe(
         CheckpointError: the model cannot be loaded.
     """
     cuts = list(cuts_of(source))
-    recogniser = load_recogniser(model, language=language, device=device) if _is_name(model) else model
+    recogniser = load_recogniser(model, language=language, device=device) if isinstance(model, str | Path) else model
     chosen = window or native_window(recogniser.folder)
     start = time.perf_counter()
     texts: dict[str, str] = {}
@@ -85,7 +85,9 @@ def transcribe(
     return Transcription(transcripts, chosen, time.perf_counter() - start)
 
 
-def transcribe_arrays(waveforms: Sequence[np.ndarray], recogniser: Recogniser, window: Window | None = None) -> list[str]:
+def transcribe_arrays(
+    waveforms: Sequence[np.ndarray], recogniser: Recogniser, window: Window | None = None
+) -> list[str]:
     """Transcribe float32 mono 16 kHz arrays, each (samples,); the form that a synthesis gate asks for."""
     chosen = window or native_window(recogniser.folder)
     texts = []
@@ -108,10 +110,6 @@ def _batches(cuts: list[Any], window: Window) -> Iterator[tuple[float, list[Any]
         size = max(1, int(BATCH_SECONDS / window_s))
         for start in range(0, len(group), size):
             yield window_s, group[start : start + size]
-
-
-def _is_name(model: object) -> bool:
-    return isinstance(model, str | Path)
 
 
 def _terminal() -> bool:

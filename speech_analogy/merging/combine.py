@@ -120,9 +120,10 @@ class _AnalogyMaker:
             compute = accumulator(source.dtype(name), compute)
         c, plus, minus = (source[name].reshape(-1) for source in inputs)
         for start, stop in pieces(spec.numel):
-            values = c[start:stop]
-            if scale != 0:
-                values = analogy_piece(values, plus[start:stop], minus[start:stop], scale, compute)
+            if scale == 0:
+                values = c[start:stop].to(compute)
+            else:
+                values = analogy_piece(c[start:stop], plus[start:stop], minus[start:stop], scale, compute)
             yield cast_piece(values, spec.dtype, name, inputs)
 
 

@@ -87,9 +87,9 @@ def della(
         return torch.zeros_like(tau)
     if not (density - epsilon > 0 and density + epsilon < 1 and epsilon >= 0):
         raise ConfigError("density ± epsilon must stay between 0 and 1", field="epsilon", value=epsilon)
-    rows = tau.reshape(tau.shape[0] if tau.ndim > 1 else 1, -1)
-    if not rows.numel():
+    if not tau.numel():
         return tau
+    rows = tau.reshape(tau.shape[0] if tau.ndim > 1 else 1, -1)
     stay = torch.empty_like(rows, dtype=torch.float32)
     n = rows.shape[1]
     step = 1.0 / n if ranks == "middle" else 1.0 / max(1, n - 1)

@@ -1,4 +1,4 @@
-"""Where weights come from: a folder, an OpenAI `.pt`, a weights package, or the model hub, in that order of certainty."""
+"""Where weights come from: a folder, an OpenAI `.pt`, a weights package, or the model hub."""
 
 from __future__ import annotations
 

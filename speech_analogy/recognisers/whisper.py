@@ -17,7 +17,8 @@ from transformers import (
     WhisperForConditionalGeneration,
     WhisperTokenizer,
 )
-from transformers.generation import GenerationMixin, StoppingCriteria, StoppingCriteriaList
+from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
+from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
@@ -31,7 +32,7 @@ TOKENS_PER_SECOND = 8.0
 TOKENS_AT_LEAST = 10
 
 
-class TrimmedEncoder(WhisperEncoder):  # type: ignore[misc]
+class TrimmedEncoder(WhisperEncoder):
     """Whisper's encoder for any window up to 30 s: the sinusoidal positions are sliced to the frames there are."""
 
     def forward(self, input_features: torch.Tensor, attention_mask: Any = None, **options: Any) -> BaseModelOutput:
@@ -45,7 +46,7 @@ class TrimmedEncoder(WhisperEncoder):  # type: ignore[misc]
         return BaseModelOutput(last_hidden_state=self.layer_norm(hidden))
 
 
-class TokensByDuration(StoppingCriteria):  # type: ignore[misc]
+class TokensByDuration(StoppingCriteria):
     """Stops each row at its own number of tokens, so that a loop costs no more than a long sentence."""
 
     def __init__(self, limits: torch.Tensor) -> None:
@@ -85,7 +86,8 @@ class WhisperRecogniser:
                 raise
             raise CheckpointError(f"is corrupt: {error}", file=folder / "model.safetensors") from None
         model.model.encoder = _trimmable(model.model.encoder)
-        self.model = model.to(device).eval()
+        self.model: Any = model.eval()
+        self.model.to(device)
         self.folder, self.language = folder, language
         self.prompt = self._prompt()
 
@@ -156,7 +158,7 @@ class WhisperRecogniser:
         return " " + text.strip()
 
     def loss(self, features: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy over the batch's learned tokens; features (batch, mels, frames), labels (batch, tokens)."""
+        """Mean cross-entropy over the learned tokens; features (batch, mels, frames), labels (batch, tokens)."""
         logits = self.model(input_features=features, decoder_input_ids=inputs, use_cache=False).logits
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED_LABEL)
 
@@ -225,7 +227,8 @@ class WhisperRecogniser:
             max_length=int(ends.max()),
             stopping_criteria=StoppingCriteriaList([TokensByDuration(ends)]),
         )
-        return [row[len(self.prompt) :] for row in tokens.tolist()]
+        rows: list[list[int]] = torch.as_tensor(tokens).tolist()
+        return [row[len(self.prompt) :] for row in rows]
 
     def save(self, folder: Path) -> None:
         """Write a complete Hugging Face folder: weights, config, generation config, tokenizer, extractor."""
@@ -240,4 +243,5 @@ def _trimmable(encoder: WhisperEncoder) -> TrimmedEncoder:
         trimmed = TrimmedEncoder(encoder.config)
     trimmed.load_state_dict(encoder.state_dict(), assign=True)
     trimmed.embed_positions.requires_grad_(False)  # sinusoids
-    return trimmed.train(encoder.training)
+    trimmed.train(encoder.training)
+    return trimmed

@@ -1,4 +1,4 @@
-"""Turn bare Whisper tensors into a complete Hugging Face folder: weights, config, generation config, tokenizer, extractor.
+"""Turn bare Whisper tensors into a complete Hugging Face folder, tokenizer and generation config included.
 
 What is not in the tensors is taken from the package openai-whisper: vocabulary, special tokens, suppressed tokens.
 """

@@ -73,13 +73,15 @@ def _comparisons(results: Results) -> str:
 def _selection(results: Results) -> list[str]:
     selection = results.selection
     parts: list[str] = []
+    if selection is None:
+        return parts
     if selection.scale_curve:
         parts.append(
             f"λ = {wording.scale(selection.scale)}, chosen on {text(selection.scale_chosen_on)}. "
             "The test set's WER over λ is shown, never used to choose."
         )
         rows = [[wording.scale(point.scale), wording.rate(point.wer)] for point in selection.scale_curve]
-        parts.append(_table(["λ", "held-out source WER"], rows, left=()))
+        parts.append(_table(["λ", "held-out WER"], rows, left=()))
     if selection.training:
         parts.append(_mappings("system", selection.training))
     return parts

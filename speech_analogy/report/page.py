@@ -119,7 +119,7 @@ def _style(system: System, about: System | None) -> str:
 
 
 def dev_curve(results: Results) -> Markup:
-    """WER on held-out source speech over λ: what λ was chosen by."""
+    """WER on held-out speech over λ: what λ was chosen by."""
     if not results.selection or not results.selection.scale_curve:
         return Markup("")
     points = [figures.Point(point.scale, point.wer) for point in results.selection.scale_curve]
@@ -141,7 +141,7 @@ def test_curve(results: Results) -> Markup:
 
 
 def scale_rows(results: Results) -> list[tuple[float, float | None, System | None]]:
-    """(λ, WER on held-out source speech, the analogy on the test set) for every λ that either has.
+    """(λ, WER on held-out speech, the analogy on the test set) for every λ that either has.
 
     λ = 0 leaves C as it is, so C's own row of the table stands there where the grid has none.
     """

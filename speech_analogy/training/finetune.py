@@ -254,7 +254,7 @@ def _precision(wanted: str) -> str:
 def has_bf16() -> bool:
     """Does this machine compute in bf16, and not merely emulate it?"""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

@@ -1,4 +1,4 @@
-"""Keep freed memory in the process: returning it after every step costs more time in page faults than the arithmetic saves."""
+"""Keep freed memory in the process: handing it back after every step costs page faults at the next."""
 
 from __future__ import annotations
 
@@ -27,4 +27,5 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     wanted = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: TRIM_NEVER, _M_TOP_PAD: TOP_PAD_BYTES}
-    return all([mallopt(parameter, value) == 1 for parameter, value in wanted.items()])
+    done = [mallopt(parameter, value) == 1 for parameter, value in wanted.items()]
+    return all(done)

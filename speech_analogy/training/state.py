@@ -1,4 +1,4 @@
-"""What a killed fine-tuning resumes from: weights and AdamW's moments as safetensors, everything else by step number."""
+"""What a killed fine-tuning resumes from: weights and AdamW's moments as safetensors, and the number of the step."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def save_state(
 def load_state(
     folder: Path, key: str, parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer
 ) -> int:
-    """Put the newest state with this key into the parameters and the optimiser; returns its step, 0 if there is none."""
+    """Put the newest state with this key into parameters and optimiser; returns its step, 0 if there is none."""
     for state in reversed(_states(folder)):
         content = json.loads((state / STATE_FILE).read_text(encoding="utf-8"))
         if content["key"] != key:

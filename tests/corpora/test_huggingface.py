@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,17 @@ def test_the_reason_behind_a_general_phrase_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder/metadata.csv").write_text("file_name,text\na.wav,hello\n")
     with pytest.raises(DataError, match=r"cannot load it: .*torchcodec.*; a plain folder .* the kind `folder`"):
         read(tmp_path / "folder", tmp_path)
+
+
+@needs_datasets
+def test_without_a_hub_a_name_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "https://localhost:1")
+    started = time.monotonic()
+    with pytest.raises(DataError, match="some/corpus: no such folder, and no hub answers at localhost"):
+        read(Path("some/corpus"), tmp_path)
+    assert time.monotonic() - started < 10
 
 
 @needs_datasets

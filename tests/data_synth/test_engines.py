@@ -105,6 +105,16 @@ def test_parameters_are_checked(engine: Engine, parameters: dict[str, float | st
     engine.check({"speed": 1.0})
 
 
+def test_a_hibari_voice_that_cannot_be_fetched_is_told_before_anything_is_spoken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hibari = loaded("hibari")
+    monkeypatch.setenv("HIBARI_HOME", str(tmp_path))
+    monkeypatch.setattr("hibari.voices.BASE_URL", "http://127.0.0.1:1/")
+    with pytest.raises(SynthesisError, match=r"could not download .* \(found 'emma'\); use heart"):
+        hibari.resolve("heart+emma")
+
+
 def test_flite_takes_voices_joined_by_plus() -> None:
     assert loaded("flite").resolve("slt+rms") == ("slt", "rms")
 

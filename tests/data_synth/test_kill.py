@@ -17,8 +17,9 @@ from tests.data_synth.test_synthesize import files
 
 TEXTS = 40
 KILLS = int(os.environ.get("DATA_SYNTH_KILLS", "3"))  # more by hand: DATA_SYNTH_KILLS=25 pytest ...
-LONGEST_S = 2.0  # until a kill, from the start of the process
-GRACE_S = 10.0  # for workers to end after their parent
+ROWS = 200  # the whole run's ledger has some more; every kill comes after a random share of them, and a moment
+MOMENT_S = 0.1
+GRACE_S = 30.0  # for workers to end after their parent
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 
@@ -41,6 +42,10 @@ def finish(texts: Path, out: Path, workers: int, plugin: Path) -> None:
     assert process.returncode == 0, complaint.decode()
 
 
+def rows_in(ledger: Path) -> int:
+    return ledger.read_bytes().count(b"\n") if ledger.is_file() else 0
+
+
 def wait_for_no_one(session: int) -> None:
     """Workers end with their parent: none is left in its session."""
     end = time.monotonic() + GRACE_S
@@ -60,15 +65,16 @@ def test_kill_9_at_random_moments(tmp_path: Path, plugin: Path, workers: int) ->
     texts.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"text": "..."}]))
     finish(texts, tmp_path / "undisturbed", 1, plugin)
     dice = random.Random(workers)
-    progress = []
+    ledger = tmp_path / "killed" / "ledger.jsonl"
     for _ in range(KILLS):
         process = start(texts, tmp_path / "killed", workers, plugin)
-        time.sleep(dice.uniform(0.1, LONGEST_S))
+        goal = rows_in(ledger) + dice.randrange(1 + ROWS // KILLS)
+        while process.poll() is None and rows_in(ledger) < goal:
+            time.sleep(0.001)
+        time.sleep(dice.uniform(0, MOMENT_S))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         wait_for_no_one(process.pid)
-        ledger = tmp_path / "killed" / "ledger.jsonl"
-        progress.append(ledger.read_bytes().count(b"\n") if ledger.is_file() else 0)
+    assert rows_in(ledger) > 0, "no kill fell into the making of clips"
     finish(texts, tmp_path / "killed", workers, plugin)
     assert files(tmp_path / "killed") == files(tmp_path / "undisturbed")
-    assert any(count > 0 for count in progress), "no kill fell into the making of clips"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +130,7 @@ def test_the_folder_is_complete(corners: dict[str, Path], tmp_path: Path) -> Non
     (extra / "optimizer.pt").write_bytes(b"x")
     (extra / "trainer_state.json").write_text("{}")
     out = analogy(extra, corners["b"], corners["a"], 1.0, tmp_path / "d", dtype=torch.float16)
-    assert sorted(os.listdir(out)) == [
+    assert sorted(file.name for file in out.iterdir()) == [
         "config.json",
         "generation_config.json",
         "merges.txt",
@@ -142,7 +141,7 @@ def test_the_folder_is_complete(corners: dict[str, Path], tmp_path: Path) -> Non
     assert json.loads((out / "config.json").read_text())["dtype"] == "float16"
     assert all(values.dtype == torch.float16 for values in load_file(out / "model.safetensors").values())
     assert json.loads((out / "provenance.json").read_text())["scale"] == 1.0
-    assert sorted(os.listdir(tmp_path)) == ["a", "b", "base", "c", "d"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b", "base", "c", "d"]
 
 
 def test_counters_are_c_s() -> None:
@@ -205,9 +204,7 @@ def test_a_given_base_is_checked(corners: dict[str, Path], tmp_path: Path) -> No
         (corners[corner] / "provenance.json").write_text(json.dumps(told))
     out = analogy(corners["c"], corners["b"], corners["a"], 1.0, tmp_path / "d", base=corners["base"])
     assert json.loads((out / "provenance.json").read_text())["base_fingerprint"] == found
-    message = refused(
-        tmp_path, corners["c"], corners["b"], corners["a"], 1.0, tmp_path / "e", base=corners["a"]
-    )
+    message = refused(tmp_path, corners["c"], corners["b"], corners["a"], 1.0, tmp_path / "e", base=corners["a"])
     assert found in message
     assert fingerprint(open_checkpoint(corners["a"])) in message
 
@@ -223,9 +220,7 @@ def test_an_existing_output_is_kept_unless_told(corners: dict[str, Path], tmp_pa
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("x")
-    message = refused(
-        tmp_path, corners["c"], corners["b"], corners["a"], 0.5, precious, overwrite=True
-    )
+    message = refused(tmp_path, corners["c"], corners["b"], corners["a"], 0.5, precious, overwrite=True)
     assert "only a model folder is overwritten" in message
 
 

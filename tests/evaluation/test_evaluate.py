@@ -1,0 +1,93 @@
+"""Transcribing and scoring cuts, end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lhotse import CutSet
+from lhotse.utils import fastcopy
+
+from speech_analogy.corpora.cuts import text_of
+from speech_analogy.errors import CheckpointError, DataError
+from speech_analogy.evaluation.evaluate import compare_hypotheses, evaluate, score
+from speech_analogy.evaluation.results import Results, read_hypotheses, write_hypotheses
+from speech_analogy.evaluation.transcribe import Transcript, Transcription, _batches, transcribe
+
+
+def _heard(cuts: CutSet, texts: list[str]) -> Transcription:
+    rows = [Transcript(cut.id, text, cut.duration) for cut, text in zip(cuts, texts, strict=True)]
+    return Transcription(rows, "trimmed", 1.0)
+
+
+def test_perfect_transcripts_have_no_errors(noises: CutSet) -> None:
+    found = score(noises, _heard(noises, [text_of(cut).upper() + "!" for cut in noises]))
+    assert (found.system.wer, found.system.cer, found.system.ci95) == (0.0, 0.0, (0.0, 0.0))
+    assert found.system.raw_wer > 0  # capitals and marks count where nothing is normalised
+
+
+def test_loops_are_counted_as_utterances_over_100(noises: CutSet) -> None:
+    texts = [text_of(cut) for cut in noises]
+    texts[3] = " ".join([texts[3]] * 4)
+    found = score(noises, _heard(noises, texts))
+    words = found.hypotheses[3].words
+    assert found.system.over_100 == 1
+    assert found.system.insertions == 3 * words == found.hypotheses[3].insertions
+
+
+def test_references_that_normalise_to_nothing_are_dropped(noises: CutSet) -> None:
+    changed = list(noises)
+    changed[0] = changed[0].map_supervisions(lambda supervision: fastcopy(supervision, text="..."))
+    cuts = CutSet.from_cuts(changed)
+    found = score(cuts, _heard(cuts, ["x"] * len(changed)))
+    assert found.dropped_empty_references == 1
+    assert found.system.utterances == len(changed) - 1
+
+
+def test_equal_windows_share_a_batch(noises: CutSet) -> None:
+    for window_s, batch in _batches(list(noises), "trimmed"):
+        assert all(cut.duration < window_s for cut in batch)
+        assert window_s * len(batch) <= 240
+
+
+def test_transcripts_keep_the_order_of_the_cuts(noises: CutSet, small_whisper: Path) -> None:
+    found = transcribe(noises, small_whisper, window="trimmed", progress=False)
+    assert [row.id for row in found.transcripts] == [cut.id for cut in noises]
+    backwards = transcribe(CutSet.from_cuts(reversed(list(noises))), small_whisper, window="trimmed", progress=False)
+    assert {row.id: row.text for row in found.transcripts} == {row.id: row.text for row in backwards.transcripts}
+
+
+def test_window_follows_the_checkpoint(noises: CutSet, small_whisper: Path) -> None:
+    few = CutSet.from_cuts(list(noises)[:2])
+    assert transcribe(few, small_whisper, progress=False).window == "full"
+    assert evaluate(few, small_whisper, window="trimmed", progress=False).system.window == "trimmed"
+
+
+def test_comparison_needs_the_same_utterances(noises: CutSet) -> None:
+    whole = score(noises, _heard(noises, [text_of(cut) for cut in noises])).hypotheses
+    with pytest.raises(DataError, match="same utterances"):
+        compare_hypotheses(whole, whole[1:], ("a", "b"))
+
+
+def test_hypotheses_survive_the_disk(noises: CutSet, tmp_path: Path) -> None:
+    rows = score(noises, _heard(noises, [text_of(cut) for cut in noises])).hypotheses
+    write_hypotheses(rows, tmp_path / "x.jsonl")
+    assert read_hypotheses(tmp_path / "x.jsonl") == rows
+    (tmp_path / "x.jsonl").write_text('{"id": 3}\n')
+    with pytest.raises(DataError, match=r"x\.jsonl.*line 1"):
+        read_hypotheses(tmp_path / "x.jsonl")
+
+
+def test_broken_results_are_one_error(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(DataError, match="not a results file"):
+        Results.read(tmp_path / "results.json")
+
+
+def test_missing_model_and_missing_audio(noises: CutSet, tmp_path: Path, small_whisper: Path) -> None:
+    with pytest.raises(CheckpointError):
+        transcribe(noises, tmp_path / "nowhere.pt", progress=False)
+    with pytest.raises(DataError, match="no such file"):
+        transcribe(tmp_path / "nowhere.wav", small_whisper, progress=False)
+    with pytest.raises(DataError, match="no audio"):
+        transcribe(tmp_path, small_whisper, progress=False)

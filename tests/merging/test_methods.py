@@ -1,0 +1,285 @@
+"""Merge methods: hand computations of the papers' definitions, closed forms, and what must change nothing."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.merging.consensus import agreeing, elect, weighted_sum
+from speech_analogy.merging.geometry import model_stock, sce, slerp
+from speech_analogy.merging.merge import merge_tensors, merge_vectors
+from speech_analogy.merging.merger import MergeInput, MergePlan
+from speech_analogy.merging.methods import CONSENSUS, METHODS, SPARSIFIERS, get_method
+from speech_analogy.merging.scope import Setting, lines
+from speech_analogy.merging.tensors import StateDict
+from speech_analogy.merging.vectors import TaskVector
+from tests.merging.conftest import State, make_state, near, same_bits
+
+BASE = make_state(0)
+MODELS = [near(BASE, seed, spread=0.1) for seed in (1, 2, 3)]
+DELTA_METHODS = [name for name, method in METHODS.items() if method.on == "deltas"]
+SYMMETRIC = [name for name, method in METHODS.items() if method.symmetric and not method.statistics]
+
+
+def merged(
+    name: str,
+    models: Sequence[State] = MODELS,
+    base: State | None = BASE,
+    own: Sequence[dict[str, Any]] | None = None,
+    **parameters: Any,
+) -> State:
+    """A merge in memory."""
+    inputs = [
+        MergeInput(StateDict(model), settings={key: Setting.parse(value, key) for key, value in mine.items()})
+        for model, mine in zip(models, own or [{}] * len(models), strict=True)
+    ]
+    settings_ = {key.rstrip("_"): Setting.parse(value, key) for key, value in parameters.items()}
+    plan = MergePlan(get_method(name), inputs, None if base is None else StateDict(base), settings_)
+    return dict(merge_tensors(plan))
+
+
+def vectors(*seeds: int) -> list[TaskVector]:
+    return [TaskVector.between(BASE, near(BASE, seed, spread=0.1)) for seed in seeds]
+
+
+def test_ties_by_hand() -> None:
+    """Algorithm 1 on one entry a row: trim, elect, disjoint mean."""
+    one, two = torch.tensor([2.0, -1.0, 3.0, 0.0, 1.0]), torch.tensor([1.0, 4.0, -3.0, -2.0, 0.0])
+    assert elect([one, two], [1, 1]).tolist() == [1, 1, 0, -1, 1]
+    assert agreeing([one, two], [1.0, 1.0]).tolist() == [1.5, 4.0, 0.0, -2.0, 1.0]
+    assert agreeing([one, two], [1.0, 1.0], undecided="positive").tolist() == [1.5, 4.0, 3.0, -2.0, 1.0]  # mergekit
+    assert agreeing([one, two], [1.0, 1.0], normalize=False).tolist() == [3.0, 4.0, 0.0, -2.0, 1.0]
+    three = torch.tensor([-0.5, -0.5, 3.0, 0.0, 0.0])
+    assert elect([one, two, three], [1, 1, 1], "count").tolist() == [1, -1, 1, -1, 1]
+
+
+def test_ties_trims_over_the_whole_vector_as_the_paper_says() -> None:
+    """mergekit trims each tensor by itself; then the small tensor keeps half of its entries, too."""
+    base = {"large": torch.zeros(4), "small": torch.zeros(4)}
+    model = {"large": torch.tensor([9.0, 8, 7, 6]), "small": torch.tensor([4.0, 3, 2, 1])}
+    paper = merged("ties", [model], base, density=0.5)
+    assert paper["large"].tolist() == [9, 8, 7, 6]
+    assert paper["small"].tolist() == [0, 0, 0, 0]
+    theirs = merged("ties", [model], base, density=0.5, trim="tensor")
+    assert theirs["large"].tolist() == [9, 8, 0, 0]
+    assert theirs["small"].tolist() == [4, 3, 0, 0]
+
+
+def test_ties_of_one_vector_at_density_one_is_the_vector() -> None:
+    tau = vectors(1)[0]
+    made = merge_vectors([tau], "ties")
+    assert all(torch.equal(made.tensors[name], tau.tensors[name]) for name in tau.tensors)
+
+
+def test_slerp_by_hand() -> None:
+    one, two = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])
+    middle = slerp(one, two, 0.5)
+    assert middle.tolist() == pytest.approx([math.sin(math.pi / 4), 2 * math.sin(math.pi / 4)])
+    assert slerp(one, two, 0.0).tolist() == pytest.approx([1, 0])
+    assert slerp(one, two, 1.0).tolist() == pytest.approx([0, 2])
+    assert slerp(one, 3 * one, 0.5).tolist() == [2.0, 0.0]  # parallel: on the chord
+    unit = slerp(one, torch.tensor([0.6, 0.8]), 0.3)
+    assert unit.norm().item() == pytest.approx(1.0)
+
+
+def test_model_stock_by_hand() -> None:
+    """Two unit vectors at 60°: cosθ = ½, t = 2·½/(1 + ½) = ⅔."""
+    one, two = torch.tensor([1.0, 0.0]), torch.tensor([0.5, math.sqrt(0.75)])
+    assert torch.allclose(model_stock([one, two]), (one + two) / 2 * 2 / 3)
+    assert torch.allclose(model_stock([one, one, one]), one)
+    assert model_stock([one, -one]).tolist() == [0.0, 0.0]  # the denominator vanishes: the base stays
+    three = [torch.eye(3)[row] for row in range(3)]
+    assert model_stock(three).tolist() == [0.0, 0.0, 0.0]  # at right angles t = 0
+
+
+def test_sce_by_hand() -> None:
+    one, two = torch.tensor([3.0, 0.0, 0.1]), torch.tensor([1.0, 2.0, 0.1])
+    weights = (9.01 / (9.01 + 5.01), 5.01 / (9.01 + 5.01))
+    expected = [weights[0] * 3 + weights[1] * 1, 2.0, 0.1]
+    assert sce([one, two]).tolist() == pytest.approx(expected, rel=1e-6)
+    half = sce([one, two], select=0.5)  # two entries vary, both by a variance of 1: ties stay together
+    assert half[2].item() == 0.0
+
+
+def test_weighted_sum_by_hand() -> None:
+    one, two = torch.tensor([1.0, 2.0]), torch.tensor([3.0, -2.0])
+    assert weighted_sum([one, two], [2.0, 1.0]).tolist() == [5.0, 2.0]
+    assert weighted_sum([one, two], [2.0, 2.0], normalize=True).tolist() == [2.0, 0.0]
+    assert weighted_sum([one, two], [1.0, -1.0], normalize=True).tolist() == [-2.0, 4.0]  # weights that cancel out
+
+
+def test_lines_grows_from_first_to_last() -> None:
+    scale = lines(BASE, 0.2, 1.0)
+    assert scale("model.encoder.layers.0.fc1.weight") == pytest.approx(0.2)
+    assert scale("model.encoder.layers.2.fc1.weight") == pytest.approx(0.2 + 0.8 * 2 / 5)
+    assert scale("model.decoder.layers.0.fc1.weight") == pytest.approx(0.2 + 0.8 * 3 / 5)
+    assert scale("model.decoder.layers.2.fc1.weight") == pytest.approx(1.0)
+    assert scale("model.encoder.conv1.weight") == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("name", DELTA_METHODS)
+def test_models_equal_to_the_base_give_the_base_bit_for_bit(name: str) -> None:
+    made = merged(name, [BASE, BASE], BASE)
+    assert all(same_bits(made[key], BASE[key]) for key in BASE)
+
+
+@pytest.mark.parametrize("name", [name for name in DELTA_METHODS if name not in ("model_stock", "sce")])
+def test_lambda_zero_gives_the_base_bit_for_bit(name: str) -> None:
+    made = merged(name, lambda_=0.0)
+    assert all(same_bits(made[key], BASE[key]) for key in BASE)
+
+
+@pytest.mark.parametrize(
+    "name", ["linear", "average", "ties", "sce", "tsv_merge", "model_stock", "della", "breadcrumbs+mean"]
+)
+def test_copies_of_one_model_give_the_model(name: str) -> None:
+    model = MODELS[0]
+    count = 1 if name == "tsv_merge" else 2  # TSV gives each of T copies its own subspace
+    made = merged(name, [model] * count)
+    assert all(torch.allclose(made[key], model[key], atol=1e-5) for key in BASE)
+
+
+@pytest.mark.parametrize("name", SYMMETRIC)
+def test_the_order_of_inputs_changes_no_bit(name: str) -> None:
+    own = [{"weight": 0.5}, {"weight": 0.8}, {"weight": 0.5}]
+    if "weight" not in {parameter.name for parameter in METHODS[name].parameters}:
+        own = [{}, {}, {}]
+    parameters = {"density": 0.4} if any(p.name == "density" for p in METHODS[name].parameters) else {}
+    first = merged(name, own=own, **parameters)
+    for order in itertools.permutations(range(3)):
+        again = merged(name, [MODELS[i] for i in order], own=[own[i] for i in order], **parameters)
+        assert all(same_bits(again[key], first[key]) for key in BASE), order
+
+
+@pytest.mark.parametrize("name", ["dare_linear", "dare_ties", "della"])
+def test_the_seed_and_nothing_else_decides_the_draw(name: str) -> None:
+    one, same, other = (merged(name, density=0.4, seed=seed) for seed in (1, 1, 2))
+    key = "model.decoder.embed_tokens.weight"
+    assert all(same_bits(one[name_], same[name_]) for name_ in BASE)
+    assert not torch.equal(one[key], other[key])
+    alone = merged(name, [{key: model[key]} for model in MODELS], {key: BASE[key]}, density=0.4, seed=1)
+    assert same_bits(alone[key], one[key])  # other tensors do not matter
+
+
+def test_two_equal_vectors_draw_their_own_masks() -> None:
+    key = "model.decoder.embed_tokens.weight"
+    made = merged("dare_linear", [MODELS[0], MODELS[0]], density=0.5)
+    ratio = (made[key] - BASE[key]) / (MODELS[0][key] - BASE[key])
+    assert {round(value, 2) for value in ratio.reshape(-1).tolist()} == {0.0, 2.0, 4.0}
+
+
+@pytest.mark.parametrize("sparsifier", SPARSIFIERS)
+@pytest.mark.parametrize("consensus", CONSENSUS)
+def test_every_composition_runs(sparsifier: str, consensus: str) -> None:
+    parameters = {} if sparsifier == "none" else {"density": 0.5}
+    made = merged(f"{sparsifier}+{consensus}", **parameters)
+    assert all(bool(torch.isfinite(made[key]).all()) for key in BASE)
+    assert any(not torch.equal(made[key], BASE[key]) for key in BASE)
+
+
+def test_named_methods_are_their_compositions() -> None:
+    for name, composed in (("ties", "magnitude+elect"), ("dare_linear", "dare+sum"), ("della", "della+elect")):
+        one, two = merged(name, density=0.5), merged(composed, density=0.5)
+        assert all(same_bits(one[key], two[key]) for key in BASE)
+
+
+def reference(name: str, base: Tensor, tensors: list[Tensor], weights: list[float]) -> Tensor:
+    """The elementwise methods in float64, in one line each."""
+    deltas = [w * (tensor.double() - base.double()) for tensor, w in zip(tensors, weights, strict=True)]
+    if name == "task_arithmetic":
+        return base.double() + torch.stack(deltas).sum(0)
+    return torch.stack([w * tensor.double() for tensor, w in zip(tensors, weights, strict=True)]).sum(0) / sum(weights)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    weights=st.lists(st.floats(0.05, 2), min_size=3, max_size=3), name=st.sampled_from(["task_arithmetic", "linear"])
+)
+def test_against_float64(weights: list[float], name: str) -> None:
+    made = merged(name, own=[{"weight": weight} for weight in weights])
+    for key in BASE:
+        expected = reference(name, BASE[key], [model[key] for model in MODELS], weights)
+        assert torch.allclose(made[key].double(), expected, atol=3e-6)
+
+
+def test_interpolation_reaches_both_ends() -> None:
+    for t, end in ((0.0, BASE), (1.0, MODELS[0])):
+        made = merged("interpolate", [MODELS[0]], t=t)
+        assert all(torch.equal(made[key], end[key]) for key in BASE)
+    middle = merged("interpolate", [MODELS[0]], t=0.25)
+    assert all(torch.allclose(middle[key], 0.75 * BASE[key] + 0.25 * MODELS[0][key], atol=1e-6) for key in BASE)
+
+
+def test_negative_weights_forget() -> None:
+    made = merged("task_arithmetic", [MODELS[0]], own=[{"weight": -1.0}])
+    assert all(torch.allclose(made[key], 2 * BASE[key] - MODELS[0][key], atol=1e-6) for key in BASE)
+
+
+def test_gradients_filters_and_scopes() -> None:
+    weight = [{"scope": "encoder qkv", "value": 1.0}, {"filter": "decoder.layers", "value": [0.0, 0.5]}, {"value": 0.0}]
+    made = merged("task_arithmetic", [MODELS[0]], own=[{"weight": weight}])
+    moved = {
+        "model.encoder.layers.1.self_attn.k_proj.weight": 1.0,
+        "model.encoder.layers.1.fc1.weight": 0.0,
+        "model.decoder.layers.0.fc1.weight": 0.0,
+        "model.decoder.layers.1.fc1.weight": 0.25,
+        "model.decoder.layers.2.fc1.weight": 0.5,
+        "model.encoder.conv1.weight": 0.0,
+    }
+    for key, factor in moved.items():
+        assert torch.allclose(made[key], BASE[key] + factor * (MODELS[0][key] - BASE[key]), atol=1e-6), key
+
+
+def test_merged_vectors_are_vectors() -> None:
+    parts = vectors(1, 2, 3)
+    tau = merge_vectors(parts, "ties", parameters={"density": 0.5})
+    model = merged("ties", [near(BASE, seed, spread=0.1) for seed in (1, 2, 3)], density=0.5)
+    assert tau.base == parts[0].base
+    assert tau.provenance.operation == "ties"
+    assert len(tau.provenance.parents) == 3
+    assert all(torch.allclose(BASE[key] + tau.tensors[key], model[key], atol=1e-6) for key in BASE)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("tise", {}, "did you mean ties"),
+        ("nonsense", {}, "use one of"),
+        ("ties", {"dense": 0.5}, "parameters.dense: ties has no such parameter here; did you mean density"),
+        ("ties", {"density": 2.0}, "must lie between 0.0 and 1.0"),
+        ("ties", {"density": "much"}, "must be a float"),
+        ("ties", {"normalize": 1}, "must be a bool"),
+        ("ties", {"trim": "row"}, "must be one of global, tensor"),
+        ("slerp", {}, "slerp goes from the base to one other model"),
+        ("model_stock", {"models": MODELS[:1]}, "at least 2 inputs"),
+        ("ties", {"base": None}, "needs a base"),
+        ("interpolate", {"models": MODELS[:1]}, "interpolate needs this parameter"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        merged(name, **options)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ties", "linear", "tsv_merge", "dare_ties"])
+def test_nan_is_refused_by_tensor(name: str) -> None:
+    broken = {key: values.clone() for key, values in MODELS[1].items()}
+    broken["model.encoder.conv1.weight"][0, 0, 0] = float("nan")
+    with pytest.raises(CheckpointError, match=r"model\.encoder\.conv1\.weight: weights must be finite"):
+        merged(name, [MODELS[0], broken])
+
+
+def test_other_shapes_are_refused_by_tensor() -> None:
+    other = {**MODELS[1], "model.scalar": torch.ones(3)}
+    with pytest.raises(CheckpointError, match=r"model\.scalar: the checkpoints must have the same shapes"):
+        merged("linear", [MODELS[0], other])

@@ -1,0 +1,163 @@
+"""Whisper: labels, trimmed windows and decoding against transformers' own code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
+from transformers.generation.utils import GenerationMixin
+
+from speech_analogy.errors import ConfigError
+from speech_analogy.recognisers.whisper import IGNORED_LABEL, WhisperRecogniser, token_limit
+from speech_analogy.recognisers.windows import (
+    FULL_WINDOW_S,
+    TRIMMED_MINIMUM_S,
+    TRIMMED_SLACK_S,
+    TRIMMED_STEP_S,
+    window_seconds,
+)
+
+
+@pytest.fixture(scope="module")
+def recogniser(small_whisper: Path) -> WhisperRecogniser:
+    return WhisperRecogniser(small_whisper)
+
+
+def _noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.3, 0.3, int(16_000 * seconds)).astype(np.float32)
+
+
+@given(st.floats(0.01, 29.5))
+def test_trimmed_window_holds_the_utterance_and_its_slack(duration: float) -> None:
+    window = window_seconds(duration, "trimmed")
+    assert window >= min(duration + TRIMMED_SLACK_S, FULL_WINDOW_S) - 1e-6
+    assert TRIMMED_MINIMUM_S <= window <= FULL_WINDOW_S
+    assert window <= max(TRIMMED_MINIMUM_S, duration + TRIMMED_SLACK_S + TRIMMED_STEP_S)
+    assert round(window * 50) == pytest.approx(window * 50)  # whole encoder frames of 20 ms
+    assert window_seconds(duration, "full") == FULL_WINDOW_S
+
+
+def test_full_window_is_the_unpatched_model(recogniser: WhisperRecogniser, small_whisper: Path) -> None:
+    """The encoder that takes any window computes on 30 s what transformers' own does, bit for bit."""
+    original = WhisperForConditionalGeneration.from_pretrained(small_whisper).eval()
+    features = recogniser.features([_noise(1.0)], 30.0)
+    with torch.inference_mode():
+        expected = original.model.encoder(features).last_hidden_state
+        found = recogniser.model.model.encoder(features).last_hidden_state
+    assert torch.equal(found, expected)
+
+
+def test_features_are_the_extractors(recogniser: WhisperRecogniser, small_whisper: Path) -> None:
+    waves = [_noise(1.0), _noise(2.0, 1)]
+    expected = WhisperFeatureExtractor.from_pretrained(small_whisper)(
+        waves, sampling_rate=16_000, return_tensors="pt"
+    ).input_features
+    torch.testing.assert_close(recogniser.features(waves, 30.0), expected)
+
+
+def test_trimmed_window_has_a_hundred_frames_a_second(recogniser: WhisperRecogniser) -> None:
+    features = recogniser.features([_noise(1.0)], 1.5)
+    assert features.shape == (1, 80, 150)
+    assert recogniser.model.model.encoder(features).last_hidden_state.shape[1] == 75
+
+
+def test_positions_are_not_trained_and_everything_else_is(recogniser: WhisperRecogniser) -> None:
+    frozen = [name for name, p in recogniser.model.named_parameters() if not p.requires_grad]
+    assert frozen == ["model.encoder.embed_positions.weight"]
+
+
+def test_labels_are_text_and_end(recogniser: WhisperRecogniser) -> None:
+    """The prompt is given, the text and <|endoftext|> are learned, padding is not, though its id is the end's."""
+    end = recogniser.config.eos_token_id
+    inputs, targets = recogniser.labels(["one", "one two three"])
+    short = recogniser.tokenizer(" one", add_special_tokens=False).input_ids
+    assert inputs[0, : len(recogniser.prompt)].tolist() == recogniser.prompt
+    learned = [token for token in targets[0].tolist() if token != IGNORED_LABEL]
+    assert learned == [*short, end]
+    assert (targets[:, : len(recogniser.prompt) - 1] == IGNORED_LABEL).all()
+    assert (targets == end).sum(1).tolist() == [1, 1]
+
+
+def test_padding_does_not_change_the_loss(recogniser: WhisperRecogniser) -> None:
+    """A short text's loss is the same alone and padded beside a long one."""
+    features = recogniser.features([_noise(1.0), _noise(1.0, 1)], 1.5)
+    texts = ["one", "one two three four five six"]
+    with torch.inference_mode():
+        alone = [recogniser.loss(features[i : i + 1], *recogniser.labels([texts[i]])) for i in range(2)]
+        together = recogniser.loss(features, *recogniser.labels(texts))
+    counts = [(recogniser.labels([text])[1] != IGNORED_LABEL).sum() for text in texts]
+    expected = (alone[0] * counts[0] + alone[1] * counts[1]) / sum(counts)
+    torch.testing.assert_close(together, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_greedy_equals_transformers_generate(tiny_en: str) -> None:
+    """Rows that leave the batch when they are finished do not change what the others write."""
+    from speech_analogy.recognisers.weights import resolve_weights
+
+    recogniser = WhisperRecogniser(resolve_weights(tiny_en))
+    features = recogniser.features(
+        [_noise(1.0), np.sin(np.arange(16_000) / 20).astype(np.float32), _noise(0.5, 2)], 2.0
+    )
+    limit = 25
+    with torch.inference_mode():
+        ours = recogniser._greedy(features, [limit] * 3)
+        prompt = torch.tensor([recogniser.prompt] * 3)
+        theirs = GenerationMixin.generate(
+            recogniser.model, features, decoder_input_ids=prompt, do_sample=False, num_beams=1,
+            max_length=limit + len(recogniser.prompt), attention_mask=torch.ones(3, 200),
+        )  # fmt: skip
+    end = recogniser.config.eos_token_id
+    for row, expected in zip(ours, theirs.tolist(), strict=True):
+        text = expected[len(recogniser.prompt) :]
+        assert row == (text[: text.index(end)] if end in text else text)
+
+
+def test_batch_equals_one_by_one(tiny_en: str) -> None:
+    from speech_analogy.recognisers.weights import resolve_weights
+
+    recogniser = WhisperRecogniser(resolve_weights(tiny_en))
+    features = recogniser.features([_noise(1.0, seed) for seed in range(4)], 2.0)
+    together = recogniser.decode(features, [1.0] * 4)
+    assert together == [recogniser.decode(features[i : i + 1], [1.0])[0] for i in range(4)]
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_tokens_are_capped_by_duration(recogniser: WhisperRecogniser, beams: int) -> None:
+    """Random weights never stop by themselves: the cap does it, row by row."""
+    features = recogniser.features([_noise(0.5), _noise(1.5)], 2.0)
+    texts = recogniser.decode(features, [0.5, 1.5], beams)
+    for text, duration in zip(texts, [0.5, 1.5], strict=True):
+        assert len(recogniser.tokenizer(text, add_special_tokens=False).input_ids) <= 2 * token_limit(duration)
+    rows = recogniser._greedy(features, [3, 7])
+    assert [len(row) for row in rows] == [3, 7]
+
+
+def test_multilingual_prompt_has_language_and_task(small_multilingual: Path) -> None:
+    spanish = WhisperRecogniser(small_multilingual, language="es")
+    written = spanish.tokenizer.convert_ids_to_tokens(spanish.prompt)
+    assert written == ["<|startoftranscript|>", "<|es|>", "<|transcribe|>", "<|notimestamps|>"]
+    with pytest.raises(ConfigError, match=r"language.*xx"):
+        WhisperRecogniser(small_multilingual, language="xx")
+
+
+def test_english_model_takes_no_other_language(small_whisper: Path) -> None:
+    with pytest.raises(ConfigError, match="English-only"):
+        WhisperRecogniser(small_whisper, language="es")
+
+
+def test_saved_folder_is_complete(recogniser: WhisperRecogniser, tmp_path: Path) -> None:
+    from transformers import pipeline
+
+    recogniser.save(tmp_path)
+    speech = pipeline("automatic-speech-recognition", model=str(tmp_path))
+    assert isinstance(
+        speech({"raw": _noise(1.0), "sampling_rate": 16_000}, generate_kwargs={"max_new_tokens": 5}), dict
+    )
+    again = WhisperRecogniser(tmp_path)
+    for name, tensor in recogniser.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name

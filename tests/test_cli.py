@@ -1,0 +1,184 @@
+"""The command line as a stranger meets it: help at once, mistakes in one line with status 2, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from speech_analogy.corpora.read import write_cuts
+from speech_analogy.recognisers.whisper_folder import write_folder
+from tests.conftest import REPOSITORY, make_corpus, small_whisper_tensors
+from tests.test_config import GOOD
+
+HELP_SECONDS = 1.0
+
+
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """`speech-analogy ARGUMENTS` in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from speech_analogy.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", "HF_ENDPOINT": "http://127.0.0.1:9"},
+        check=False,
+    )
+
+
+def fails(found: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """One line on stderr that has all the parts, status 2."""
+    lines = [line for line in found.stderr.splitlines() if line.strip()]
+    assert found.returncode == 2, found.stderr
+    assert "Traceback" not in found.stderr
+    assert len(lines) == 1, found.stderr
+    for part in parts:
+        assert part in lines[0], lines[0]
+
+
+def test_help_answers_within_a_second_and_names_every_verb() -> None:
+    found = min((_timed_help() for _ in range(3)), key=lambda pair: pair[0])
+    seconds, text = found
+    assert seconds < HELP_SECONDS
+    for verb in ("corpus", "synthesize", "finetune", "vector", "merge", "analogy", "transcribe", "evaluate", "adapt",
+                 "report", "demo"):  # fmt: skip
+        assert verb in text
+
+
+def _timed_help() -> tuple[float, str]:
+    start = time.perf_counter()
+    text = run("--help").stdout
+    return time.perf_counter() - start, text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("torch", "transformers", "lhotse", "numpy")
+    code = f"import sys, speech_analogy.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_public_names() -> None:
+    import speech_analogy
+
+    for name in speech_analogy.__all__:
+        assert callable(getattr(speech_analogy, name))
+    with pytest.raises(AttributeError):
+        speech_analogy.nothing  # noqa: B018
+
+
+def test_missing_file(tmp_path: Path, small_whisper: Path) -> None:
+    fails(run("transcribe", tmp_path / "nowhere.wav", "--model", small_whisper), "nowhere.wav", "no such file")
+    fails(run("evaluate", tmp_path / "no.jsonl.gz", "--model", small_whisper), "no.jsonl.gz", "missing")
+    fails(run("finetune", tmp_path / "no.jsonl.gz", "--out", tmp_path / "m"), "no.jsonl.gz")
+    fails(run("report", tmp_path), "results.json", "adapt")
+    fails(run("adapt", tmp_path / "recipe.yaml"), "no such recipe")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_corpus(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    fails(run("corpus", "import", "folder", tmp_path / "empty", "--out", tmp_path / "c.jsonl.gz"), "empty")
+    assert not (tmp_path / "c.jsonl.gz").exists()
+
+
+def test_text_file_with_no_usable_line(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("\n  \n\n")
+    fails(run("synthesize", tmp_path / "t.txt", "--engines", "hibari", "--out", tmp_path / "o"), "t.txt")
+    assert not (tmp_path / "o").exists()
+
+
+def test_corrupt_safetensors(tmp_path: Path, small_whisper: Path) -> None:
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(small_whisper, broken)
+    (broken / "model.safetensors").write_bytes((broken / "model.safetensors").read_bytes()[:5000])
+    found = run("analogy", "--c", broken, "--plus", small_whisper, "--minus", small_whisper, "--out", tmp_path / "d")
+    fails(found, "model.safetensors")
+    fails(run("evaluate", _cuts(tmp_path), "--model", broken), "broken")
+    assert not (tmp_path / "d").exists()
+
+
+def _cuts(folder: Path) -> Path:
+    from speech_analogy.corpora.read import read_corpus
+
+    path = folder / "cuts.jsonl.gz"
+    if not path.exists():
+        write_cuts(read_corpus("folder", make_corpus(folder / "corpus", 4), progress=False).cuts, path)
+    return path
+
+
+def test_checkpoints_of_different_size(tmp_path: Path, small_whisper: Path) -> None:
+    wide = write_folder(small_whisper_tensors(width=128), tmp_path / "wide", {}, tmp_path)
+    found = run("analogy", "--c", small_whisper, "--plus", wide, "--minus", small_whisper, "--out", tmp_path / "d")
+    fails(found, "shape")
+    assert not (tmp_path / "d").exists()
+
+
+def test_unknown_recipe_key(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**GOOD, "sistems": []}))
+    fails(run("adapt", tmp_path, "--out", tmp_path / "run"), "sistems", "did you mean 'systems'")
+    assert not (tmp_path / "run").exists()
+
+
+def test_unreachable_hub(tmp_path: Path) -> None:
+    found = run("transcribe", _cuts(tmp_path), "--model", "nobody/nothing")
+    fails(found, "nobody/nothing", "no model hub", "pip:whisper-tiny.en")
+
+
+def test_nothing_is_overwritten(tmp_path: Path, small_whisper: Path) -> None:
+    cuts = _cuts(tmp_path)
+    before = cuts.read_bytes()
+    fails(run("corpus", "import", "folder", tmp_path / "corpus", "--out", cuts), "cuts.jsonl.gz")
+    assert cuts.read_bytes() == before
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    fails(run("evaluate", cuts, "--model", small_whisper, "--out", taken), "must not exist")
+    fails(run("finetune", cuts, "--base", small_whisper, "--out", taken), "must not exist")
+
+
+def test_verbs_one_by_one(tmp_path: Path, small_whisper: Path) -> None:
+    """Import, fine-tune twice, extract a vector, analogy, transcribe, evaluate against each other."""
+    cuts = _cuts(tmp_path)
+    for seed in (0, 1):
+        done = run("finetune", cuts, "--base", small_whisper, "--out", tmp_path / f"m{seed}", "--seed", seed, "-q")
+        assert done.returncode == 0, done.stderr
+    base, c, plus = small_whisper, tmp_path / "m0", tmp_path / "m1"
+    done = run("vector", "extract", "--base", base, "--tuned", c, "--out", tmp_path / "v.safetensors")
+    assert done.returncode == 0, done.stderr
+    corners = ("--c", c, "--plus", plus, "--minus", c, "--base", base)
+    done = run("analogy", *corners, "--scale", "0.5", "--out", tmp_path / "d", "-q")
+    assert done.returncode == 0, done.stderr
+    heard = run("transcribe", tmp_path / "corpus" / "000.wav", "--model", tmp_path / "d", "-q")
+    assert heard.returncode == 0
+    assert heard.stdout.startswith("000.wav\t")
+    judged = run(
+        "evaluate", cuts, "--model", tmp_path / "d", "--against", tmp_path / "m0", "--out", tmp_path / "e", "-q"
+    )
+    assert judged.returncode == 0, judged.stderr
+    content = json.loads((tmp_path / "e" / "results.json").read_text())
+    assert [system["name"] for system in content["systems"]] == ["model", "against"]
+    assert content["comparisons"][0]["system"] == "model"
+    assert all(system["window"] == "trimmed" for system in content["systems"])
+
+
+def test_dry_run_prints_stages_and_writes_nothing(tmp_path: Path) -> None:
+    done = run("adapt", REPOSITORY / "recipes" / "phone_line", "--dry-run", "--out", tmp_path / "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for stage in (
+        "synthesise-source",
+        "finetune-mixed",
+        "choose-scale",
+        "evaluate-analogy-1",
+        "analogy",
+        "stages, 0 done",
+    ):
+        assert stage in done.stdout
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,158 @@
+"""The loop: it learns, it resumes bit for bit, and what it learns from is what it was given."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from lhotse import CutSet
+from safetensors.torch import load_file
+
+from speech_analogy.corpora.read import write_cuts
+from speech_analogy.errors import CheckpointError
+from speech_analogy.training.batching import batch_window_s, epoch_batches
+from speech_analogy.training.finetune import _decay_groups, finetune, schedule
+from speech_analogy.training.options import FinetuneOptions
+
+OPTIONS = FinetuneOptions(learning_rate=1e-3, epochs=2, batch_size=8, save_every_s=0, precision="fp32")
+
+
+@given(st.integers(1, 500), st.floats(0, 1))
+def test_schedule_warms_up_and_decays_linearly(steps: int, warmup_share: float) -> None:
+    rates = [schedule(step, steps, warmup_share) for step in range(steps)]
+    warmup = round(warmup_share * steps)
+    assert all(0 < rate <= 1 for rate in rates)
+    assert rates[:warmup] == sorted(rates[:warmup])
+    assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
+    if warmup < steps:
+        assert rates[warmup] == 1.0
+        assert rates[-1] == pytest.approx(1 / (steps - warmup))
+
+
+def test_an_epoch_has_every_utterance_once_and_epochs_differ(noises: CutSet) -> None:
+    first = epoch_batches(noises, batch_size=5, seed=0, epoch=0)
+    again = epoch_batches(noises, batch_size=5, seed=0, epoch=0)
+    second = epoch_batches(noises, batch_size=5, seed=0, epoch=1)
+    ids = [[cut.id for cut in batch] for batch in first]
+    assert sorted(name for batch in ids for name in batch) == sorted(noises.ids)
+    assert max(len(batch) for batch in first) == 5
+    assert ids == [[cut.id for cut in batch] for batch in again]
+    assert ids != [[cut.id for cut in batch] for batch in second]
+
+
+def test_two_processes_share_an_epoch(noises: CutSet) -> None:
+    halves = [epoch_batches(noises, batch_size=4, seed=0, epoch=0, rank=rank, processes=2) for rank in range(2)]
+    ids = [{cut.id for batch in half for cut in batch} for half in halves]
+    assert not ids[0] & ids[1]
+    assert len(halves[0]) == len(halves[1])
+
+
+def test_batch_window_holds_its_longest(noises: CutSet) -> None:
+    batch = list(noises)
+    assert batch_window_s(batch, "trimmed") >= max(cut.duration for cut in batch)
+    assert batch_window_s(batch, "full") == 30.0
+
+
+def test_weight_decay_spares_biases_and_norms() -> None:
+    parameters = {"w": torch.nn.Parameter(torch.ones(2, 2)), "b": torch.nn.Parameter(torch.ones(2))}
+    decayed, spared = _decay_groups(parameters, 0.1)
+    assert (decayed["params"], decayed["weight_decay"]) == ([parameters["w"]], 0.1)
+    assert (spared["params"], spared["weight_decay"]) == ([parameters["b"]], 0.0)
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(noises: CutSet, small_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("tuned") / "model"
+    return finetune(noises, small_whisper, out, OPTIONS, progress=False).folder
+
+
+def test_it_learns_and_says_from_what(undisturbed: Path, small_whisper: Path) -> None:
+    rows = [json.loads(line) for line in (undisturbed / "training" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
+    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"]
+    assert {row["epoch"] for row in rows} == {1, 2}
+    assert all(row["utterances_per_second"] > 0 for row in rows)
+    assert list((undisturbed / "training" / "tensorboard").glob("events*"))
+    record = json.loads((undisturbed / "provenance.json").read_text())
+    assert (record["window"], record["base"], record["tuned_on"]["utterances"]) == ("trimmed", "small.en", 24)
+    assert record["hyper_parameters"]["learning_rate"] == 1e-3
+    before, after = _weights(small_whisper), _weights(undisturbed)
+    assert before.keys() == after.keys()
+    assert all(tensor.dtype == torch.float32 for tensor in after.values())
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "model.encoder.embed_positions.weight" not in moved
+    assert len(moved) > 0.8 * len(before)
+
+
+def test_same_seed_same_bits_other_seed_other_bits(
+    noises: CutSet, small_whisper: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    same = finetune(noises, small_whisper, tmp_path / "same", OPTIONS, progress=False).folder
+    other = finetune(
+        noises, small_whisper, tmp_path / "other", OPTIONS.model_copy(update={"seed": 1}), progress=False
+    ).folder
+    expected = _weights(undisturbed)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in _weights(same).items())
+    assert not all(torch.equal(tensor, expected[name]) for name, tensor in _weights(other).items())
+
+
+def _tune(cuts: Path, base: Path, out: Path) -> None:
+    finetune(cuts, base, out, OPTIONS, progress=False)
+
+
+def test_killed_and_started_again_it_ends_with_the_same_bits(
+    noises: CutSet, small_whisper: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    """SIGKILL as soon as the third state is on disk; the second start must not begin at step 0."""
+    cuts, out = tmp_path / "cuts.jsonl.gz", tmp_path / "model"
+    write_cuts(noises, cuts)
+    process = multiprocessing.get_context("spawn").Process(target=_tune, args=(cuts, small_whisper, out))
+    process.start()
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".model.training/step-0000000[3-9]")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert not out.exists(), "it was finished before it could be killed"
+    _tune(cuts, small_whisper, out)
+    expected = _weights(undisturbed)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in _weights(out).items())
+    rows = [json.loads(line) for line in (out / "training" / "log.jsonl").read_text().splitlines()]
+    whole = [json.loads(line) for line in (undisturbed / "training" / "log.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["loss"]) for row in rows] == [(row["step"], row["loss"]) for row in whole]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_state_of_other_options_is_not_gone_on_from(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
+    from speech_analogy.training.state import load_state, save_state
+
+    parameter = torch.nn.Parameter(torch.ones(2))
+    optimiser = torch.optim.AdamW([parameter])
+    parameter.grad = torch.ones(2)
+    optimiser.step()
+    save_state(tmp_path, 7, "key", {"p": parameter}, optimiser)
+    fresh = torch.nn.Parameter(torch.zeros(2))
+    assert load_state(tmp_path, "other key", {"p": fresh}, torch.optim.AdamW([fresh])) == 0
+    assert torch.equal(fresh, torch.zeros(2))
+    again = torch.optim.AdamW([fresh])
+    assert load_state(tmp_path, "key", {"p": fresh}, again) == 7
+    assert torch.equal(fresh, parameter)
+    assert torch.equal(again.state[fresh]["exp_avg"], optimiser.state[parameter]["exp_avg"])
+
+
+def test_existing_folder_is_not_overwritten(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="must not exist"):
+        finetune(noises, small_whisper, tmp_path, OPTIONS, progress=False)
