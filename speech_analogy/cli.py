@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from enum import StrEnum
@@ -61,6 +62,7 @@ Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
 
 def main() -> None:
     """Entry point: what the user can mend is one line on stderr and exit status 2."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve whoever shares the cores
     try:
         app()
     except SpeechAnalogyError as error:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from speech_analogy.merging.consensus import Undecided, elect
-from speech_analogy.merging.selection import largest_magnitudes, tensor_stream
+from speech_analogy.merging.selection import magnitudes_of
 from speech_analogy.merging.tensors import pieces
 
 PARALLEL = 0.9995  # |cos| above which an arc is a line in float32 (mergekit's dot_threshold)
@@ -97,5 +97,5 @@ def _most_varying(deltas: Sequence[Tensor], mean: Tensor, share: float) -> Tenso
     rank = int(share * varying)
     if not rank:
         return torch.zeros_like(mean, dtype=torch.bool)
-    threshold = largest_magnitudes(tensor_stream(variance), [rank])[0]
+    threshold = magnitudes_of(variance, [rank])[0]
     return variance.float() >= threshold

@@ -253,10 +253,20 @@ def _case(item: Any, field: str) -> tuple[Callable[[str], bool], tuple[Scalar, .
             substring = str(item["filter"])
             matches = lambda name: substring in name  # noqa: E731
         item = item["value"]
-    values = tuple(item) if isinstance(item, list) else (item,)
+    values = tuple(_scalar(value) for value in (item if isinstance(item, list) else [item]))
     if not values or not all(isinstance(value, float | int | bool | str) for value in values):
         raise ConfigError("a parameter must be a value or a list of values", field=field, value=item)
     return matches, values
+
+
+def _scalar(value: Any) -> Any:
+    """YAML reads 1e-3 as a string; a string that is a number is one."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
 
 
 def _interpolated(values: tuple[Scalar, ...], t: float) -> Scalar:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from speech_analogy.errors import ConfigError
 from speech_analogy.merging.randomness import uniform
-from speech_analogy.merging.selection import kept, largest_magnitudes, tensor_stream
+from speech_analogy.merging.selection import kept, magnitudes_of
 from speech_analogy.merging.tensors import pieces
 
 Rescale = Literal["none", "expectation", "l1"]
@@ -39,7 +39,7 @@ def magnitude(tau: Tensor, density: float, *, threshold: float | None = None, re
     if density <= 0:
         return torch.zeros_like(tau)
     if threshold is None:
-        threshold = largest_magnitudes(tensor_stream(tau), [kept(density, tau.numel())])[0]
+        threshold = magnitudes_of(tau, [kept(density, tau.numel())])[0]
     return _masked(tau, tau.abs() >= threshold, rescale, density)
 
 
@@ -124,7 +124,7 @@ def breadcrumbs(tau: Tensor, density: float, gamma: float, *, rescale: Rescale =
     if not stays:
         return torch.zeros_like(tau)
     outliers = min(int(gamma * tau.numel()), tau.numel() - stays)
-    high, low = largest_magnitudes(tensor_stream(tau), [outliers + 1, outliers + stays])
+    high, low = magnitudes_of(tau, [outliers + 1, outliers + stays])
     size = tau.abs()
     return _masked(tau, (size <= high) & (size >= low), rescale, density)
 

@@ -20,6 +20,7 @@ from speech_analogy.merging.publish import require_room, write_json
 from speech_analogy.merging.safetensors_header import Entry, TensorSpec, build_header, write_all
 from speech_analogy.merging.tensors import one_torch_thread, raw_bytes
 
+BAR_DELAY_S = 0.5  # work that ends, or fails, sooner shows no bar
 SHARD_BYTES = 5_000_000_000
 MEMORY_BYTES = 1_000_000_000
 MAX_DEFAULT_THREADS = 8
@@ -253,7 +254,9 @@ class _Meter:
 def byte_bar(description: str, disable: bool = False) -> Iterator[Progress]:
     """A progress bar in bytes per second with ETA; in a log file it prints a line every `LOG_SECONDS`."""
     interval = BAR_SECONDS if sys.stderr.isatty() else LOG_SECONDS
-    with tqdm(desc=description, unit="B", unit_scale=True, disable=disable, total=0, mininterval=interval) as bar:
+    with tqdm(
+        desc=description, unit="B", unit_scale=True, disable=disable, total=0, mininterval=interval, delay=BAR_DELAY_S
+    ) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

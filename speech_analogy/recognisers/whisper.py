@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from transformers.generation.stopping_criteria import StoppingCriteria, Stopping
 from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
+from transformers.utils import logging
 
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
@@ -75,7 +77,8 @@ class WhisperRecogniser:
 
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
         try:
-            model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+            with _no_bars():
+                model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
             self.tokenizer = WhisperTokenizer.from_pretrained(folder)
             self.extractor = WhisperFeatureExtractor.from_pretrained(folder)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -232,9 +235,22 @@ class WhisperRecogniser:
 
     def save(self, folder: Path) -> None:
         """Write a complete Hugging Face folder: weights, config, generation config, tokenizer, extractor."""
-        self.model.save_pretrained(folder)
+        with _no_bars():
+            self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.extractor.save_pretrained(folder)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without transformers' bars for what takes a moment."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _trimmable(encoder: WhisperEncoder) -> TrimmedEncoder:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from lhotse import CutSet
-from lhotse.dataset import DynamicBucketingSampler
+from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import text_of
@@ -38,18 +38,20 @@ def epoch_batches(
     A function of its arguments alone, so a resumed run sees the batches that the undisturbed one would have seen.
     """
     count = len(cuts)
-    sampler = DynamicBucketingSampler(
-        cuts,
-        max_cuts=batch_size,
-        max_duration=None,
-        num_buckets=max(1, min(buckets, count // CUTS_PER_BUCKET_AT_LEAST)),
-        shuffle=True,
-        drop_last=False,
-        seed=seed,
-        rank=rank,
-        world_size=processes,
-        buffer_size=max(count, 2),
-    )
+    buckets = min(buckets, count // CUTS_PER_BUCKET_AT_LEAST)
+    common: dict[str, Any] = {
+        "max_cuts": batch_size,
+        "shuffle": True,
+        "drop_last": False,
+        "seed": seed,
+        "rank": rank,
+        "world_size": processes,
+    }
+    sampler: DynamicBucketingSampler | SimpleCutSampler
+    if buckets > 1:
+        sampler = DynamicBucketingSampler(cuts, num_buckets=buckets, buffer_size=count, **common)
+    else:  # too few to be told apart by duration
+        sampler = SimpleCutSampler(cuts, **common)
     sampler.set_epoch(epoch)
     return [list(batch) for batch in sampler]
 

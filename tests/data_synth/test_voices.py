@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_synth.voices import Part, Voice, cast, clip_seed, find_voices
@@ -22,6 +22,7 @@ def some_voices(count: int) -> list[Voice]:
     return [Voice("engine", f"voice {number}") for number in range(count)]
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(IDS, st.integers(1, 7), st.integers(1, 16), st.integers(0, 2**40))
 def test_every_voice_is_used_equally_often_within_one(ids: list[str], count: int, per_text: int, seed: int) -> None:
     voices = some_voices(count)
@@ -33,6 +34,7 @@ def test_every_voice_is_used_equally_often_within_one(ids: list[str], count: int
         assert max(counts) - min(counts) <= 1
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(IDS, st.integers(1, 7), st.integers(1, 16))
 def test_a_voice_speaks_a_text_again_only_when_all_have_spoken(ids: list[str], count: int, per_text: int) -> None:
     for its_parts in cast(ids, some_voices(count), per_text, seed=0):
@@ -41,6 +43,7 @@ def test_a_voice_speaks_a_text_again_only_when_all_have_spoken(ids: list[str], c
         assert all(takes[take] == count for take in range(per_text // count))
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(IDS, st.lists(st.text(min_size=7, max_size=9), max_size=10, unique=True))
 def test_appended_texts_change_nothing_for_those_before(ids: list[str], more: list[str]) -> None:
     voices = some_voices(5)

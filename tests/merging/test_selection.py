@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech_analogy.merging.selection import kept, largest_magnitudes, source_stream, tensor_stream
+from speech_analogy.merging.selection import kept, largest_magnitudes, magnitudes_of, source_stream, tensor_stream
 from speech_analogy.merging.tensors import PIECE, StateDict
 
 
@@ -23,7 +23,9 @@ def test_it_is_what_sorting_gives(values: list[float], data: st.DataObject) -> N
     tensor = torch.tensor(values)
     ranks = data.draw(st.lists(st.integers(1, len(values)), min_size=1, max_size=4))
     ordered = tensor.abs().sort(descending=True).values
-    assert largest_magnitudes(tensor_stream(tensor), ranks) == [ordered[rank - 1].item() for rank in ranks]
+    expected = [ordered[rank - 1].item() for rank in ranks]
+    assert largest_magnitudes(tensor_stream(tensor), ranks) == expected
+    assert magnitudes_of(tensor, ranks) == expected
 
 
 def test_it_goes_over_pieces_and_tensors() -> None:
