@@ -14,6 +14,8 @@ from speech_analogy.errors import ConfigError
 BOUND = 1.5  # weights lie in [-1.5, 1.5] (arXiv 2307.13269, section 4.1)
 BUDGET = 40  # evaluations (the paper's)
 REGULARISATION = 0.05  # α of the L1 penalty (section 3.3)
+OPTIMISER = "OnePlusOne"
+"""The paper's NGOpt can be named instead; in nevergrad 1.0.12 its surrogate model fails with NumPy 2.4."""
 
 
 @dataclass(frozen=True)
@@ -41,38 +43,38 @@ def find_weights(
     bound: float = BOUND,
     regularisation: float = REGULARISATION,
     seed: int = 0,
+    optimiser: str = OPTIMISER,
 ) -> WeightSearch:
-    """Minimise score(w) + α·Σ|w_i| over w in [−bound, bound]^count with Nevergrad's NGOpt (arXiv 2307.13269,
-    eq. 3).
+    """Minimise score(w) + α·Σ|w_i| over w in [−bound, bound]^count with Nevergrad (arXiv 2307.13269, eq. 3).
 
-    The first point tried is zero: the base itself. The paper sums |w| (α = 0.05); a score that is not finite
-    is never the best.
+    The first point tried is zero: the base itself. A score that is not finite is never the best.
 
     Args:
         count: how many adapters or vectors.
         score: weights -> loss or error rate of the combination on a few examples; lower is better.
+        optimiser: a name in Nevergrad's registry.
 
     Raises:
         ConfigError: nevergrad is not installed, a budget below 1, no finite score.
     """
     if budget < 1 or count < 1:
         raise ConfigError("the search needs at least one input and one evaluation", field="budget", value=budget)
-    optimiser = _optimiser(count, budget, bound, seed)
+    search = _optimiser(optimiser, count, budget, bound, seed)
     trials: list[Trial] = []
     for _ in range(budget):
-        candidate = optimiser.ask()
+        candidate = search.ask()
         weights = tuple(float(weight) for weight in candidate.value)
         found = float(score(weights))
         objective = found + regularisation * sum(abs(weight) for weight in weights)
         trials.append(Trial(weights, found, objective if math.isfinite(objective) else math.inf))
-        optimiser.tell(candidate, trials[-1].objective)
+        search.tell(candidate, trials[-1].objective)
     best = min(trials, key=lambda trial: trial.objective)
     if not math.isfinite(best.objective):
         raise ConfigError("the score must be finite for some weights", field="score", value=best.score)
     return WeightSearch(best, tuple(trials))
 
 
-def _optimiser(count: int, budget: int, bound: float, seed: int) -> Any:
+def _optimiser(name: str, count: int, budget: int, bound: float, seed: int) -> Any:
     try:
         nevergrad = import_module("nevergrad")
     except ImportError:
@@ -81,4 +83,6 @@ def _optimiser(count: int, budget: int, bound: float, seed: int) -> Any:
         ) from None
     space = nevergrad.p.Array(init=[0.0] * count, lower=-bound, upper=bound)
     space.random_state.seed(seed)
-    return nevergrad.optimizers.NGOpt(parametrization=space, budget=budget)
+    if name not in nevergrad.optimizers.registry:
+        raise ConfigError("nevergrad has no such optimiser", field="optimiser", value=name)
+    return nevergrad.optimizers.registry[name](parametrization=space, budget=budget)

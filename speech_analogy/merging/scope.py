@@ -142,11 +142,14 @@ class ScopedScale:
         for rule in rules:
             scope, _, value = rule.rpartition("=")
             try:
-                parsed.append((Scope.parse(scope), float(value)))
+                factor = float(value) if scope else None
             except ValueError:
+                factor = None
+            if factor is None:
                 raise ConfigError(
                     "a scoped scale must be SCOPE=NUMBER", field="scale", value=rule, do="write e.g. encoder=0.5"
-                ) from None
+                )
+            parsed.append((Scope.parse(scope), factor))
         return cls(tuple(parsed), default)
 
     def __call__(self, name: str) -> float:
