@@ -24,7 +24,16 @@ Threads = Annotated[int | None, typer.Option(help="Worker threads; default: one 
 OtherBase = Annotated[
     bool, typer.Option("--allow-other-base", help="Same names and shapes, other weights (chat vector).")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def _weights(name: str) -> Path:
+    """A path as it is; any other name (a weights package, a hub id) as the folder that it stands for."""
+    if Path(name).exists():
+        return Path(name)
+    from speech_analogy.recognisers.weights import resolve_weights
+
+    return resolve_weights(name)
 
 
 @contextmanager
@@ -53,7 +62,9 @@ def _assignments(items: list[str]) -> dict[str, Any]:
 
 @vector_app.command()
 def extract(
-    base: Annotated[Path, typer.Option(help="The model that was fine-tuned: folder or weights file.")],
+    base: Annotated[
+        str, typer.Option(help="The model that was fine-tuned: a folder, a weights file, pip:... or an id.")
+    ],
     tuned: Annotated[Path, typer.Option(help="The fine-tuned model, or a LoRA adapter's folder.")],
     out: Out,
     tuned_on: Annotated[str | None, typer.Option(help="The data it was tuned on.")] = None,
@@ -69,14 +80,14 @@ def extract(
     told = {"tuned_on": tuned_on, "licence": licence, "creator": creator}
     given = {key: value for key, value in told.items() if value is not None}
     with _running("extract", threads, quiet) as options:
-        verbs.extract(base, tuned, out, overwrite=overwrite, options=options, **given)
+        verbs.extract(_weights(base), tuned, out, overwrite=overwrite, options=options, **given)
     typer.echo(out)
 
 
 @vector_app.command()
 def apply(
     vector: Annotated[Path, typer.Argument(help="A vector file, or a LoRA adapter's folder.")],
-    base: Annotated[Path, typer.Option(help="The model it is added to.")],
+    base: Annotated[str, typer.Option(help="The model it is added to: a folder, a weights file, pip:... or an id.")],
     out: Out,
     scale: Annotated[float, typer.Option(help="λ.")] = 1.0,
     scope: Annotated[list[str] | None, typer.Option(help="SCOPE=λ, e.g. 'decoder.layers.0-3 qkv=0.5'.")] = None,
@@ -92,7 +103,7 @@ def apply(
     with _running("apply", threads, quiet) as options:
         verbs.apply(
             vector,
-            base,
+            _weights(base),
             out,
             scale=scale,
             scopes=scope or (),

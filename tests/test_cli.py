@@ -153,6 +153,9 @@ def test_verbs_one_by_one(tmp_path: Path, small_whisper: Path) -> None:
     base, c, plus = small_whisper, tmp_path / "m0", tmp_path / "m1"
     done = run("vector", "extract", "--base", base, "--tuned", c, "--out", tmp_path / "v.safetensors")
     assert done.returncode == 0, done.stderr
+    shown = run("vector", "show", tmp_path / "v.safetensors")
+    assert shown.returncode == 0, shown.stderr
+    assert "small.en" in shown.stdout
     corners = ("--c", c, "--plus", plus, "--minus", c, "--base", base)
     done = run("analogy", *corners, "--scale", "0.5", "--out", tmp_path / "d", "-q")
     assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ class Parent(_Model):
 class Provenance(_Model):
     """What is told about a task vector."""
 
-    tuned_on: str = Field(default="", description="the data, e.g. 'speechocean762 source, real speech'")
+    tuned_on: str | dict[str, Any] = Field(default="", description="the data, in words or as counts and digests")
     hyper_parameters: dict[str, Any] = Field(default_factory=dict)
     licence: str = ""
     creator: str = ""
