@@ -13,7 +13,7 @@ from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.arithmetic import analogy_piece, cast_piece, require_scale, shifted
 from speech_analogy.merging.checkpoints import PROVENANCE_FILE, Checkpoint, open_checkpoint, read_json
 from speech_analogy.merging.fingerprint import fingerprint
-from speech_analogy.merging.provenance import now
+from speech_analogy.merging.provenance import carried, now
 from speech_analogy.merging.publish import copy_companions, new_folder, write_json
 from speech_analogy.merging.safetensors_header import TensorSpec
 from speech_analogy.merging.stream import SHARD_BYTES, Progress, StreamOptions, write_model
@@ -89,6 +89,7 @@ def analogy(
             {
                 "schema": 1,
                 **identity,
+                **carried([theta_c.provenance]),
                 "operation": "analogy",
                 "scale": scales,
                 "created": now(),

@@ -14,6 +14,7 @@ from speech_analogy.errors import ConfigError
 BOUND = 1.5  # weights lie in [-1.5, 1.5] (arXiv 2307.13269, section 4.1)
 BUDGET = 40  # evaluations (the paper's)
 REGULARISATION = 0.05  # α of the L1 penalty (section 3.3)
+WORST = 1e9  # what the search is told of a score that is not finite
 OPTIMISER = "OnePlusOne"
 """The paper's NGOpt can be named instead; in nevergrad 1.0.12 its surrogate model fails with NumPy 2.4."""
 
@@ -67,7 +68,7 @@ def find_weights(
         found = float(score(weights))
         objective = found + regularisation * sum(abs(weight) for weight in weights)
         trials.append(Trial(weights, found, objective if math.isfinite(objective) else math.inf))
-        search.tell(candidate, trials[-1].objective)
+        search.tell(candidate, min(trials[-1].objective, WORST))
     best = min(trials, key=lambda trial: trial.objective)
     if not math.isfinite(best.objective):
         raise ConfigError("the score must be finite for some weights", field="score", value=best.score)

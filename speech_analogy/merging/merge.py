@@ -15,7 +15,7 @@ from speech_analogy.merging.checkpoints import PROVENANCE_FILE, Checkpoint
 from speech_analogy.merging.combine import note_dtype, output_dtype
 from speech_analogy.merging.merger import MergeInput, MergePlan, Merger
 from speech_analogy.merging.methods import Definitions, get_method
-from speech_analogy.merging.provenance import now
+from speech_analogy.merging.provenance import carried, now
 from speech_analogy.merging.publish import copy_companions, new_folder, write_json
 from speech_analogy.merging.safetensors_header import TensorSpec
 from speech_analogy.merging.scope import Setting
@@ -69,7 +69,10 @@ def write_merge(
             copy_companions(donor, folder)
             note_dtype(folder, plan.dtype)
         write_model(folder, specs, merger.make, options, merger.cost)
-        parents = [{"path": source.label, **getattr(source, "provenance", {})} for source in merger.inputs()]
+        named = {"base": merger.base} if merger.base is not None else {}
+        named |= {f"model {number}": item.source for number, item in enumerate(plan.inputs, start=1)}
+        parents = {role: {"path": source.label, **getattr(source, "provenance", {})} for role, source in named.items()}
+        tuned = [parent for role, parent in parents.items() if role != "base"]
         told = models[0].provenance if models else {}
         identity: dict[str, Any] = {key: told[key] for key in ("base", "base_fingerprint") if key in told}
         write_json(
@@ -77,6 +80,7 @@ def write_merge(
             {
                 "schema": 1,
                 **identity,
+                **carried(tuned),
                 "operation": plan.method.name,
                 "definitions": plan.definitions,
                 "created": now(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cmp_to_key, partial
 from typing import Any
 
@@ -24,8 +24,10 @@ from speech_analogy.merging.tensors import (
     TensorSource,
     WholeTensors,
     accumulator,
+    is_finite,
     one_torch_thread,
     pieces,
+    require_finite,
     require_same_layout,
 )
 
@@ -77,6 +79,7 @@ class Merger:
 
     def __init__(self, plan: MergePlan) -> None:
         self.plan, self.method, self.base = plan, plan.method, plan.base
+        self._dtypes: dict[str, torch.dtype] = {}
         self._parameters: dict[tuple[str, int], dict[str, Any]] = {}
         self._require_sound()
         self.gives_delta = self.base is None and all(item.is_delta for item in plan.inputs)
@@ -166,23 +169,37 @@ class Merger:
 
     def compute_dtype(self, name: str) -> torch.dtype:
         """The dtype of the arithmetic for one tensor."""
-        dtype = self.plan.precision
-        for source in (self.base, *(item.source for item in self.plan.inputs)):
-            if source is not None and name in source:
-                dtype = accumulator(source.dtype(name), dtype)
-        return dtype
+        if name not in self._dtypes:
+            dtype = self.plan.precision
+            for source in self.inputs():
+                if name in source:
+                    dtype = accumulator(source.dtype(name), dtype)
+            self._dtypes[name] = dtype
+        return self._dtypes[name]
 
-    def _values(self, item: MergeInput, name: str, start: int, stop: int) -> Tensor:
-        """An input's piece as the method wants it: difference or weights."""
-        dtype = self.compute_dtype(name)
-        if name in item.source:
+    def _base(self, name: str, start: int, stop: int) -> Tensor | None:
+        """The base's piece in the dtype of the arithmetic."""
+        if self.base is None:
+            return None
+        return self.base.piece(name, start, stop).to(self.compute_dtype(name))
+
+    def _values(self, item: MergeInput, name: str, start: int, stop: int, base: Tensor | None) -> Tensor:
+        """An input's piece as the method wants it: difference or weights.
+
+        A method that drops entries would drop a NaN too, so what it gets is looked at here.
+        """
+        dtype, on_deltas = self.compute_dtype(name), self.method.on == "deltas"
+        if name not in item.source:
+            values = torch.zeros(stop - start, dtype=dtype)
+        elif base is None or item.is_delta == on_deltas:
             values = item.source.piece(name, start, stop).to(dtype)
         else:
-            values = torch.zeros(stop - start, dtype=dtype)
-        if self.base is None or item.is_delta == (self.method.on == "deltas"):
-            return values
-        base = self.base.piece(name, start, stop).to(dtype)
-        return values - base if self.method.on == "deltas" else base + values
+            values = item.source.piece(name, start, stop).to(dtype, copy=True)
+            values = values.sub_(base) if on_deltas else values.add_(base)
+        if not self.method.elementwise and not is_finite(values):
+            for source in (item.source, *([] if self.base is None else [self.base])):
+                require_finite(source, name)
+        return values
 
     def _global_thresholds(self) -> list[dict[float, float]]:
         """For each input, the magnitude above which a density keeps its entries, over all tensors
@@ -197,46 +214,52 @@ class Merger:
                 {self.parameters(name, item)["density"] for name in names if self.parameters(name)["trim"] == "global"}
             )
             partly = [density for density in densities if 0 < density < 1 and total]
-            delta = Computed(self.layout, names, torch.float32, partial(self._values, item), item.source.label)
+            delta = Computed(self.layout, names, torch.float32, partial(self._delta, item), item.source.label)
             with one_torch_thread():
                 ranks = [kept(density, total) for density in partly]
                 limits = largest_magnitudes(source_stream(delta), ranks) if ranks else []
             found.append(dict(zip(partly, limits, strict=True)))
         return found
 
+    def _delta(self, item: MergeInput, name: str, start: int, stop: int) -> Tensor:
+        return self._values(item, name, start, stop, self._base(name, start, stop))
+
     def group(self, name: str, start: int, stop: int, shape: tuple[int, ...]) -> Group:
         """What the method sees of one tensor, or of a flat piece of it."""
         shared = self.parameters(name)
         entries: list[Entry] = []
-        if self.method.base_is_input and self.base is not None:
-            base = self.base.piece(name, start, stop).to(self.compute_dtype(name)).reshape(shape)
-            entries.append(Entry(base, {"weight": 1.0}, _no_draw))
+        base = self._base(name, start, stop)
+        if self.method.base_is_input and base is not None:
+            entries.append(Entry(base.reshape(shape), {"weight": 1.0}, _no_draw))
         for item, thresholds in zip(self.plan.inputs, self._thresholds, strict=True):
             own = self.parameters(name, item)
-            if own.get("weight") == 0.0 and len(self.plan.inputs) > 1:
+            if own.get("weight") == 0.0:
+                require_finite(item.source, name, start, stop)
                 continue
             statistic = item.statistics[name] if item.statistics is not None and name in item.statistics else None
             threshold = thresholds.get(own.get("density", 1.0)) if shared.get("trim") == "global" else None
-            values = self._values(item, name, start, stop).reshape(shape)
+            values = self._values(item, name, start, stop, base).reshape(shape)
             if statistic is not None and self.method.statistics == "fisher":
                 statistic = statistic.reshape(-1)[start:stop].reshape(shape)
             entries.append(Entry(values, own, _no_draw, threshold, statistic))
         if self.method.symmetric:
             entries.sort(key=cmp_to_key(_compare))
-        entries = [_with_draw(entry, entries, name, shared) for entry in entries]
-        return Group(name, tuple(entries), None, shared)
+        if "seed" in shared:
+            entries = [_with_draw(entry, entries, name, shared["seed"]) for entry in entries]
+        return Group(name, tuple(entries), None if base is None else base.reshape(shape), shared)
 
     def result(self, name: str, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
         """The merged tensor (or flat piece) in the dtype of the arithmetic."""
         group = self.group(name, start, stop, shape)
+        scale = group.parameters.get("lambda", 1.0)
         if not group.entries:  # every weight is zero
-            base = self.base.piece(name, start, stop) if self.base is not None else torch.zeros(stop - start)
-            return base.to(self.compute_dtype(name)).reshape(shape)
+            if self.method.on == "weights":
+                raise ConfigError(f"{self.method.name} needs a weight that is not zero", field="weight", value=0.0)
+            return torch.zeros(shape, dtype=self.compute_dtype(name)) if group.base is None else group.base
         merged = self.method.merge(group)
-        if self.method.on == "weights" or self.base is None:
-            return merged * group.parameters.get("lambda", 1.0) if self.gives_delta else merged
-        base = self.base.piece(name, start, stop).reshape(shape)
-        return shifted(base, merged, group.parameters.get("lambda", 1.0))
+        if self.method.on == "weights":
+            return merged
+        return merged * scale if group.base is None else shifted(group.base, merged, scale)
 
     def inputs(self) -> list[TensorSource]:
         """Every source that is read."""
@@ -276,19 +299,12 @@ def _no_draw() -> Any:
     raise AssertionError("this method draws no random numbers")
 
 
-def _with_draw(entry: Entry, entries: Sequence[Entry], name: str, shared: Mapping[str, Any]) -> Entry:
-    if "seed" not in shared:
-        return entry
+def _with_draw(entry: Entry, entries: Sequence[Entry], name: str, seed: int) -> Entry:
+    """The entry with random numbers of its own; equal entries get different ones."""
     index = next(i for i, other in enumerate(entries) if other is entry)
     occurrence = sum(1 for other in entries[:index] if torch.equal(other.values, entry.values))
     key = content_key(entry.values, occurrence)
-    return Entry(
-        entry.values,
-        entry.parameters,
-        lambda: generator(shared["seed"], name, key),
-        entry.threshold,
-        entry.statistics,
-    )
+    return replace(entry, draw=lambda: generator(seed, name, key))
 
 
 def _compare(one: Entry, two: Entry) -> int:

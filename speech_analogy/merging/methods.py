@@ -14,6 +14,7 @@ from torch import Tensor
 
 from speech_analogy.errors import ConfigError
 from speech_analogy.merging import geometry, spectral, statistics
+from speech_analogy.merging.arithmetic import analogy_piece
 from speech_analogy.merging.consensus import agreeing, weighted_sum
 from speech_analogy.merging.sparsify import breadcrumbs, dare, della, magnitude
 
@@ -119,7 +120,8 @@ class Method:
         elementwise: entries do not depend on each other, so large tensors can be merged piece by piece.
         symmetric: the order of the inputs means nothing, so they are brought into one that the contents
             decide.
-        base_is_input: exactly two inputs, from the base (first) to the other one.
+        base_is_input: the base is the first input, and the others are exactly as many as `others`.
+        deep: the parameter `beta` makes the scale grow with depth (LiNeS).
         statistics: what each input must bring beside its weights: nothing, Fisher values, Gram matrices.
     """
 
@@ -131,6 +133,8 @@ class Method:
     elementwise: bool = False
     symmetric: bool = True
     base_is_input: bool = False
+    others: int = 1
+    deep: bool = False
     min_inputs: int = 1
     statistics: Literal["", "fisher", "gram"] = ""
 
@@ -257,6 +261,16 @@ def _interpolate(group: Group) -> Tensor:
     return group.values[0] * (1 - t) + group.values[1] * t
 
 
+def _negate(group: Group) -> Tensor:
+    return weighted_sum(group.values, group.weights).neg_()
+
+
+def _analogy(group: Group) -> Tensor:
+    c, plus, minus = (values.reshape(-1) for values in group.values)
+    scale: float = group.parameters["lambda"]
+    return c if scale == 0 else analogy_piece(c, plus, minus, scale, c.dtype)
+
+
 def _slerp(group: Group) -> Tensor:
     return geometry.slerp(group.values[0], group.values[1], group.parameters["t"])
 
@@ -309,6 +323,23 @@ ALL: tuple[Method, ...] = (
         base_is_input=True,
     ),
     Method("slerp", _slerp, "weights", "Shoemake 1985", (T,), symmetric=False, base_is_input=True),
+    Method(
+        "analogy",
+        _analogy,
+        "weights",
+        "arXiv 2406.02925, 2510.08047: base C, first model B (plus), second A (minus)",
+        (SCALE,),
+        elementwise=True,
+        symmetric=False,
+        base_is_input=True,
+        others=2,
+    ),
+    Method("negate", _negate, "deltas", "arXiv 2212.04089, section 3", (WEIGHT, SCALE), elementwise=True),
+    replace(
+        compose("none", "sum", "lines", "arXiv 2410.17146, eq. 2: λ(l) = α + β(l − 1)/(L − 1)"),
+        parameters=(WEIGHT, Parameter("alpha", float), Parameter("beta", float), _normalize(False, False)),
+        deep=True,
+    ),
     compose("magnitude", "elect", "ties", "arXiv 2306.01708"),
     compose("magnitude", "sum", "magnitude", "arXiv 2306.01708, step 1"),
     compose("dare", "sum", "dare_linear", "arXiv 2311.03099"),

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from speech_analogy.errors import CheckpointError, ConfigError
+
+CARRIED = ("window", "language")
+"""Keys of a tuned folder's `provenance.json` that hold for what is made of it, as long as its parents
+agree."""
 
 
 class _Model(BaseModel):
@@ -35,6 +40,9 @@ class Provenance(_Model):
     metrics: dict[str, float] = Field(default_factory=dict)
     operation: str = Field(default="", description="how it was made from its parents, e.g. 'add', 'ties'")
     parents: list[Parent] = Field(default_factory=list)
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="what whoever runs the tuned model must know (`CARRIED`)"
+    )
     compression: dict[str, Any] = Field(default_factory=dict, description="method, and what was lost by it")
 
 
@@ -76,6 +84,16 @@ def parse_provenance(text: str, file: str) -> Provenance:
             file=file,
             field="provenance",
         ) from None
+
+
+def carried(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The `CARRIED` keys on which all records agree that have them."""
+    found: dict[str, Any] = {}
+    for key in CARRIED:
+        values = [record[key] for record in records if key in record]
+        if values and all(value == values[0] for value in values):
+            found[key] = values[0]
+    return found
 
 
 def now() -> str:

@@ -218,18 +218,21 @@ def accumulator(dtype: torch.dtype, precision: torch.dtype = torch.float32) -> t
     return torch.float64 if torch.float64 in (dtype, precision) else torch.float32
 
 
-def require_finite(source: TensorSource, name: str) -> None:
-    """Refuse a NaN or an infinity in one tensor.
+def require_finite(source: TensorSource, name: str, start: int = 0, stop: int | None = None) -> None:
+    """Refuse a NaN or an infinity in one tensor, or in its elements from `start` to `stop`.
 
     Raises:
         CheckpointError: with the file, the tensor and the position of the first such value.
     """
-    for start, stop in pieces(source.numel(name)):
-        values = source.piece(name, start, stop)
+    if name not in source:
+        return
+    end = source.numel(name) if stop is None else stop
+    for offset, after in pieces(end - start):
+        values = source.piece(name, start + offset, start + after)
         if not is_finite(values):
             bad = int(torch.nonzero(~torch.isfinite(values.float()))[0])
             raise CheckpointError(
-                f"weights must be finite; element {start + bad} is not",
+                f"weights must be finite; element {start + offset + bad} is not",
                 file=source.label,
                 field=name,
                 value=float(values[bad]),

@@ -20,6 +20,7 @@ from speech_analogy.merging.provenance import (
     BaseModelIdentity,
     Parent,
     Provenance,
+    carried,
     make_provenance,
     now,
 )
@@ -91,6 +92,7 @@ class TaskVector:
         if base_name is None and isinstance(told.get("base"), str):
             identity = identity.model_copy(update={"name": told["base"]})
         inherited = {key: told[key] for key in Provenance.model_fields if key in told}
+        inherited["settings"] = carried([told])
         names = [name for name in before if before.is_float(name)]
         wide = any(torch.float64 in (before.dtype(name), after.dtype(name), precision) for name in names)
         compute = torch.float64 if wide else torch.float32
@@ -177,6 +179,7 @@ class TaskVector:
                 folder / PROVENANCE_FILE,
                 {
                     "schema": 1,
+                    **self.provenance.settings,
                     "base": self.base.name,
                     "base_fingerprint": self.base.fingerprint,
                     "operation": "apply",
@@ -341,7 +344,8 @@ def made_of(vectors: Sequence[TaskVector], weights: Sequence[float], operation: 
         )
         for vector, weight in zip(vectors, weights, strict=True)
     ]
-    return make_provenance(operation=operation, parents=parents)
+    settings = carried([vector.provenance.settings for vector in vectors])
+    return make_provenance(operation=operation, parents=parents, settings=settings)
 
 
 def _dtype(vectors: Sequence[TaskVector]) -> torch.dtype:

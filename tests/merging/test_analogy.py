@@ -200,10 +200,11 @@ def test_other_bases_are_refused_with_both_fingerprints(corners: dict[str, Path]
 def test_a_given_base_is_checked(corners: dict[str, Path], tmp_path: Path) -> None:
     found = fingerprint(open_checkpoint(corners["base"]))
     for corner in "abc":
-        told = {"base": "tiny", "base_fingerprint": found}
+        told = {"base": "tiny", "base_fingerprint": found, "window": "trimmed"}
         (corners[corner] / "provenance.json").write_text(json.dumps(told))
     out = analogy(corners["c"], corners["b"], corners["a"], 1.0, tmp_path / "d", base=corners["base"])
     assert json.loads((out / "provenance.json").read_text())["base_fingerprint"] == found
+    assert json.loads((out / "provenance.json").read_text())["window"] == "trimmed"
     message = refused(tmp_path, corners["c"], corners["b"], corners["a"], 1.0, tmp_path / "e", base=corners["a"])
     assert found in message
     assert fingerprint(open_checkpoint(corners["a"])) in message

@@ -109,5 +109,5 @@ def test_a_mistake_raises_one_line(corners: dict[str, Path], tmp_path: Path) -> 
         call("vector", "show", tmp_path / "nowhere")
     with pytest.raises(SpeechAnalogyError, match="KEY=VALUE"):
         call("vector", "add", tmp_path / "x", "--out", tmp_path / "y", "--set", "density")
-    with pytest.raises(SpeechAnalogyError, match="did you mean|must be one of"):
+    with pytest.raises(SpeechAnalogyError, match="must be one of"):
         call("vector", "compress", tmp_path / "x", "--out", tmp_path / "y", "--method", "zip")

@@ -271,12 +271,17 @@ def test_what_makes_no_sense_is_refused(name: str, options: dict[str, Any], mess
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["ties", "linear", "tsv_merge", "dare_ties"])
-def test_nan_is_refused_by_tensor(name: str) -> None:
+@pytest.mark.parametrize("name", ["ties", "linear", "tsv_merge", "dare_ties", "breadcrumbs", "della", "sce", "iso_c"])
+@pytest.mark.parametrize("density", [1.0, 0.2])
+def test_nan_is_refused_by_tensor(name: str, density: float) -> None:
+    parameters = {"density": density} if any(p.name == "density" for p in METHODS[name].parameters) else {}
     broken = {key: values.clone() for key, values in MODELS[1].items()}
     broken["model.encoder.conv1.weight"][0, 0, 0] = float("nan")
     with pytest.raises(CheckpointError, match=r"model\.encoder\.conv1\.weight: weights must be finite"):
-        merged(name, [MODELS[0], broken])
+        merged(name, [MODELS[0], broken], **parameters)
+    if any(p.name == "weight" for p in METHODS[name].parameters):
+        with pytest.raises(CheckpointError, match=r"weights must be finite"):
+            merged(name, [MODELS[0], broken], own=[{}, {"weight": 0.0}])
 
 
 def test_other_shapes_are_refused_by_tensor() -> None:

@@ -52,6 +52,7 @@ def test_the_analogy_as_a_merge_file(corners: dict[str, Path], tmp_path: Path) -
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "float16"
     told = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert told["merge"]["parameters"] == {"lambda": 0.75}
+    assert sorted(told["parents"]) == ["base", "model 1", "model 2"]
     assert (tmp_path / "out" / "merges.txt").is_file()
 
 

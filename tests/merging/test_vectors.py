@@ -148,6 +148,16 @@ def test_vectors_of_other_bases_do_not_add() -> None:
     assert linear_combination([vector(1), vector(1, base_seed=5)], allow_other_base=True).norm() > 0
 
 
+def test_what_a_model_was_tuned_under_is_carried(corners: dict[str, Path], tmp_path: Path) -> None:
+    for corner, window in (("a", "trimmed"), ("b", "trimmed"), ("c", "full")):
+        (corners[corner] / "provenance.json").write_text(json.dumps({"window": window, "language": "en"}))
+    a, b, c = (TaskVector.between(corners["base"], corners[corner]) for corner in "abc")
+    out = (a + b).apply(corners["base"], tmp_path / "out")
+    told = json.loads((out / "provenance.json").read_text())
+    assert (told["window"], told["language"]) == ("trimmed", "en")
+    assert (a + c).provenance.settings == {"language": "en"}
+
+
 def test_a_tuned_folder_says_where_it_comes_from(corners: dict[str, Path]) -> None:
     told = {"base": "tiny", "base_fingerprint": fingerprint(open_checkpoint(corners["base"])), "tuned_on": "x"}
     (corners["a"] / "provenance.json").write_text(json.dumps(told))
