@@ -112,8 +112,10 @@ class Merger:
                 field="models",
                 value=len(inputs),
             )
-        if method.base_is_input and len(inputs) + (self.base is not None) != 2:
-            raise ConfigError(f"{method.name} goes from the base to one other model", field="models", value=len(inputs))
+        if method.base_is_input and len(inputs) + (self.base is not None) != 1 + method.others:
+            raise ConfigError(
+                f"{method.name} takes the base and {method.others} other inputs", field="models", value=len(inputs)
+            )
         if self.base is None and method.on == "deltas" and not all(item.is_delta for item in inputs):
             raise ConfigError(
                 f"{method.name} needs a base", field="base_model", do="name the model the others were tuned from"
@@ -252,6 +254,8 @@ class Merger:
         """The merged tensor (or flat piece) in the dtype of the arithmetic."""
         group = self.group(name, start, stop, shape)
         scale = group.parameters.get("lambda", 1.0)
+        if self.method.deep:
+            scale = group.parameters["alpha"] + group.parameters["beta"] * self.depth.in_model(name)
         if not group.entries:  # every weight is zero
             if self.method.on == "weights":
                 raise ConfigError(f"{self.method.name} needs a weight that is not zero", field="weight", value=0.0)

@@ -124,7 +124,8 @@ def make_plan(recipe: MergeRecipe) -> MergePlan:
         inputs.append(_input(recipe, item, base, own))
     models = [item.source for item in inputs if isinstance(item.source, Checkpoint)]
     _require_all_layers(recipe, models)
-    if recipe.method.on == "deltas" and not content.get("allow_other_base"):
+    related = recipe.method.on == "deltas" or recipe.method.base_is_input
+    if related and not content.get("allow_other_base"):
         _require_lineage(models, base)
     dtype = content.get("out_dtype") or content.get("dtype")
     return MergePlan(

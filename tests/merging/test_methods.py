@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.merging.combine import analogy_tensors
 from speech_analogy.merging.consensus import agreeing, elect, weighted_sum
 from speech_analogy.merging.geometry import model_stock, sce, slerp
 from speech_analogy.merging.merge import merge_tensors, merge_vectors
@@ -128,11 +129,12 @@ def test_lines_grows_from_first_to_last() -> None:
 
 @pytest.mark.parametrize("name", DELTA_METHODS)
 def test_models_equal_to_the_base_give_the_base_bit_for_bit(name: str) -> None:
-    made = merged(name, [BASE, BASE], BASE)
+    parameters = {"alpha": 0.5, "beta": 0.5} if name == "lines" else {}
+    made = merged(name, [BASE, BASE], BASE, **parameters)
     assert all(same_bits(made[key], BASE[key]) for key in BASE)
 
 
-@pytest.mark.parametrize("name", [name for name in DELTA_METHODS if name not in ("model_stock", "sce")])
+@pytest.mark.parametrize("name", [name for name in DELTA_METHODS if name not in ("model_stock", "sce", "lines")])
 def test_lambda_zero_gives_the_base_bit_for_bit(name: str) -> None:
     made = merged(name, lambda_=0.0)
     assert all(same_bits(made[key], BASE[key]) for key in BASE)
@@ -154,6 +156,7 @@ def test_the_order_of_inputs_changes_no_bit(name: str) -> None:
     if "weight" not in {parameter.name for parameter in METHODS[name].parameters}:
         own = [{}, {}, {}]
     parameters = {"density": 0.4} if any(p.name == "density" for p in METHODS[name].parameters) else {}
+    parameters |= {"alpha": 0.5, "beta": 0.5} if name == "lines" else {}
     first = merged(name, own=own, **parameters)
     for order in itertools.permutations(range(3)):
         again = merged(name, [MODELS[i] for i in order], own=[own[i] for i in order], **parameters)
@@ -219,8 +222,25 @@ def test_interpolation_reaches_both_ends() -> None:
     assert all(torch.allclose(middle[key], 0.75 * BASE[key] + 0.25 * MODELS[0][key], atol=1e-6) for key in BASE)
 
 
-def test_negative_weights_forget() -> None:
-    made = merged("task_arithmetic", [MODELS[0]], own=[{"weight": -1.0}])
+def test_lines_scales_by_depth() -> None:
+    made = merged("lines", [MODELS[0]], alpha=0.2, beta=0.8)
+    scale = lines(BASE, 0.2, 1.0)
+    for key in BASE:
+        assert torch.allclose(made[key], BASE[key] + scale(key) * (MODELS[0][key] - BASE[key]), atol=1e-6)
+
+
+def test_the_analogy_as_a_method_has_the_same_bits() -> None:
+    c, b, a = MODELS
+    made = merged("analogy", [b, a], c, lambda_=0.7)
+    direct = dict(analogy_tensors(c, b, a, 0.7))
+    assert all(same_bits(made[key], direct[key]) for key in c)
+    still = merged("analogy", [b, a], c, lambda_=0.0)
+    assert all(same_bits(still[key], c[key]) for key in c)
+
+
+@pytest.mark.parametrize(("name", "weight"), [("task_arithmetic", -1.0), ("negate", 1.0)])
+def test_negative_weights_forget(name: str, weight: float) -> None:
+    made = merged(name, [MODELS[0]], own=[{"weight": weight}])
     assert all(torch.allclose(made[key], 2 * BASE[key] - MODELS[0][key], atol=1e-6) for key in BASE)
 
 
@@ -259,7 +279,7 @@ def test_merged_vectors_are_vectors() -> None:
         ("ties", {"density": "much"}, "must be a float"),
         ("ties", {"normalize": 1}, "must be a bool"),
         ("ties", {"trim": "row"}, "must be one of global, tensor"),
-        ("slerp", {}, "slerp goes from the base to one other model"),
+        ("slerp", {}, "slerp takes the base and 1 other inputs"),
         ("model_stock", {"models": MODELS[:1]}, "at least 2 inputs"),
         ("ties", {"base": None}, "needs a base"),
         ("interpolate", {"models": MODELS[:1]}, "interpolate needs this parameter"),

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from speech_analogy.errors import CheckpointError, ConfigError, SpeechAnalogyError
 from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.merging.combine import analogy
 from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.merging.recipe import merge
 from speech_analogy.merging.vectors import TaskVector
@@ -54,6 +55,15 @@ def test_the_analogy_as_a_merge_file(corners: dict[str, Path], tmp_path: Path) -
     assert told["merge"]["parameters"] == {"lambda": 0.75}
     assert sorted(told["parents"]) == ["base", "model 1", "model 2"]
     assert (tmp_path / "out" / "merges.txt").is_file()
+
+
+def test_the_analogy_by_its_own_name(corners: dict[str, Path], tmp_path: Path) -> None:
+    models = [{"model": "b"}, {"model": "a"}]
+    made = run(
+        tmp_path, {"merge_method": "analogy", "base_model": "c", "models": models, "parameters": {"lambda": 0.75}}
+    )
+    direct = load_file(analogy(corners["c"], corners["b"], corners["a"], 0.75, tmp_path / "d") / "model.safetensors")
+    assert all(same_bits(made[name], direct[name]) for name in direct)
 
 
 def test_out_dtype_goes_before_dtype(corners: dict[str, Path], tmp_path: Path) -> None:
