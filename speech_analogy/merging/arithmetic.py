@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.merging.tensors import TensorSource, accumulator, is_finite, pieces, require_finite
+from speech_analogy.merging.tensors import TensorSource, pieces, require_finite
 
 
 def shifted(base: Tensor, delta: Tensor, scale: float = 1.0) -> Tensor:
@@ -23,22 +23,37 @@ def shifted(base: Tensor, delta: Tensor, scale: float = 1.0) -> Tensor:
     return torch.where(step == 0, base.to(step.dtype), base.to(step.dtype) + step)
 
 
-def analogy_piece(c: Tensor, plus: Tensor, minus: Tensor, scale: float, compute: torch.dtype) -> Tensor:
+def analogy_piece(
+    c: Tensor,
+    plus: Tensor,
+    minus: Tensor,
+    scale: float,
+    compute: torch.dtype,
+    scratch: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
     """`c + scale·(plus − minus)` on one flat piece, in `compute`.
 
     The difference is taken in the order that makes an exact zero −0.0 after scaling: x + (−0.0) is x for
     every x, so where plus equals minus, c comes out bit for bit.
+
+    Args:
+        scratch: two buffers in `compute`, at least as long as the piece; the result lies in the first.
     """
     first, second, factor = (minus, plus, -scale) if scale > 0 else (plus, minus, scale)
-    # copy=True: the operands are views of files
-    step = first.to(compute, copy=True).sub_(second if second.dtype == compute else second.to(compute))
-    return step.mul_(factor).add_(c if c.dtype == compute else c.to(compute))
+    step, other = scratch or (torch.empty(len(c), dtype=compute), torch.empty(len(c), dtype=compute))
+    step, other = step[: len(c)], other[: len(c)]
+    step.copy_(first).sub_(second if second.dtype == compute else other.copy_(second))
+    return step.mul_(factor).add_(c if c.dtype == compute else other.copy_(c))
 
 
 def cast_piece(
-    values: Tensor, dtype: torch.dtype, name: str, inputs: list[TensorSource], where: str | None = None
+    values: Tensor, dtype: torch.dtype, name: str, inputs: list[TensorSource], out: Tensor | None = None
 ) -> Tensor:
     """Cast a result once, at the end, and refuse what is not finite or does not fit.
+
+    Args:
+        inputs: what it was made from, to tell where a NaN comes from.
+        out: where to put it, at least as long as the piece.
 
     Raises:
         CheckpointError: an input that is not finite (with its file and tensor), or a result beyond `dtype`'s
@@ -52,12 +67,11 @@ def cast_piece(
                 require_finite(source, name)
             raise CheckpointError(
                 f"the result must fit into {str(dtype).removeprefix('torch.')}",
-                file=where,
                 field=name,
                 value=high if high > limit else low,
                 do="choose a smaller scale or a wider dtype",
             )
-    return values.to(dtype)
+    return values.to(dtype) if out is None else out[: len(values)].copy_(values)
 
 
 def dot(left: TensorSource, right: TensorSource, name: str) -> float:
@@ -82,20 +96,3 @@ def require_scale(scale: float, field: str = "scale") -> float:
     if not isinstance(scale, int | float) or not math.isfinite(scale):
         raise CheckpointError("a scale must be a finite number", field=field, value=scale)
     return float(scale)
-
-
-def result_dtype(dtype: torch.dtype, precision: torch.dtype) -> torch.dtype:
-    """The dtype in which a result for a tensor of `dtype` is computed."""
-    return accumulator(dtype, precision)
-
-
-__all__ = [
-    "analogy_piece",
-    "cast_piece",
-    "dot",
-    "is_finite",
-    "require_scale",
-    "result_dtype",
-    "shifted",
-    "squared_norm",
-]

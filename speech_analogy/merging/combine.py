@@ -18,6 +18,7 @@ from speech_analogy.merging.publish import copy_companions, new_folder, write_js
 from speech_analogy.merging.safetensors_header import TensorSpec
 from speech_analogy.merging.stream import SHARD_BYTES, Progress, StreamOptions, write_model
 from speech_analogy.merging.tensors import (
+    PIECE,
     TensorSource,
     accumulator,
     as_source,
@@ -100,7 +101,7 @@ def analogy(
 
 
 class _AnalogyMaker:
-    """Makes one tensor of θ_D, piece by piece."""
+    """Makes one tensor of θ_D, piece by piece; a piece holds until the next one is asked for."""
 
     def __init__(
         self, c: TensorSource, plus: TensorSource, minus: TensorSource, scale: Scale, precision: torch.dtype
@@ -120,12 +121,15 @@ class _AnalogyMaker:
         for source in inputs:
             compute = accumulator(source.dtype(name), compute)
         c, plus, minus = (source[name].reshape(-1) for source in inputs)
+        length = min(PIECE, spec.numel)
+        scratch = torch.empty(length, dtype=compute), torch.empty(length, dtype=compute)
+        made = torch.empty(length, dtype=spec.dtype)
         for start, stop in pieces(spec.numel):
             if scale == 0:
-                values = c[start:stop].to(compute)
+                values = scratch[0][: stop - start].copy_(c[start:stop])
             else:
-                values = analogy_piece(c[start:stop], plus[start:stop], minus[start:stop], scale, compute)
-            yield cast_piece(values, spec.dtype, name, inputs)
+                values = analogy_piece(c[start:stop], plus[start:stop], minus[start:stop], scale, compute, scratch)
+            yield cast_piece(values, spec.dtype, name, inputs, made)
 
 
 def analogy_tensors(

@@ -28,7 +28,9 @@ BAR_SECONDS = 0.1
 LOG_SECONDS = 10.0
 
 Make = Callable[[TensorSpec], Iterable[Tensor]]
-"""Makes one tensor: its elements in order, in one or many pieces of any shape, in the dtype of the spec."""
+"""Makes one tensor: its elements in order, in one or many pieces of any shape, in the dtype of the spec.
+
+A piece is written before the next one is asked for, so a maker may use one buffer for all."""
 
 Progress = Callable[[int, int], None]
 """Called with (bytes written, bytes in all); calls do not overlap."""

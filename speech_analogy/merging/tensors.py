@@ -12,8 +12,8 @@ from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
 
-PIECE = 1 << 17
-"""Elements worked on at once: 0.5 MiB in float32, so that the operands of one step stay in the processor's
+PIECE = 1 << 18
+"""Elements worked on at once: 1 MiB in float32, so that the operands of one step stay in the processor's
 cache.
 
 Fixed, because sums are taken piece by piece: the same tensor gives the same bits on every machine.
