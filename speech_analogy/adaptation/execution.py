@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PARENT_CHECK_S = 0.3
 BELIEF_S = 120.0
+CLEAR_LINE = "\r\x1b[K"
 SECONDS_FILE = "seconds.txt"  # of work so far, in a stage that is being built
 
 
@@ -110,7 +111,9 @@ class _Execution:
         done = self.total - len(self.waiting) - len(self.running)
         if self.progress:
             eta = f", about {clock(left)} left" if left else ""
-            print(f"[{done}/{self.total}] {stage.name} took {clock(seconds)}{eta}", file=sys.stderr, flush=True)
+            clear = CLEAR_LINE if sys.stderr.isatty() else ""  # a worker's bar may stand there
+            line = f"{clear}[{done}/{self.total}] {stage.name} took {clock(seconds)}{eta}"
+            print(line, file=sys.stderr, flush=True)
 
 
 def _urgencies(stages: list[Stage]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -49,7 +50,9 @@ def epoch_batches(
     }
     sampler: DynamicBucketingSampler | SimpleCutSampler
     if buckets > 1:
-        sampler = DynamicBucketingSampler(cuts, num_buckets=buckets, buffer_size=count, **common)
+        with warnings.catch_warnings():  # it advises to read lazily; the whole set is in memory for its digest anyway
+            warnings.filterwarnings("ignore", message="You are using DynamicBucketingSampler", category=UserWarning)
+            sampler = DynamicBucketingSampler(cuts, num_buckets=buckets, buffer_size=count, **common)
     else:  # too few to be told apart by duration
         sampler = SimpleCutSampler(cuts, **common)
     sampler.set_epoch(epoch)

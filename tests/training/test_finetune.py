@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,15 @@ def test_state_of_other_options_is_not_gone_on_from(noises: CutSet, small_whispe
 def test_existing_folder_is_not_overwritten(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="must not exist"):
         finetune(noises, small_whisper, tmp_path, OPTIONS, progress=False)
+
+
+def test_buckets_hold_similar_durations_and_warn_of_nothing(noises: CutSet) -> None:
+    """Enough utterances for two buckets: batches differ less in duration than the set does, and nothing is said."""
+    many = CutSet.from_cuts(cut.with_id(f"{cut.id}-{copy}") for copy in range(6) for cut in noises)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        batches = epoch_batches(many, batch_size=8, seed=0, epoch=0)
+    assert sorted(cut.id for batch in batches for cut in batch) == sorted(many.ids)
+    spread = max(max(c.duration for c in batch) - min(c.duration for c in batch) for batch in batches)
+    whole = max(cut.duration for cut in many) - min(cut.duration for cut in many)
+    assert spread < 0.8 * whole
