@@ -9,18 +9,24 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.merging.tensors import TensorSource, pieces, require_finite
+from speech_analogy.merging.tensors import TensorSource, pieces, require_finite, sums_to_finite
 
 
-def shifted(base: Tensor, delta: Tensor, scale: float = 1.0) -> Tensor:
+def shifted(base: Tensor, delta: Tensor, scale: float = 1.0, consume: bool = False) -> Tensor:
     """`base + scale·delta`, in the wider of both dtypes; where the shift is zero, `base` bit for bit (−0.0
     too).
 
     Multiplication and addition are rounded one after the other, never fused, so that a value does not depend
     on where in a vector register it lies.
+
+    Args:
+        consume: `delta` has the result's dtype and may be written over.
     """
-    step = delta * scale
-    return torch.where(step == 0, base.to(step.dtype), base.to(step.dtype) + step)
+    step = (delta if scale == 1 else delta.mul_(scale)) if consume else delta * scale
+    start = base.to(torch.promote_types(base.dtype, step.dtype))
+    if int(torch.count_nonzero(step)) < step.numel():  # −0.0 + 0.0 would be 0.0
+        return torch.where(step == 0, start, start + step)
+    return step.add_(start) if step.dtype == start.dtype else start + step
 
 
 def analogy_piece(
@@ -59,19 +65,25 @@ def cast_piece(
         CheckpointError: an input that is not finite (with its file and tensor), or a result beyond `dtype`'s
             range.
     """
+    made = values.to(dtype) if out is None else out[: len(values)].copy_(values)
+    if not sums_to_finite(made):
+        _require_fit(values, dtype, name, inputs)
+    return made
+
+
+def _require_fit(values: Tensor, dtype: torch.dtype, name: str, inputs: list[TensorSource]) -> None:
     limit = torch.finfo(dtype).max
-    if values.numel():
-        low, high = (bound.item() for bound in torch.aminmax(values))
-        if not (-limit <= low and high <= limit):  # false for NaN too
-            for source in inputs:
-                require_finite(source, name)
-            raise CheckpointError(
-                f"the result must fit into {str(dtype).removeprefix('torch.')}",
-                field=name,
-                value=high if high > limit else low,
-                do="choose a smaller scale or a wider dtype",
-            )
-    return values.to(dtype) if out is None else out[: len(values)].copy_(values)
+    low, high = (bound.item() for bound in torch.aminmax(values))
+    if -limit <= low and high <= limit:  # false for NaN too
+        return
+    for source in inputs:
+        require_finite(source, name)
+    raise CheckpointError(
+        f"the result must fit into {str(dtype).removeprefix('torch.')}",
+        field=name,
+        value=high if high > limit else low,
+        do="choose a smaller scale or a wider dtype",
+    )
 
 
 def dot(left: TensorSource, right: TensorSource, name: str) -> float:

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -15,7 +18,7 @@ from torch import Tensor
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.pickles import read_pickled
 from speech_analogy.merging.safetensors_header import Entry, read_header
-from speech_analogy.merging.tensors import TensorSource, pieces
+from speech_analogy.merging.tensors import TensorSource, pieces, raw_bytes
 
 WEIGHT_FILES = (
     "model.safetensors",
@@ -40,7 +43,20 @@ TIES: dict[str, tuple[str, ...]] = {
 """Output projections and the embeddings they are tied to where `tie_word_embeddings` is on; the first is not
 stored."""
 
-Read = Callable[[], Tensor]
+
+@dataclass(frozen=True)
+class Stored:
+    """One tensor of a checkpoint: what is known of it, how to get it whole, and where its bytes lie, if in a
+    file."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    whole: Callable[[], Tensor]
+    file: BinaryIO | None = None
+    begin: int = 0
+
+
+_Table = dict[str, Stored]
 
 
 class Checkpoint(TensorSource):
@@ -60,36 +76,51 @@ class Checkpoint(TensorSource):
         self,
         path: Path,
         folder: Path | None,
-        readers: Mapping[str, tuple[tuple[int, ...], torch.dtype, Read]],
+        table: Mapping[str, Stored],
         metadata: Mapping[str, str],
     ) -> None:
         self.path, self.folder, self.label = path, folder, str(path)
         self.metadata = dict(metadata)
         self.config = read_json(folder / "config.json") if folder else {}
         self.provenance = read_json(folder / PROVENANCE_FILE) if folder else {}
-        self._readers = {name: readers[name] for name in sorted(readers)}
+        self._table = {name: table[name] for name in sorted(table)}
         self.tied = self._find_ties()
         for name in self.tied:
-            del self._readers[name]
+            del self._table[name]
 
     def keys(self) -> list[str]:
-        return list(self._readers)
+        return list(self._table)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return self._reader(name)[0]
+        return self._stored(name).shape
 
     def dtype(self, name: str) -> torch.dtype:
-        return self._reader(name)[1]
+        return self._stored(name).dtype
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._reader(name)[2]()
+        return self._stored(name).whole()
+
+    def read(self, name: str, start: int, stop: int, buffer: Tensor) -> Tensor:
+        stored = self._stored(name)
+        if stored.file is None:
+            return self.piece(name, start, stop)
+        target = buffer[: stop - start]
+        size = stored.dtype.itemsize
+        view = raw_bytes(target)
+        position, wanted = stored.begin + start * size, len(view)
+        while wanted:
+            found = os.preadv(stored.file.fileno(), [view[len(view) - wanted :]], position)
+            if not found:
+                raise CheckpointError("the file became shorter while it was read", file=self.label, field=name)
+            position, wanted = position + found, wanted - found
+        return target
 
     def __contains__(self, name: object) -> bool:
-        return name in self._readers
+        return name in self._table
 
-    def _reader(self, name: str) -> tuple[tuple[int, ...], torch.dtype, Read]:
+    def _stored(self, name: str) -> Stored:
         try:
-            return self._readers[name]
+            return self._table[name]
         except KeyError:
             raise CheckpointError("no such tensor", file=self.label, field=name) from None
 
@@ -143,29 +174,25 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
 
 def _open_file(file: Path, folder: Path | None, path: Path) -> Checkpoint:
     if file.name.endswith(".index.json"):
-        readers, metadata = _read_index(file)
+        table, metadata = _read_index(file)
     elif file.suffix == ".safetensors":
-        readers, metadata = _read_safetensors(file)
+        table, metadata = _read_safetensors(file)
     else:
-        readers, metadata = _read_pickle(file), {}
-    if not readers:
+        table, metadata = _read_pickle(file), {}
+    if not table:
         raise CheckpointError("a checkpoint must hold at least one tensor", file=file)
-    return Checkpoint(path, folder, readers, metadata)
+    return Checkpoint(path, folder, table, metadata)
 
 
-_Readers = dict[str, tuple[tuple[int, ...], torch.dtype, Read]]
-
-
-def _read_safetensors(file: Path) -> tuple[_Readers, dict[str, str]]:
+def _read_safetensors(file: Path) -> tuple[_Table, dict[str, str]]:
     header = read_header(file)
-    with file.open("rb") as handle:
-        mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY)
-
-    def reader(entry: Entry) -> Read:
-        return lambda: _view(mapped, entry)
-
-    readers = {name: (entry.spec.shape, entry.spec.dtype, reader(entry)) for name, entry in header.entries.items()}
-    return readers, header.metadata
+    handle = cast(BinaryIO, file.open("rb", buffering=0))  # closed when the last tensor that needs it is gone
+    mapped = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY)
+    table = {
+        name: Stored(entry.spec.shape, entry.spec.dtype, partial(_view, mapped, entry), handle, entry.begin)
+        for name, entry in header.entries.items()
+    }
+    return table, header.metadata
 
 
 def _view(mapped: mmap.mmap, entry: Entry) -> Tensor:
@@ -180,18 +207,22 @@ def _view(mapped: mmap.mmap, entry: Entry) -> Tensor:
     return flat.reshape(spec.shape)
 
 
-def _read_pickle(file: Path) -> _Readers:
-    def reader(tensor: Tensor) -> Read:
-        return lambda: tensor
+def _read_pickle(file: Path) -> _Table:
+    tensors = read_pickled(file)
+    return {
+        name: Stored(tuple(tensor.shape), tensor.dtype, partial(_itself, tensor)) for name, tensor in tensors.items()
+    }
 
-    return {name: (tuple(tensor.shape), tensor.dtype, reader(tensor)) for name, tensor in read_pickled(file).items()}
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
-def _read_index(file: Path) -> tuple[_Readers, dict[str, str]]:
+def _read_index(file: Path) -> tuple[_Table, dict[str, str]]:
     weight_map = read_json(file).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError("an index must have a weight_map of tensor names to files", file=file)
-    readers: _Readers = {}
+    table: _Table = {}
     metadata: dict[str, str] = {}
     for shard in sorted({str(shard) for shard in weight_map.values()}):
         named = sorted(name for name, where in weight_map.items() if where == shard)
@@ -216,8 +247,8 @@ def _read_index(file: Path) -> tuple[_Readers, dict[str, str]]:
         for name in sorted(set(found) ^ set(named)):
             rule = "the index places this tensor elsewhere" if name in found else "the index promises this tensor"
             raise CheckpointError(rule, file=shard_file, field=name, do="copy the folder again")
-        readers.update(found)
-    return readers, metadata
+        table.update(found)
+    return table, metadata
 
 
 def read_json(file: Path) -> dict[str, Any]:

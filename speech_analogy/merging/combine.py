@@ -120,15 +120,16 @@ class _AnalogyMaker:
         compute = self.precision
         for source in inputs:
             compute = accumulator(source.dtype(name), compute)
-        c, plus, minus = (source[name].reshape(-1) for source in inputs)
         length = min(PIECE, spec.numel)
+        raw = [torch.empty(length, dtype=source.dtype(name)) for source in inputs]
         scratch = torch.empty(length, dtype=compute), torch.empty(length, dtype=compute)
         made = torch.empty(length, dtype=spec.dtype)
-        for start, stop in pieces(spec.numel):
+        for at in pieces(spec.numel):
+            c, plus, minus = (source.read(name, *at, buffer) for source, buffer in zip(inputs, raw, strict=True))
             if scale == 0:
-                values = scratch[0][: stop - start].copy_(c[start:stop])
+                values = scratch[0][: len(c)].copy_(c)
             else:
-                values = analogy_piece(c[start:stop], plus[start:stop], minus[start:stop], scale, compute, scratch)
+                values = analogy_piece(c, plus, minus, scale, compute, scratch)
             yield cast_piece(values, spec.dtype, name, inputs, made)
 
 

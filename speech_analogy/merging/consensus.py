@@ -20,8 +20,9 @@ MIN_DIVISOR = 1e-8  # weights that cancel out are not divided by
 def weighted_sum(deltas: Sequence[Tensor], weights: Sequence[float], normalize: bool = False) -> Tensor:
     """Σ w_i τ_i, or that divided by Σ w_i (task arithmetic, arXiv 2212.04089; averaging, 2203.05482)."""
     total = deltas[0] * weights[0]
+    term = torch.empty_like(total) if len(deltas) > 1 else total
     for delta, weight in zip(deltas[1:], weights[1:], strict=True):
-        total.add_(delta * weight)
+        total.add_(torch.mul(delta, weight, out=term))  # rounded twice: bits that do not depend on the place
     mass = sum(weights)
     return total.div_(mass) if normalize and abs(mass) > MIN_DIVISOR else total
 

@@ -20,6 +20,7 @@ from speech_analogy.merging.safetensors_header import TensorSpec
 from speech_analogy.merging.scope import Depth, Setting
 from speech_analogy.merging.selection import kept, largest_magnitudes, source_stream
 from speech_analogy.merging.tensors import (
+    PIECE,
     Computed,
     TensorSource,
     WholeTensors,
@@ -183,7 +184,7 @@ class Merger:
         """The base's piece in the dtype of the arithmetic."""
         if self.base is None:
             return None
-        return self.base.piece(name, start, stop).to(self.compute_dtype(name))
+        return _read(self.base, name, start, stop).to(self.compute_dtype(name))
 
     def _values(self, item: MergeInput, name: str, start: int, stop: int, base: Tensor | None) -> Tensor:
         """An input's piece as the method wants it: difference or weights.
@@ -194,9 +195,9 @@ class Merger:
         if name not in item.source:
             values = torch.zeros(stop - start, dtype=dtype)
         elif base is None or item.is_delta == on_deltas:
-            values = item.source.piece(name, start, stop).to(dtype)
+            values = _read(item.source, name, start, stop).to(dtype)
         else:
-            values = item.source.piece(name, start, stop).to(dtype, copy=True)
+            values = _read(item.source, name, start, stop).to(dtype, copy=True)
             values = values.sub_(base) if on_deltas else values.add_(base)
         if not self.method.elementwise and not is_finite(values):
             for source in (item.source, *([] if self.base is None else [self.base])):
@@ -263,7 +264,7 @@ class Merger:
         merged = self.method.merge(group)
         if self.method.on == "weights":
             return merged
-        return merged * scale if group.base is None else shifted(group.base, merged, scale)
+        return merged * scale if group.base is None else shifted(group.base, merged, scale, consume=True)
 
     def inputs(self) -> list[TensorSource]:
         """Every source that is read."""
@@ -297,6 +298,13 @@ class Merger:
             name, 0, self.layout.numel(name), self.layout.shape(name)
         ).to(dtype)
         return WholeTensors(self.layout, names, dtype, make, label)
+
+
+def _read(source: TensorSource, name: str, start: int, stop: int) -> Tensor:
+    """A piece that goes through a small buffer; more than a piece stays a view of the file."""
+    if stop - start > PIECE:
+        return source.piece(name, start, stop)
+    return source.read(name, start, stop, torch.empty(stop - start, dtype=source.dtype(name)))
 
 
 def _no_draw() -> Any:
