@@ -28,6 +28,7 @@ SystemName = Literal[
     "all_real",
 ]
 Part = Literal["source_dev", "target_dev"]
+EvaluatedPart = Literal["test", "source_dev", "target_dev"]
 
 
 class CorpusOptions(Options):
@@ -94,6 +95,9 @@ class EvaluationOptions(Options):
     beams: int = Field(default=1, ge=1)
     window: Window | None = Field(default=None, description="None: the window each model was tuned in")
     cluster: Literal["prompt", "speaker"] = "speaker"
+    part: EvaluatedPart = Field(
+        default="test", description="a held-out part leaves the test unheard: for choosing what a recipe says"
+    )
 
 
 class Recipe(Options):
@@ -117,8 +121,9 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if "target_dev" in self.scale_chosen_on and self.split.target_dev is None:
-            raise ValueError("scale_chosen_on names target_dev, but split.target_dev is not given")
+        if self.split.target_dev is None and "target_dev" in (*self.scale_chosen_on, self.evaluation.part):
+            key = "scale_chosen_on" if "target_dev" in self.scale_chosen_on else "evaluation.part"
+            raise ValueError(f"{key} names target_dev, but split.target_dev is not given")
         if "analogy" in self.systems and not self.scales:
             raise ValueError("the analogy needs at least one scale")
         recorded = {"target_real", "all_real"} & set(self.systems)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import settings
 from lhotse import CutSet
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
@@ -16,6 +17,7 @@ from speech_analogy.corpora.read import read_corpus
 from speech_analogy.recognisers.whisper_folder import write_folder
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+settings.register_profile("nightly", max_examples=20_000, deadline=None)
 torch.set_num_threads(min(2, torch.get_num_threads()))
 
 REPOSITORY = Path(__file__).parents[1]

@@ -58,7 +58,9 @@ def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_dig
     for system in recipe.systems:
         if system == "analogy":
             for scale in recipe.scales:
-                stages.append(_evaluate_analogy(recipe, scale, "test", sets))
+                stage = _evaluate_analogy(recipe, scale, recipe.evaluation.part, sets)
+                if stage.name not in {earlier.name for earlier in stages}:  # the choice of λ may have heard it
+                    stages.append(stage)
         else:
             stages.append(_evaluate(recipe, system, sets, base_key))
     if "analogy" in recipe.systems:
@@ -192,31 +194,39 @@ def _trial(
     return Stage(f"trial-{system}-{label}{override['epochs']}ep", "trial", params, needs, cost)
 
 
+def evaluation_stage(part: str, system: str, scale: float | None = None) -> str:
+    """The name of the stage that transcribes a part with a system."""
+    name = f"evaluate-{system}" if scale is None else f"evaluate-{system}-{scale:g}"
+    return name if part == "test" else f"{name}-on-{part}"
+
+
 def _evaluation_params(recipe: Recipe, system: str, place: tuple[str, str]) -> dict[str, Any]:
     return {
         "system": system,
         "cuts": list(place),
-        "evaluation": recipe.evaluation.model_dump(mode="json"),
+        "evaluation": recipe.evaluation.model_dump(mode="json", exclude={"part"}),
         "language": recipe.language,
     }
 
 
 def _evaluate(recipe: Recipe, system: str, sets: Sets, base_key: str) -> Stage:
-    params, place = _evaluation_params(recipe, system, sets.where["test"]), sets.where["test"]
+    part = recipe.evaluation.part
+    place, name = sets.where[part], evaluation_stage(part, system)
+    params = _evaluation_params(recipe, system, place)
     if system == "zero_shot":
         params |= {"base": recipe.base, "base_key": base_key}
-        cost = decode_cost(sets.size["test"], recipe.evaluation.window or "full")
-        return Stage(f"evaluate-{system}", "evaluate", params, (place[0],), cost)
+        cost = decode_cost(sets.size[part], recipe.evaluation.window or "full")
+        return Stage(name, "evaluate", params, (place[0],), cost)
     model = f"finetune-{system}"
-    cost = decode_cost(sets.size["test"], _window(recipe))
-    return Stage(f"evaluate-{system}", "evaluate", {**params, "model": model}, (model, place[0]), cost)
+    cost = decode_cost(sets.size[part], _window(recipe))
+    return Stage(name, "evaluate", {**params, "model": model}, (model, place[0]), cost)
 
 
 def _evaluate_analogy(recipe: Recipe, scale: float, part: str, sets: Sets) -> Stage:
     corners = [f"finetune-{CORNERS[corner]}" for corner in ("c", "plus", "minus")]
     place = sets.where[part]
     params = {**_evaluation_params(recipe, "analogy", place), "corners": corners, "scale": float(scale)}
-    name = f"evaluate-analogy-{scale:g}" if part == "test" else f"evaluate-analogy-{scale:g}-on-{part}"
+    name = evaluation_stage(part, "analogy", scale)
     needs = tuple(dict.fromkeys((*corners, place[0])))
     return Stage(name, "evaluate", params, needs, decode_cost(sets.size[part], _window(recipe)))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from speech_analogy.adaptation.baselines import TRAINED_ON, searched_as, trained_systems
+from speech_analogy.adaptation.build import evaluation_stage
 from speech_analogy.adaptation.plan import Plan
 from speech_analogy.adaptation.stages import CHOICE_FILE, HYPOTHESES_FILE, SCORE_FILE
 from speech_analogy.config import Recipe
@@ -63,11 +64,12 @@ def collect(
 def _evaluations(recipe: Recipe) -> list[tuple[str, float | None, str]]:
     """(system, λ, stage) of every row of the table."""
     rows: list[tuple[str, float | None, str]] = []
+    part = recipe.evaluation.part
     for system in recipe.systems:
         if system == "analogy":
-            rows += [(system, scale, f"evaluate-analogy-{scale:g}") for scale in sorted(recipe.scales)]
+            rows += [(system, scale, evaluation_stage(part, system, scale)) for scale in sorted(recipe.scales)]
         else:
-            rows.append((system, None, f"evaluate-{system}"))
+            rows.append((system, None, evaluation_stage(part, system)))
     return rows
 
 
@@ -82,6 +84,8 @@ def _comparisons(heard: dict[tuple[str, float | None], list[Hypothesis]], scale:
 
 def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> Test:
     folder = path if path.is_dir() else path.parent
+    part = recipe.evaluation.part
+    unheard = [] if part == "test" else [f"Heard here: {part}, held out for choosing; the test was not heard."]
     return Test(
         recipe=folder.resolve().name,
         title=recipe.title,
@@ -93,7 +97,7 @@ def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> T
         duration_s=round(sum(row.duration_s for row in rows), 3),
         dropped_empty_references=dropped,
         normaliser=normaliser_name(recipe.language),
-        note=" ".join(recipe.note.split()),
+        note=" ".join([*unheard, *recipe.note.split()]),
     )
 
 

@@ -161,3 +161,22 @@ def test_a_split_that_leaves_nothing_is_an_error(
     recipe = _recipe(split={**RECIPE["split"], **split_change})  # type: ignore[dict-item]
     with pytest.raises(error):
         split(noises, recipe)
+
+
+@pytest.mark.parametrize("part", ["source_dev", "target_dev"])
+def test_systems_heard_on_a_held_out_part_never_meet_the_test(part: str, noises: CutSet, tmp_path: Path) -> None:
+    recipe = _recipe(
+        split={**RECIPE["split"], "target_dev": {"prompts": 1}},  # type: ignore[dict-item]
+        scale_chosen_on=["source_dev", "target_dev"],
+        evaluation={"part": part},
+    )
+    plan = _plan(recipe, split(noises, recipe), tmp_path)
+    heard = {stage.name: stage.params["cuts"] for stage in plan if stage.kind == "evaluate"}
+    assert heard[f"evaluate-mixed-on-{part}"] == ["split", f"{part}.jsonl.gz"]
+    assert f"evaluate-analogy-1-on-{part}" in heard
+    assert ["split", "test.jsonl.gz"] not in heard.values()
+
+
+def test_a_part_that_is_not_held_out_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"evaluation\.part names target_dev"):
+        _recipe(evaluation={"part": "target_dev"})

@@ -1,7 +1,6 @@
-"""Runs in the interpreter that has mergekit: merges and sparsifies as jobs say. Usage: mergekit_driver.py
-JOBS.json
+"""Lets mergekit merge and sparsify as jobs say, in a process of its own. Usage: mergekit_driver.py JOBS.json
 
-Not a test. mergekit wants other versions of our dependencies, so it lives in an environment of its own.
+Not a test.
 """
 
 from __future__ import annotations

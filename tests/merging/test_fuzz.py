@@ -1,12 +1,13 @@
 """Readers meet damaged files: they give tensors or a CheckpointError, and never anything else.
 
-500 cases in an ordinary run. SPEECH_ANALOGY_NIGHTLY=1 runs at least 20,000 for each reader.
+625 cases in an ordinary run, the same each time. The nightly run draws 20,000 new ones for each of the five tests:
+
+    pytest -m fuzz --hypothesis-profile nightly
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +22,16 @@ from speech_analogy.merging.compress import Compression, compress
 from speech_analogy.merging.vectors import TaskVector
 from tests.merging.conftest import make_state, near, write_folder, write_shards
 
-NIGHTLY = bool(os.environ.get("SPEECH_ANALOGY_NIGHTLY"))
-CASES = 20_000 if NIGHTLY else 125  # for each of four readers
+pytestmark = pytest.mark.fuzz
+
+ORDINARY_CASES = 125  # for each of five tests
+NIGHTLY = settings.default is not None and settings.default.max_examples > ORDINARY_CASES
 QUIET = settings(
-    max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=not NIGHTLY
+    max_examples=settings.default.max_examples if NIGHTLY and settings.default else ORDINARY_CASES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=not NIGHTLY,
 )
 
 EDITS = st.lists(

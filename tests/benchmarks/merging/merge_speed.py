@@ -55,6 +55,7 @@ class Shape:
 SHAPES = {
     "small": Shape(256, 2, 1024, 5000, 80, 4),
     "base": Shape(512, 6, 2048, 51865, 80, 8),
+    "whisper-small": Shape(768, 12, 3072, 51865, 80, 12),
     "large-v3": Shape(1280, 32, 5120, 51866, 128, 20),
 }
 POSITIONS, TARGETS = 1500, 448
