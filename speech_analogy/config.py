@@ -81,6 +81,13 @@ class RecipeSynthesis(Options):
     target: SynthesisOptions
 
 
+class SystemTraining(Options):
+    """What one system is trained with in place of the recipe's `training`."""
+
+    learning_rate: float | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=None, ge=1)
+
+
 class SearchOptions(Options):
     """Learning rate, then epochs, chosen on held-out source speech; see `adaptation.search`."""
 
@@ -113,6 +120,9 @@ class Recipe(Options):
     channel: RecipeChannel | None = None
     synthesis: RecipeSynthesis
     training: FinetuneOptions = Field(default_factory=FinetuneOptions)
+    training_of: dict[SystemName, SystemTraining] = Field(
+        default_factory=dict, description="system -> what it is trained with instead; a search chooses for all"
+    )
     search: SearchOptions | None = None
     scales: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
     scale_chosen_on: tuple[Part, ...] = Field(default=("source_dev",), min_length=1)
@@ -124,12 +134,19 @@ class Recipe(Options):
         if self.split.target_dev is None and "target_dev" in (*self.scale_chosen_on, self.evaluation.part):
             key = "scale_chosen_on" if "target_dev" in self.scale_chosen_on else "evaluation.part"
             raise ValueError(f"{key} names target_dev, but split.target_dev is not given")
+        if self.training_of and self.search:
+            raise ValueError("training_of and search both say how a system is trained: give one of them")
         if "analogy" in self.systems and not self.scales:
             raise ValueError("the analogy needs at least one scale")
         recorded = {"target_real", "all_real"} & set(self.systems)
         if recorded and self.split.field is None:
             raise ValueError(f"{', '.join(sorted(recorded))} needs target training recordings: give split.field")
         return self
+
+    def training_for(self, system: str) -> FinetuneOptions:
+        """How a system is trained, unless a search chooses."""
+        own: dict[str, SystemTraining] = {**self.training_of}
+        return self.training.model_copy(update=own.get(system, SystemTraining()).model_dump(exclude_none=True))
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = (), data: str | Path | None = None) -> tuple[Recipe, Path]:

@@ -243,14 +243,30 @@ def compress(
     )
 
 
+def _print_methods(wanted: bool) -> None:
+    """Print every merge method with its source and parameters, and stop."""
+    if wanted:
+        from speech_analogy.merging.methods import describe_methods
+
+        typer.echo(describe_methods())
+        raise typer.Exit
+
+
+Methods = Annotated[
+    bool,
+    typer.Option("--methods", callback=_print_methods, is_eager=True, help="List the merge methods and stop."),
+]
+
+
 def merge_command(
     config: Annotated[Path, typer.Argument(help="A merge file in mergekit's shape.")],
     out: Out,
     overwrite: Overwrite = False,
     threads: Threads = None,
     quiet: Quiet = False,
+    methods: Methods = False,
 ) -> None:
-    """Merge models as a YAML file says."""
+    """Merge models as a YAML file says; `--methods` tells what it may say."""
     from speech_analogy.merging import verbs
 
     with _running("merge", threads, quiet) as options:

@@ -38,6 +38,9 @@ def _write(folder: Path, content: object) -> Path:
         ({"split": {**GOOD["split"], "source_dev": {}}}, "either speakers or prompts"),  # type: ignore[dict-item]
         ({"split": {**GOOD["split"], "field": None}}, "target_real"),  # type: ignore[dict-item]
         ({"systems": ["zero"]}, r"systems\.0"),
+        ({"training_of": {"mixed": {"learning_rat": 1e-4}}}, r"training_of\.mixed\.learning_rat.*'learning_rate'"),
+        ({"training_of": {"mixt": {"epochs": 1}}}, r"training_of\.mixt"),
+        ({"training_of": {"mixed": {"epochs": 1}}, "search": {"learning_rates": [1e-5], "epochs": [1]}}, "one of them"),
     ],
 )
 def test_mistakes(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -68,6 +71,13 @@ def test_overrides_and_data(tmp_path: Path) -> None:
     for bad in ("epochs", "=3", "title.x=3", "x=[", "nothing=1"):
         with pytest.raises(ConfigError):
             load_recipe(file, [bad])
+
+
+def test_a_system_may_be_trained_with_values_of_its_own(tmp_path: Path) -> None:
+    changes = {"training": {"epochs": 3, "batch_size": 8}, "training_of": {"mixed": {"learning_rate": 1e-4}}}
+    recipe, _ = load_recipe(_write(tmp_path, {**GOOD, **changes}))
+    assert recipe.training_for("source_real") == recipe.training
+    assert recipe.training_for("mixed") == recipe.training.model_copy(update={"learning_rate": 1e-4})
 
 
 @pytest.mark.parametrize("name", ["speechocean762", "phone_line"])

@@ -123,7 +123,7 @@ def _training(recipe: Recipe, system: str, sets: Sets, base_key: str) -> tuple[d
         "base": recipe.base,
         "base_key": base_key,
         "training": {
-            **recipe.training.model_dump(mode="json", exclude={"save_every_s"}),
+            **recipe.training_for(system).model_dump(mode="json", exclude={"save_every_s"}),
             "seed": recipe.seed,
             "language": recipe.language,
         },
@@ -133,7 +133,7 @@ def _training(recipe: Recipe, system: str, sets: Sets, base_key: str) -> tuple[d
 
 def _finetune(recipe: Recipe, system: str, sets: Sets, base_key: str, choice: str | None) -> Stage:
     params, needs = _training(recipe, system, sets, base_key)
-    epochs = max(recipe.search.epochs) if recipe.search else recipe.training.epochs
+    epochs = max(recipe.search.epochs) if recipe.search else recipe.training_for(system).epochs
     if choice is not None:
         params |= {"choice": choice, "searched_as": searched_as(system)}
         needs += (choice,)

@@ -104,16 +104,23 @@ def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> T
 def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None) -> Selection | None:
     if chosen is None:
         return None
-    given = {"learning_rate": recipe.training.learning_rate, "epochs": float(recipe.training.epochs)}
     searched = _choice(plan, "choose-training")
     systems = trained_systems(recipe.systems)
     return Selection(
         scale=chosen["scale"],
         scale_curve=[ScalePoint(**point) for point in chosen["curve"]],
         scale_chosen_on=chosen["chosen_on"],
-        training={name: searched["chosen"][searched_as(name)] if searched else given for name in systems},
+        training={
+            name: searched["chosen"][searched_as(name)] if searched else _given(recipe, name) for name in systems
+        },
         training_trials=searched["trials"] if searched else [],
     )
+
+
+def _given(recipe: Recipe, system: str) -> dict[str, float]:
+    """The learning rate and epochs that a recipe without a search says."""
+    options = recipe.training_for(system)
+    return {"learning_rate": options.learning_rate, "epochs": float(options.epochs)}
 
 
 def _choice(plan: Plan, stage: str) -> dict[str, Any] | None:

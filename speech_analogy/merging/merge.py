@@ -14,7 +14,8 @@ from speech_analogy.errors import ConfigError
 from speech_analogy.merging.checkpoints import PROVENANCE_FILE, Checkpoint
 from speech_analogy.merging.combine import note_dtype, output_dtype
 from speech_analogy.merging.merger import MergeInput, MergePlan, Merger
-from speech_analogy.merging.methods import Definitions, get_method
+from speech_analogy.merging.methods import get_method
+from speech_analogy.merging.parameters import Definitions
 from speech_analogy.merging.provenance import carried, now
 from speech_analogy.merging.publish import copy_companions, new_folder, write_json
 from speech_analogy.merging.safetensors_header import TensorSpec

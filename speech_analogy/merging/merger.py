@@ -14,7 +14,8 @@ from torch import Tensor
 
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.merging.arithmetic import cast_piece, shifted
-from speech_analogy.merging.methods import Definitions, Entry, Group, Method
+from speech_analogy.merging.methods import Entry, Group, Method
+from speech_analogy.merging.parameters import Definitions
 from speech_analogy.merging.randomness import content_key, generator
 from speech_analogy.merging.safetensors_header import TensorSpec
 from speech_analogy.merging.scope import Depth, Setting

@@ -16,62 +16,8 @@ from speech_analogy.errors import ConfigError
 from speech_analogy.merging import geometry, spectral, statistics
 from speech_analogy.merging.arithmetic import analogy_piece
 from speech_analogy.merging.consensus import agreeing, weighted_sum
+from speech_analogy.merging.parameters import Parameter
 from speech_analogy.merging.sparsify import breadcrumbs, dare, della, magnitude
-
-Definitions = Literal["paper", "mergekit"]
-"""Whose definition holds where a parameter is not given and the two differ (`Parameter.mergekit`)."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of a method.
-
-    Args:
-        default: what holds if it is not given (the paper's choice); None: it must be given.
-        mergekit: what holds instead under `definitions: mergekit`.
-        per_model: it belongs to each input, not to the merge.
-        low, high: inclusive bounds of a number.
-        choices: the values a string may have.
-    """
-
-    name: str
-    kind: type
-    default: Any = None
-    mergekit: Any = None
-    per_model: bool = False
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-
-    def default_for(self, definitions: Definitions) -> Any:
-        """The value that holds if none is given."""
-        return self.mergekit if definitions == "mergekit" and self.mergekit is not None else self.default
-
-    def checked(self, value: Any, where: str) -> Any:
-        """The value in its own type.
-
-        Raises:
-            ConfigError: another type, out of bounds, none of the choices.
-        """
-        try:
-            if self.kind is bool and not isinstance(value, bool):
-                raise ValueError
-            if self.kind in (int, float) and isinstance(value, bool):
-                raise ValueError
-            if self.kind is str and not isinstance(value, str):
-                raise ValueError
-            typed = self.kind(value)
-        except (TypeError, ValueError):
-            raise ConfigError(
-                f"the parameter must be a {self.kind.__name__}", field=f"{where}.{self.name}", value=value
-            ) from None
-        if self.choices and typed not in self.choices:
-            raise ConfigError(f"must be one of {', '.join(self.choices)}", field=f"{where}.{self.name}", value=typed)
-        below = self.low is not None and not typed >= self.low
-        above = self.high is not None and not typed <= self.high
-        if below or above or (self.kind is float and typed != typed):
-            raise ConfigError(f"must lie between {self.low} and {self.high}", field=f"{where}.{self.name}", value=typed)
-        return typed
 
 
 @dataclass(frozen=True)
@@ -398,3 +344,15 @@ def get_method(name: str) -> Method:
         if near
         else f"use one of {', '.join(METHODS)}, or one of {', '.join(SPARSIFIERS)} + one of {', '.join(CONSENSUS)}",
     )
+
+
+def describe_methods() -> str:
+    """Every method with its source, and its parameters with their defaults; `*` marks those of each model."""
+    lines: list[str] = []
+    for method in METHODS.values():
+        lines += [f"{method.name:18}{method.reference}".rstrip()]
+        told = [parameter.described() for parameter in method.parameters]
+        lines += [f"{'':18}{', '.join(told)}"] if told else []
+    lines += ["", f"or one of {', '.join(SPARSIFIERS)} + one of {', '.join(CONSENSUS)}, e.g. dare+elect"]
+    lines += ["*: may differ from model to model; (x / y): the paper's default, and mergekit's where it differs"]
+    return "\n".join(lines)

@@ -21,7 +21,8 @@ from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.merging.lora import read_lora
 from speech_analogy.merging.merge import write_merge
 from speech_analogy.merging.merger import MergeInput, MergePlan
-from speech_analogy.merging.methods import Definitions, Method, get_method
+from speech_analogy.merging.methods import Method, get_method
+from speech_analogy.merging.parameters import Definitions
 from speech_analogy.merging.scope import Depth, Setting
 from speech_analogy.merging.stream import DEFAULT, StreamOptions
 from speech_analogy.merging.tensors import TensorSource, accumulator

@@ -13,7 +13,7 @@ from speech_analogy.merging.compare import VectorComparison, compare
 from speech_analogy.merging.compress import Compression, CompressionReport, compress
 from speech_analogy.merging.lora import read_lora
 from speech_analogy.merging.merge import merge_vectors
-from speech_analogy.merging.methods import Definitions
+from speech_analogy.merging.parameters import Definitions
 from speech_analogy.merging.recipe import DTYPES, merge
 from speech_analogy.merging.scope import ScopedScale
 from speech_analogy.merging.stream import DEFAULT, StreamOptions

@@ -111,3 +111,7 @@ def test_a_mistake_raises_one_line(corners: dict[str, Path], tmp_path: Path) -> 
         call("vector", "add", tmp_path / "x", "--out", tmp_path / "y", "--set", "density")
     with pytest.raises(SpeechAnalogyError, match="must be one of"):
         call("vector", "compress", tmp_path / "x", "--out", tmp_path / "y", "--method", "zip")
+
+
+def test_methods_are_listed_without_a_config() -> None:
+    assert "arXiv 2306.01708" in call("merge", "--methods")

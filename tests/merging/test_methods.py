@@ -19,7 +19,7 @@ from speech_analogy.merging.consensus import agreeing, elect, weighted_sum
 from speech_analogy.merging.geometry import model_stock, sce, slerp
 from speech_analogy.merging.merge import merge_tensors, merge_vectors
 from speech_analogy.merging.merger import MergeInput, MergePlan
-from speech_analogy.merging.methods import CONSENSUS, METHODS, SPARSIFIERS, get_method
+from speech_analogy.merging.methods import CONSENSUS, METHODS, SPARSIFIERS, describe_methods, get_method
 from speech_analogy.merging.scope import Setting, lines
 from speech_analogy.merging.tensors import StateDict
 from speech_analogy.merging.vectors import TaskVector
@@ -308,3 +308,12 @@ def test_other_shapes_are_refused_by_tensor() -> None:
     other = {**MODELS[1], "model.scalar": torch.ones(3)}
     with pytest.raises(CheckpointError, match=r"model\.scalar: the checkpoints must have the same shapes"):
         merged("linear", [MODELS[0], other])
+
+
+def test_the_list_of_methods_tells_every_name_source_and_default() -> None:
+    told = describe_methods()
+    for method in METHODS.values():
+        assert f"\n{method.name} " in f"\n{told}"
+        assert method.reference in told
+    assert "density* (1.0), trim (global / tensor)" in told
+    assert "t (must be given)" in told
