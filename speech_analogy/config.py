@@ -145,8 +145,8 @@ class Recipe(Options):
 
     def training_for(self, system: str) -> FinetuneOptions:
         """How a system is trained, unless a search chooses."""
-        own: dict[str, SystemTraining] = {**self.training_of}
-        return self.training.model_copy(update=own.get(system, SystemTraining()).model_dump(exclude_none=True))
+        own = next((options for name, options in self.training_of.items() if name == system), SystemTraining())
+        return self.training.model_copy(update=own.model_dump(exclude_none=True))
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = (), data: str | Path | None = None) -> tuple[Recipe, Path]:

@@ -270,5 +270,5 @@ def merge_command(
     from speech_analogy.merging import verbs
 
     with _running("merge", threads, quiet) as options:
-        verbs.merge(config, out, overwrite=overwrite, options=options)
+        verbs.merge(config, out, overwrite=overwrite, options=options, find=_weights)
     typer.echo(out)

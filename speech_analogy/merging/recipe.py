@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,9 @@ MODEL_KEYS = ("model", "vector", "adapter", "parameters", "statistics")
 IGNORED_PARAMETERS = ("int8_mask",)  # mergekit's way to save memory; changes no result
 
 
+Find = Callable[[str], Path]
+
+
 @dataclass(frozen=True)
 class MergeRecipe:
     """A merge file as read, before anything is opened."""
@@ -60,15 +63,19 @@ class MergeRecipe:
     method: Method
     models: Sequence[Mapping[str, Any]]
     definitions: Definitions
+    find: Find | None = None
 
 
-def read_recipe(path: str | Path) -> MergeRecipe:
+def read_recipe(path: str | Path, find: Find | None = None) -> MergeRecipe:
     """Read and check a merge file.
 
     Keys are mergekit's; beside them: `definitions: paper | mergekit` (whose definitions fill what is not
     set), `precision: float32 | float64`, `allow_other_base: true`, inputs given as `vector:` or `adapter:`
     files, and `scope:` beside `filter:` in a conditional value. Arithmetic is always float32 or float64;
     `dtype` (or `out_dtype`, which goes before it) is the dtype the result is cast to.
+
+    Args:
+        find: gives the folder of a model that is named but is no path, such as a hub's id; None: only paths.
 
     Raises:
         ConfigError: no YAML, an unknown key (with the nearest one), a form that has no meaning here.
@@ -88,7 +95,7 @@ def read_recipe(path: str | Path) -> MergeRecipe:
     definitions = content.get("definitions", "paper")
     if definitions not in ("paper", "mergekit"):
         raise ConfigError("must be paper or mergekit", file=path, field="definitions", value=definitions)
-    return MergeRecipe(path, content, get_method(content["merge_method"]), _models(path, content), definitions)
+    return MergeRecipe(path, content, get_method(content["merge_method"]), _models(path, content), definitions, find)
 
 
 def merge(
@@ -97,15 +104,19 @@ def merge(
     *,
     overwrite: bool = False,
     options: StreamOptions = DEFAULT,
+    find: Find | None = None,
 ) -> Path:
     """Run a merge file and write the merged model folder.
+
+    Args:
+        find: as in `read_recipe`.
 
     Raises:
         ConfigError: a merge file that cannot be understood.
         CheckpointError: weights that are missing, broken, or do not fit each other; `out` exists; a full
             disk.
     """
-    recipe = read_recipe(config)
+    recipe = read_recipe(config, find)
     description = {"file": str(recipe.file), **recipe.content}
     return write_merge(make_plan(recipe), out, overwrite=overwrite, options=options, description=description)
 
@@ -249,9 +260,9 @@ def _weights(recipe: MergeRecipe, reference: str) -> TensorSource:
     """A checkpoint, or mergekit's `model+adapter`: a checkpoint with a LoRA adapter added."""
     whole = _resolved(recipe, reference)
     if whole.exists() or "+" not in reference:
-        return open_checkpoint(whole)
+        return open_checkpoint(_model_folder(recipe, reference))
     model_path, adapter_path = reference.rsplit("+", 1)
-    model = open_checkpoint(_resolved(recipe, model_path))
+    model = open_checkpoint(_model_folder(recipe, model_path))
     return _Adapted(model, read_lora(_resolved(recipe, adapter_path), model).tensors)
 
 
@@ -284,6 +295,11 @@ def _resolved(recipe: MergeRecipe, path: str) -> Path:
     """A path as written, seen from the merge file, or else from the working folder."""
     beside = recipe.file.parent / path
     return beside if beside.exists() else Path(path)
+
+
+def _model_folder(recipe: MergeRecipe, reference: str) -> Path:
+    path = _resolved(recipe, reference)
+    return recipe.find(reference) if recipe.find is not None and not path.exists() else path
 
 
 def _require_all_layers(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> None:

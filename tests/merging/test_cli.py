@@ -115,3 +115,14 @@ def test_a_mistake_raises_one_line(corners: dict[str, Path], tmp_path: Path) -> 
 
 def test_methods_are_listed_without_a_config() -> None:
     assert "arXiv 2306.01708" in call("merge", "--methods")
+
+
+def test_a_merge_file_may_name_models_that_are_no_paths(
+    corners: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speech_analogy.recognisers.weights.resolve_weights", lambda name: corners[name[-1]])
+    (tmp_path / "merge.yaml").write_text("merge_method: linear\nmodels: [{model: owner/a}, {model: 'pip:b'}]\n")
+    call("merge", tmp_path / "merge.yaml", "--out", tmp_path / "merged")
+    merged = load_file(tmp_path / "merged" / "model.safetensors")
+    a, b = (load_file(corners[corner] / "model.safetensors") for corner in "ab")
+    assert all(torch.allclose(merged[name], (a[name] + b[name]) / 2, atol=1e-6) for name in merged)

@@ -1,13 +1,14 @@
 """How small a vector may get: WER of θ_C + λτ for every way to compress τ = θ_B − θ_A, against the size of
 its file.
 
-    python tests/benchmarks/merging/size_against_wer.py --a RUN/A --b RUN/B --c RUN/C --scale 1.0 --cuts
-    test.jsonl.gz \
-        --out RESULTS.md
+    S=runs/speechocean762/stages
+    python tests/benchmarks/merging/size_against_wer.py --a $S/finetune-source_synthetic-*/model \
+        --b $S/finetune-source_real-*/model --c $S/finetune-target_synthetic-*/model --scale 0.5 \
+        --cuts $S/split-*/test.jsonl.gz --out SIZE.md
 
 Every row is compared with the uncompressed vector by the paired, clustered bootstrap; the last line names the
-smallest file whose WER does not differ (p ≥ 0.05). The compressed vector is written, loaded and applied like
-any other.
+smallest file whose WER does not differ (p ≥ 0.05, and the 95 % interval holds zero). The compressed vector is
+written, loaded and applied like any other.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, e
 from speech_analogy.evaluation.results import Comparison
 from speech_analogy.merging.compress import Compression, CompressionReport, compress
 from speech_analogy.merging.vectors import TaskVector
+from speech_analogy.recognisers.weights import resolve_weights
 
 LEVEL = 0.05  # p below which two systems are said to differ
 MIB = 1 << 20
@@ -31,8 +33,9 @@ WAYS = [
     Compression("int4"),
     Compression("sign"),
     *(Compression("topk", keep, values) for keep in (0.3, 0.1, 0.03, 0.01) for values in ("int8", "sign")),
-    *(Compression("dare", keep, "int8") for keep in (0.3, 0.1)),
+    *(Compression("dare", keep, "int8") for keep in (0.3, 0.1, 0.03)),
     *(Compression("low-rank", keep, "int8") for keep in (0.3, 0.1, 0.03)),
+    *(Compression("low-rank", keep, "int4") for keep in (0.3, 0.2, 0.1)),
 ]
 
 
@@ -44,11 +47,14 @@ class Row:
     report: CompressionReport
     evaluation: Evaluation
     against_full: Comparison | None
+    changed: int
+    """Hypotheses that are not those of the full vector."""
 
 
 def measure(arguments: argparse.Namespace) -> list[Row]:
     """Compress, apply, transcribe and score, one way after the other."""
-    tau = TaskVector.between(arguments.a, arguments.b)
+    base = resolve_weights(arguments.base)
+    tau = TaskVector.between(base, arguments.b) - TaskVector.between(base, arguments.a)
     arguments.folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     for number, how in enumerate(WAYS):
@@ -61,7 +67,10 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
         compared = (
             None if full is None else compare_hypotheses(found.hypotheses, full.hypotheses, (title(how), "full vector"))
         )
-        rows.append(Row(how, report, found, compared))
+        texts = [row.hypothesis for row in found.hypotheses]
+        before = texts if full is None else [row.hypothesis for row in full.hypotheses]
+        changed = sum(one != other for one, other in zip(texts, before, strict=True))
+        rows.append(Row(how, report, found, compared, changed))
         print(line(rows[-1]), flush=True)
     return rows
 
@@ -76,21 +85,30 @@ def line(row: Row) -> str:
     """A row of the table."""
     low, high = row.evaluation.system.ci95
     compared = row.against_full
-    difference = "" if compared is None else f"{compared.difference:+.2f} (p = {compared.p_value:.3f})"
+    difference = ""
+    if compared is not None:
+        least, most = compared.ci95
+        difference = f"{compared.difference:+.2f} ({least:+.1f} to {most:+.1f}), p = {compared.p_value:.3f}"
     return (
         f"| {title(row.how)} | {row.report.file_bytes / MIB:.2f} | {row.report.ratio:.1f}x | "
         f"{row.report.relative_error:.3f} | {row.report.cosine:.4f} | "
-        f"{row.evaluation.system.wer:.2f} ({low:.1f}-{high:.1f}) | {difference} |"
+        f"{row.evaluation.system.wer:.2f} ({low:.1f}-{high:.1f}) | {difference} | {row.changed} |"
     )
+
+
+def differs(compared: Comparison) -> bool:
+    """Whether two systems can be told apart, by the p-value or by the interval."""
+    least, most = compared.ci95
+    return compared.p_value < LEVEL or not least <= 0 <= most
 
 
 def table(rows: list[Row]) -> str:
     """Markdown, and the smallest file that does not differ from the full vector."""
-    same = [row for row in rows if row.against_full is None or row.against_full.p_value >= LEVEL]
+    same = [row for row in rows if row.against_full is None or not differs(row.against_full)]
     smallest = min(same, key=lambda row: row.report.file_bytes)
     head = [
-        "| vector | MiB | smaller by | relative L2 error | cosine | WER (95 %) | against full |",
-        "|---|---|---|---|---|---|---|",
+        "| vector | MiB | smaller by | relative L2 error | cosine | WER (95 %) | against full | hypotheses changed |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     end = (
         f"\nSmallest file that does not differ (p ≥ {LEVEL}): {title(smallest.how)}, "
@@ -102,6 +120,7 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", default="pip:whisper-tiny.en", help="θ_0, which A, B and C were tuned from")
     parser.add_argument("--a", type=Path, required=True, help="source, synthetic speech")
     parser.add_argument("--b", type=Path, required=True, help="source, real speech")
     parser.add_argument("--c", type=Path, required=True, help="target, synthetic speech")
