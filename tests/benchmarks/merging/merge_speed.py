@@ -1,10 +1,10 @@
 """How fast a merge is: our analogy and task arithmetic against the floor (the same bytes, no arithmetic) and
 mergekit.
 
-    python tests/benchmarks/merging/merge_speed.py --shape large-v3 --mergekit-python /path/to/python --out
-    RESULTS.md
+    python tests/benchmarks/merging/merge_speed.py --shape large-v3 --out SPEED.md
 
-Four inputs (θ_0, A, B, C) of one Whisper shape with random float16 values are made once in `--folder`. Every
+Four models (θ_0, A, B, C) of one Whisper shape with random float16 values are made once in `--folder`. "Analogy
+of 3" is C + λ(B − A) (in mergekit: base C, B at λ, A at −λ); "task arithmetic of 4" is θ_0 + τ_C + λτ_B − λτ_A. Every
 measurement is a process of its own, on warm files, best of `--repeats`; memory is the peak of anonymous pages
 (what is resident without the file cache). `--shape small` takes seconds.
 """
@@ -12,6 +12,7 @@ measurement is a process of its own, on warm files, best of `--repeats`; memory 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
@@ -118,6 +119,11 @@ def make_inputs(folder: Path, shape: Shape) -> None:
 
         write_model(model, whisper_specs(shape), make, StreamOptions(threads=2))
         (model / "config.json").write_text(json.dumps(config))
+    (folder / "analogy.yaml").write_text(
+        f"merge_method: task_arithmetic\nbase_model: {folder / 'c'}\ndtype: float16\nmodels:\n"
+        f"  - {{model: {folder / 'b'}, parameters: {{weight: {SCALE}}}}}\n"
+        f"  - {{model: {folder / 'a'}, parameters: {{weight: {-SCALE}}}}}\n"
+    )
     (folder / "merge.yaml").write_text(
         f"merge_method: task_arithmetic\nbase_model: {folder / 'base'}\ndtype: float16\nmodels:\n"
         f"  - {{model: {folder / 'c'}, parameters: {{weight: 1.0}}}}\n"
@@ -236,10 +242,16 @@ def table(rows: dict[str, tuple[float, int]], written: int, arguments: argparse.
         lines.append(
             f"| {name} | {seconds:.2f} | {written / seconds / GB:.2f} | {seconds / base:.2f}x | {memory / MIB:.0f} |"
         )
-    theirs = rows.get("mergekit, task arithmetic of 4")
-    if theirs:
-        for name in ("analogy of 3", "task arithmetic of 4"):
-            lines.append(f"\nmergekit takes {theirs[0] / rows[name][0]:.1f} times as long as {name}.")
+    for name in ("analogy of 3", "task arithmetic of 4"):
+        theirs = rows.get(f"mergekit, {name}")
+        if theirs:
+            lines.append(f"\n{name}: mergekit takes {theirs[0] / rows[name][0]:.1f} times as long.")
+    four = rows.get("mergekit, task arithmetic of 4")
+    if four:  # θ_0 cancels out of the analogy; who has four models and wants θ_D need not read it
+        lines.append(
+            f"\nθ_D from θ_0, A, B and C: {four[0] / rows['analogy of 3'][0]:.1f} times as long in mergekit's "
+            "four-input form as here, where θ_0 cancels out and is not read."
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -262,7 +274,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "speech-analogy-merge-speed")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--mergekit-python", help="an interpreter that has mergekit")
+    parser.add_argument(
+        "--mergekit-python",
+        default=sys.executable if importlib.util.find_spec("mergekit") else None,
+        help="an interpreter that has mergekit; default: this one, if it has",
+    )
     parser.add_argument("--out", type=Path, help="write the table here too")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -288,9 +304,9 @@ def main() -> None:
             command = [sys.executable, __file__, "--one", name, *given]
             rows[name] = min(rows.get(name, (float("inf"), 0)), measure(command, out, environment))
         if arguments.mergekit_python:
-            command = [arguments.mergekit_python, "-c", MERGEKIT, str(folder / "merge.yaml"), str(out)]
-            name = "mergekit, task arithmetic of 4"
-            rows[name] = min(rows.get(name, (float("inf"), 0)), measure(command, out, environment))
+            for name, file in (("mergekit, analogy of 3", "analogy"), ("mergekit, task arithmetic of 4", "merge")):
+                command = [arguments.mergekit_python, "-c", MERGEKIT, str(folder / f"{file}.yaml"), str(out)]
+                rows[name] = min(rows.get(name, (float("inf"), 0)), measure(command, out, environment))
     text = table(rows, written, arguments)
     print(text)
     if arguments.out:
