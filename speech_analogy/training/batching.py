@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,7 @@ from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, window_seconds
 
 CUTS_PER_BUCKET_AT_LEAST = 64  # fewer would leave many batches short
+TEXTS_SORTED_TOGETHER = 32  # batches; more pad less, fewer mix more
 PREFETCHED = 2  # batches made ready while one is learned from
 
 
@@ -57,6 +59,28 @@ def epoch_batches(
         sampler = SimpleCutSampler(cuts, **common)
     sampler.set_epoch(epoch)
     return [list(batch) for batch in sampler]
+
+
+def twin_batches(
+    cuts: CutSet, *, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
+) -> list[list[Any]]:
+    """The batches of one epoch by the texts alone: sets of the same texts get the same texts in the same batches.
+
+    So two models tuned on twins (the same texts, spoken and synthesised) differ by the speech and not by the order.
+    Texts are shuffled, sorted by length within chunks of `TEXTS_SORTED_TOGETHER` batches, cut into batches, and the
+    batches are shuffled. With several processes each takes every n-th batch; those that are over are left out.
+    """
+    draw = random.Random(f"{seed} {epoch}")
+    ordered = sorted(cuts, key=lambda cut: (text_of(cut), cut.id))
+    draw.shuffle(ordered)
+    batches: list[list[Any]] = []
+    together = batch_size * TEXTS_SORTED_TOGETHER
+    for start in range(0, len(ordered), together):
+        chunk = sorted(ordered[start : start + together], key=lambda cut: len(text_of(cut)))
+        batches += [chunk[at : at + batch_size] for at in range(0, len(chunk), batch_size)]
+    draw.shuffle(batches)
+    even = len(batches) - len(batches) % processes
+    return batches[rank:even:processes] if processes > 1 else batches
 
 
 def batch_window_s(batch: list[Any], window: Window) -> float:

@@ -31,7 +31,7 @@ from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.recognisers.protocol import Recogniser, load_recogniser, provenance
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.training.batching import Batch, epoch_batches, prefetch
+from speech_analogy.training.batching import Batch, epoch_batches, prefetch, twin_batches
 from speech_analogy.training.memory import keep_freed_memory
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.state import load_state, save_state
@@ -134,7 +134,8 @@ class _Run:
         recogniser.model = accelerator.prepare_model(recogniser.model)
 
     def _batches(self, epoch: int) -> list[list[Any]]:
-        return epoch_batches(
+        batches = twin_batches if self.options.order == "text" else epoch_batches
+        return batches(
             self.cuts,
             batch_size=self.options.batch_size,
             seed=self.options.seed,

@@ -17,6 +17,11 @@ class FinetuneOptions(BaseModel):
     learning_rate: float = Field(default=3e-5, gt=0, description="peak of AdamW's rate")
     epochs: int = Field(default=2, ge=1)
     batch_size: int = Field(default=16, ge=1, description="utterances a step and process")
+    order: Literal["duration", "text"] = Field(
+        default="duration",
+        description="what shares a batch: utterances of similar duration, or of similar text length. By text, two sets "
+        "with the same texts (a corpus and its synthetic twin) have the same texts in the same batches, in one order",
+    )
     warmup_share: float = Field(default=0.1, ge=0, le=1, description="share of the steps that warm up linearly")
     weight_decay: float = Field(default=0.01, ge=0, description="on matrices; biases and norms have none")
     clip_norm: float = Field(default=1.0, gt=0, description="L2 norm that gradients are clipped to")

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from lhotse import CutSet
 from safetensors.torch import load_file
 
+from speech_analogy.corpora.cuts import text_of
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import CheckpointError
-from speech_analogy.training.batching import batch_window_s, epoch_batches
+from speech_analogy.training.batching import batch_window_s, epoch_batches, twin_batches
 from speech_analogy.training.finetune import _decay_groups, finetune, schedule
 from speech_analogy.training.options import FinetuneOptions
 
@@ -55,6 +56,27 @@ def test_two_processes_share_an_epoch(noises: CutSet) -> None:
     ids = [{cut.id for batch in half for cut in batch} for half in halves]
     assert not ids[0] & ids[1]
     assert len(halves[0]) == len(halves[1])
+
+
+def test_twins_get_the_same_texts_in_the_same_batches(noises: CutSet) -> None:
+    def texts(cuts: CutSet, epoch: int) -> list[list[str]]:
+        return [[text_of(cut) for cut in batch] for batch in twin_batches(cuts, batch_size=4, seed=0, epoch=epoch)]
+
+    longest_first = sorted(noises, key=lambda cut: -cut.duration)
+    twin = CutSet.from_cuts(
+        cut.truncate(duration=0.1 + 0.01 * place).with_id(f"{place}") for place, cut in enumerate(longest_first)
+    )
+    assert texts(noises, 0) == texts(twin, 0)
+    assert texts(noises, 0) != texts(noises, 1)
+    assert sorted(text for batch in texts(noises, 1) for text in batch) == sorted(text_of(cut) for cut in noises)
+    assert all(batch == sorted(batch, key=len) for batch in texts(noises, 0))
+
+
+def test_two_processes_share_the_batches_of_twins(noises: CutSet) -> None:
+    whole = twin_batches(noises, batch_size=3, seed=0, epoch=0)
+    halves = [twin_batches(noises, batch_size=3, seed=0, epoch=0, rank=rank, processes=2) for rank in range(2)]
+    assert len(halves[0]) == len(halves[1]) == len(whole) // 2
+    assert [cut.id for batch in halves[1] for cut in batch] == [cut.id for batch in whole[1::2] for cut in batch]
 
 
 def test_batch_window_holds_its_longest(noises: CutSet) -> None:
