@@ -86,6 +86,7 @@ class SystemTraining(Options):
 
     learning_rate: float | None = Field(default=None, gt=0)
     epochs: int | None = Field(default=None, ge=1)
+    order: Literal["duration", "text"] | None = None
 
 
 class SearchOptions(Options):

@@ -20,7 +20,8 @@ class FinetuneOptions(BaseModel):
     order: Literal["duration", "text"] = Field(
         default="duration",
         description="what shares a batch: utterances of similar duration, or of similar text length. By text, two sets "
-        "with the same texts (a corpus and its synthetic twin) have the same texts in the same batches, in one order",
+        "with the same texts (a corpus and its synthetic twin) have the same texts in the same batches, in one order; "
+        "not for several clips of each text, which would share a batch",
     )
     warmup_share: float = Field(default=0.1, ge=0, le=1, description="share of the steps that warm up linearly")
     weight_decay: float = Field(default=0.01, ge=0, description="on matrices; biases and norms have none")
