@@ -16,6 +16,7 @@ from data_synth.engines.base import Samples
 Storage: TypeAlias = Literal["flac", "opus"]
 
 CLIPS_FOLDER = "clips"
+REJECTED_FOLDER = "rejected"
 PARTIAL_SUFFIX = ".partial"
 PEAK = 0.99  # of full scale: a clip that is louder is scaled down, not cut off
 
@@ -75,8 +76,9 @@ def exists(path: Path) -> bool:
 
 def sweep_partials(out: Path) -> None:
     """Remove what a killed run was writing."""
-    for partial in (out / CLIPS_FOLDER).glob(f"*/*{PARTIAL_SUFFIX}"):
-        partial.unlink(missing_ok=True)
+    for folder in (CLIPS_FOLDER, REJECTED_FOLDER):
+        for partial in (out / folder).glob(f"*/*{PARTIAL_SUFFIX}"):
+            partial.unlink(missing_ok=True)
 
 
 def sha256(content: bytes) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from data_synth.engines.base import Samples
+from data_synth import quality, round_trip
+from data_synth.engines.base import Samples, describe
 from data_synth.options import Options
+from data_synth.quality import QualityOptions
+from data_synth.round_trip import RoundTripOptions
+from data_synth.spoken_length import spoken_characters
+from speech_analogy.errors import SpeechAnalogyError
 
 FRAME_S = 0.01  # of the level contour
 FULL_SCALE = 0.999  # |sample| from which a sample counts as clipped; the share, not the peak, is judged
 SILENCE_FLOOR = 1e-4  # RMS (−80 dBFS) that is silence whatever the rest of the clip is
-DIGIT_CHARACTERS = 4  # a digit is spoken as a word of about four letters
 GRACE_CHARACTERS = 4  # added to every text: a single letter takes as long as a short word
 TINY = 1e-10  # keeps logarithms finite
 
@@ -27,8 +33,9 @@ class GateOptions(Options):
 
     seconds_per_character: tuple[float, float] = Field(
         default=(0.02, 0.25),
-        description="lowest and highest, of the trimmed clip; see `spoken_characters`",
+        description="lowest and highest, of the trimmed clip, a letter of English; others: `spoken_length.py`",
     )
+    language: str | None = Field(default=None, description="of the texts; None: that of the run")
     trim: bool = Field(default=True, description="cut leading and trailing silence down to `margin_s`")
     margin_s: float = Field(default=0.1, ge=0.0, description="silence left at either end by trimming")
     max_edge_silence_s: float = Field(default=1.5, gt=0.0, description="leading or trailing, before trimming")
@@ -36,15 +43,37 @@ class GateOptions(Options):
     silence_db: float = Field(default=-50.0, lt=0.0, description="silence, relative to the loudest 10 ms")
     max_clipped_share: float = Field(default=0.002, ge=0.0, le=1.0, description="of samples at full scale")
     min_level_db: float = Field(default=-50.0, le=0.0, description="RMS of the trimmed clip in dBFS")
+    quality: QualityOptions | None = Field(default=None, description="a learned score; None: not asked for")
+    round_trip: RoundTripOptions | None = Field(default=None, description="a recogniser listens; None: none does")
+
+    def for_language(self, language: str) -> Self:
+        """These gates for texts in `language`, unless they name their own."""
+        return self if self.language else self.model_copy(update={"language": language})
+
+    def load(self) -> None:
+        """Load what quality and round trip name, so that a mistake is told before a clip is made.
+
+        Raises:
+            ConfigError: a name or parameter is wrong, or the recogniser is the one being trained.
+            SynthesisError: a package or weights are missing.
+        """
+        if self.quality:
+            quality.load_scorer(self.quality)
+        if self.round_trip:
+            round_trip.load_recogniser(self.round_trip)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One gate's number and what it was held against; `value` is None where it could not be measured."""
+    """One gate's number and what it was held against; `value` is None where it could not be measured.
+
+    `note` says why it could not, or what was heard.
+    """
 
     value: float | None
     minimum: float | None = None
     maximum: float | None = None
+    note: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -74,11 +103,6 @@ class Silence:
     inner_s: float
     begin: int
     end: int
-
-
-def spoken_characters(text: str) -> int:
-    """How much there is to say, in letters: letters count 1, digits 4, nothing else counts."""
-    return sum(DIGIT_CHARACTERS if character.isdigit() else 1 for character in text if character.isalnum())
 
 
 def is_speakable(text: str) -> bool:
@@ -125,19 +149,49 @@ def judge(samples: Samples, rate: int, text: str, options: GateOptions | None) -
         "inner_silence_s": Reading(silence.inner_s, maximum=options.max_inner_silence_s),
         "clipped_share": Reading(float(np.mean(np.abs(samples) >= FULL_SCALE)), maximum=options.max_clipped_share),
         "seconds_per_character": Reading(
-            len(spoken) / rate / (spoken_characters(text) + GRACE_CHARACTERS), *options.seconds_per_character
+            len(spoken) / rate / (spoken_characters(text, options.language) + GRACE_CHARACTERS),
+            *options.seconds_per_character,
         ),
     }
     kept = _trimmed(samples, rate, silence, options.margin_s) if options.trim else samples
-    return Verdict(kept, readings, _first_failure(readings))
+    reason = _first_failure(readings)
+    for name, reading in () if reason else _dear(kept, rate, text, options):
+        readings[name] = reading
+        if reason := _first_failure({name: reading}):
+            break
+    return Verdict(kept, readings, reason)
+
+
+def _dear(samples: Samples, rate: int, text: str, options: GateOptions) -> Iterator[tuple[str, Reading]]:
+    """The gates that run a model, the dearest last; the next is not asked where one has failed."""
+    if options.quality:
+        least = options.quality.minimum
+        try:
+            yield "quality", Reading(quality.score(samples, rate, options.quality), minimum=least)
+        except SpeechAnalogyError:
+            raise
+        except Exception as error:  # a plug-in's own: the clip is told of it and the run goes on
+            yield "quality", Reading(None, minimum=least, note=describe(error))
+    if options.round_trip:
+        most = options.round_trip.max_character_error_rate
+        try:
+            rate_of_errors, heard = round_trip.listen(samples, rate, text, options.language or "en", options.round_trip)
+            yield "character_error_rate", Reading(rate_of_errors, maximum=most, note=f"heard {heard!r}")
+        except SpeechAnalogyError:
+            raise
+        except Exception as error:
+            yield "character_error_rate", Reading(None, maximum=most, note=describe(error))
 
 
 def _first_failure(readings: dict[str, Reading]) -> str | None:
     for name, reading in readings.items():
         if not reading.passed:
+            note = f": {reading.note}" if reading.note else ""
+            if reading.value is None:
+                return f"{name} could not be measured{note}"
             low, high = reading.minimum, reading.maximum
-            bound = f"below {low:g}" if low is not None and (reading.value or 0.0) < low else f"above {high}"
-            return f"{name} {reading.value:.3g} is {bound}"
+            bound = f"below {low:g}" if low is not None and reading.value < low else f"above {high}"
+            return f"{name} {reading.value:.3g} is {bound}{note}"
     return None
 
 

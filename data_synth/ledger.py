@@ -33,6 +33,7 @@ class LedgerRow(BaseModel):
     key: str
     text_id: str
     text: str
+    spoken: str | None = None  # what the engine was given, where it is not the text
     domain: str
     engine: str
     voice: str
@@ -54,19 +55,27 @@ class LedgerRow(BaseModel):
 
 
 def clip_key(
-    text: str, engine: str, voice: str, revision: str, parameters: dict[str, int | float | str], seed: int
+    text: str,
+    engine: str,
+    voice: str,
+    revision: str,
+    parameters: dict[str, int | float | str],
+    seed: int,
+    spoken: str | None = None,
 ) -> str:
-    """What a clip is made from, as a sha256: another key, another clip; the same key, the same clip."""
-    return digest(
-        {
-            "text": text,
-            "engine": engine,
-            "voice": voice,
-            "revision": revision,
-            "parameters": parameters,
-            "seed": seed,
-        }
-    )
+    """What a clip is made from, as a sha256: another key, another clip; the same key, the same clip.
+
+    `spoken`, what the engine is given, enters where it is not the text.
+    """
+    made_from = {
+        "text": text,
+        "engine": engine,
+        "voice": voice,
+        "revision": revision,
+        "parameters": parameters,
+        "seed": seed,
+    }
+    return digest(made_from if spoken in (None, text) else {**made_from, "spoken": spoken})
 
 
 class Ledger:

@@ -26,6 +26,7 @@ from data_synth.gates import GateOptions, is_speakable
 from data_synth.ledger import Ledger, LedgerRow, clip_key
 from data_synth.options import Options
 from data_synth.seeds import derive
+from data_synth.spoken import Speaking, has_digits, spoken_form
 from data_synth.texts import Text
 from data_synth.voices import Voice, cast, clip_seed, find_voices
 from data_synth.worker import ClipPlan, ClipSettings, Job, run_job, start_worker
@@ -51,11 +52,15 @@ class SynthesisOptions(Options):
         default_factory=dict, description="engine -> its own parameters, e.g. {'espeak-ng': {'pitch': 60}}"
     )
     gates: GateOptions | None = Field(default_factory=GateOptions, description="None switches them off")
+    keep_rejected: bool = Field(default=False, description="store rejected clips too, to be listened to")
     attempts: int = Field(default=3, ge=1, le=100, description="at a clip, each with a new seed")
     workers: int = Field(default=1, ge=1, description="processes; 1 is this process")
     storage: Storage = "flac"
     sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000, description="Hz")
     language: str = "en"
+    spoken: Speaking = Field(
+        default="auto", description="numbers and the like in words for the engine; none: as the text is written"
+    )
 
     @field_validator("engines", mode="before")
     @classmethod
@@ -86,6 +91,8 @@ class SynthesisReport:
         rejections: first word of the reason (a gate's name, `engine:`) -> rejected attempts.
         yields: (domain, voice) -> (clips asked for, clips kept).
         texts_without_clip: ids.
+        respelled: texts whose spoken form is not the label.
+        digits_left: texts that engines were given with digits in them.
     """
 
     cuts: Path
@@ -98,6 +105,8 @@ class SynthesisReport:
     rejections: dict[str, int]
     yields: dict[tuple[str, str], tuple[int, int]]
     texts_without_clip: tuple[str, ...]
+    respelled: int = 0
+    digits_left: int = 0
 
 
 def synthesize(
@@ -111,7 +120,8 @@ def synthesize(
     """Speak `texts` into the folder `out`: clips/, ledger.jsonl and cuts.jsonl.gz.
 
     Cuts are in the order of texts, then of clips. Each has one supervision (text, speaker `engine:voice`) and
-    custom `domain`, `kind` ("synthetic"), `engine`, `voice`, `text_id` and `prompt` (the text's id).
+    custom `domain`, `kind` ("synthetic"), `engine`, `voice`, `text_id`, `prompt` (the text's id) and `spoken`
+    (what the engine was given; the supervision's text is the label, as the user wrote it).
 
     Args:
         texts: with distinct ids.
@@ -131,8 +141,11 @@ def synthesize(
     _check_texts(texts)
     voices = find_voices(options.engines)
     _check_parameters(voices, options)
+    gates = options.gates and options.gates.for_language(options.language)
+    if gates is not None:
+        gates.load()  # mistakes in them, and the recogniser that is trained, are told before a clip is made
     settings: dict[str, Any] = {
-        "gates": options.gates and options.gates.model_dump(mode="json"),
+        "gates": gates and gates.model_dump(mode="json"),
         "storage": options.storage,
         "sampling_rate": options.sampling_rate,
     }
@@ -140,8 +153,8 @@ def synthesize(
     out = out.resolve()
     with hold_folder(out, settings):
         ledger = Ledger(out)
-        _reject_unspeakable(texts, ledger)
-        made = _make_clips(plans, ledger, out, options, progress)
+        _reject_unspeakable(texts, options, ledger)
+        made = _make_clips(plans, ledger, out, options, gates, progress)
         ledger.rewrite([plan.key(attempt) for plan in plans for attempt in range(options.attempts)])
         rows = [(plan, _kept_row(plan, ledger)) for plan in plans]
         if not any(row for _, row in rows):
@@ -151,8 +164,8 @@ def synthesize(
 
 
 def make_plans(texts: Sequence[Text], voices: Sequence[Voice], options: SynthesisOptions) -> list[ClipPlan]:
-    """The clips to be made, in the order of the cuts. Texts without a letter or digit have none."""
-    speakable = [text for text in texts if is_speakable(text.text)]
+    """The clips to be made, in the order of the cuts. Texts with nothing to be said have none."""
+    speakable = [text for text in texts if _is_speakable(text, options)]
     engines = {voice: load_engine(voice.engine) for voice in voices}
     revisions = {voice: engines[voice].voice_revision(voice.name) for voice in voices}
     parts = cast([text.id for text in speakable], voices, options.voices_per_text, options.seed, options.speed)
@@ -160,6 +173,7 @@ def make_plans(texts: Sequence[Text], voices: Sequence[Voice], options: Synthesi
         ClipPlan(
             text_id=text.id,
             text=text.text,
+            spoken=spoken,
             domain=text.domain,
             engine=part.voice.engine,
             voice=part.voice.name,
@@ -169,8 +183,17 @@ def make_plans(texts: Sequence[Text], voices: Sequence[Voice], options: Synthesi
             seeded=engines[part.voice].seeded,
         )
         for text, its_parts in zip(speakable, parts, strict=True)
+        for spoken in (_spoken(text, options),)
         for part in its_parts
     ]
+
+
+def _spoken(text: Text, options: SynthesisOptions) -> str:
+    return spoken_form(text.text, options.language, options.spoken)
+
+
+def _is_speakable(text: Text, options: SynthesisOptions) -> bool:
+    return is_speakable(text.text) or is_speakable(_spoken(text, options))  # "%" is spoken "percent"
 
 
 def _check_texts(texts: Sequence[Text]) -> None:
@@ -191,10 +214,10 @@ def _check_parameters(voices: Sequence[Voice], options: SynthesisOptions) -> Non
             load_engine(engine).check({**options.parameters.get(engine, {}), "speed": speed})
 
 
-def _reject_unspeakable(texts: Sequence[Text], ledger: Ledger) -> None:
+def _reject_unspeakable(texts: Sequence[Text], options: SynthesisOptions, ledger: Ledger) -> None:
     rows = []
     for text in texts:
-        if not is_speakable(text.text):
+        if not _is_speakable(text, options):
             seed = derive(text.id)
             key = clip_key(text.text, "", "", "", {}, seed)
             if key not in ledger.rows:
@@ -220,10 +243,17 @@ def _unspeakable_row(text: Text, key: str, seed: int) -> LedgerRow:
     )
 
 
-def _make_clips(plans: Sequence[ClipPlan], ledger: Ledger, out: Path, options: SynthesisOptions, progress: bool) -> int:
+def _make_clips(
+    plans: Sequence[ClipPlan],
+    ledger: Ledger,
+    out: Path,
+    options: SynthesisOptions,
+    gates: GateOptions | None,
+    progress: bool,
+) -> int:
     """Make what the ledger lacks; returns the number of attempts made."""
     pending = [(plan, attempt) for plan in plans if (attempt := _next_attempt(plan, ledger, out)) is not None]
-    jobs = list(_jobs(pending, ClipSettings(out, options.gates, options.storage, options.sampling_rate)))
+    jobs = list(_jobs(pending, ClipSettings(out, gates, options.storage, options.sampling_rate, options.keep_rejected)))
     made = 0
     bar = tqdm(
         total=len(plans),
@@ -330,6 +360,7 @@ def _custom(plan: ClipPlan) -> dict[str, Any]:
         "voice": plan.voice,
         "text_id": plan.text_id,
         "prompt": plan.text_id,
+        "spoken": plan.spoken,
     }
 
 
@@ -362,4 +393,6 @@ def _report(
         rejections=dict(Counter(reason.split()[0].rstrip(":") for reason in reasons).most_common()),
         yields={pair: (count, kept[pair]) for pair, count in sorted(asked.items())},
         texts_without_clip=tuple(text.id for text in texts if text.id not in with_clip),
+        respelled=len({plan.text_id for plan, _ in rows if plan.spoken != plan.text}),
+        digits_left=len({plan.text_id for plan, _ in rows if has_digits(plan.spoken)}),
     )

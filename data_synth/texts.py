@@ -1,4 +1,4 @@
-"""What is to be spoken: texts with stable ids and a domain, read from .txt, .csv or .jsonl."""
+"""What is to be spoken: texts with stable ids and a domain, read from .txt, .csv, .tsv, .jsonl or SLURP's files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_synth.seeds import digest
 from speech_analogy.errors import DataError
@@ -15,6 +16,8 @@ from speech_analogy.errors import DataError
 ID_DIGITS = 12  # of the sha256 of text and domain
 DEFAULT_DOMAIN = "target"
 TEXT_FIELD, ID_FIELD, DOMAIN_FIELD = "text", "id", "domain"
+SLURP_FIELDS = {"sentence": TEXT_FIELD, "slurp_id": ID_FIELD, "scenario": DOMAIN_FIELD}  # SLURP's names -> ours
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,23 @@ class TextReading:
     blank: int
     duplicates: int
 
+    def __str__(self) -> str:
+        """`7 texts of 10 lines (1 blank, 2 duplicates left out)`."""
+        left_out = f" ({self.blank} blank, {self.duplicates} duplicates left out)"
+        return f"{len(self.texts)} texts of {self.lines} lines{left_out if self.blank or self.duplicates else ''}"
+
+
+def folded(words: str) -> str:
+    """What two texts of one domain must not share: the words without case and superfluous white space."""
+    return " ".join(words.split()).casefold()
+
 
 def read_texts(path: Path, domain: str = DEFAULT_DOMAIN) -> list[Text]:
-    """The texts of a file, in its order, without duplicates (same words, same domain).
+    """The texts of a file, in its order, without duplicates (same words but for case, same domain): the first stays.
 
     Args:
-        path: `.txt` (one text a line), or `.csv` / `.jsonl` with `text` and optionally `id` and `domain`.
+        path: `.txt` (one text a line), or `.csv` / `.tsv` (a first line of names) / `.jsonl` with `text` and
+            optionally `id` and `domain`; or with SLURP's `sentence`, `slurp_id` and `scenario`.
         domain: the domain of texts that name none.
 
     Raises:
@@ -57,7 +71,8 @@ def read_texts(path: Path, domain: str = DEFAULT_DOMAIN) -> list[Text]:
 def scan_texts(path: Path, domain: str = DEFAULT_DOMAIN) -> TextReading:
     """As `read_texts`, with the counts of what was left out."""
     entries = _entries(path, _content(path))
-    texts: dict[tuple[str, str], Text] = {}
+    texts: list[Text] = []
+    said: set[tuple[str, str]] = set()
     owners: dict[str, int] = {}
     lines = blank = duplicates = 0
     for line, entry in entries:
@@ -67,7 +82,7 @@ def scan_texts(path: Path, domain: str = DEFAULT_DOMAIN) -> TextReading:
             blank += 1
             continue
         where = entry.get(DOMAIN_FIELD, "").strip() or domain
-        if (words, where) in texts:
+        if (folded(words), where) in said:
             duplicates += 1
             continue
         given = entry.get(ID_FIELD, "").strip()
@@ -80,10 +95,12 @@ def scan_texts(path: Path, domain: str = DEFAULT_DOMAIN) -> TextReading:
                 value=text.id,
                 do="give every text an id of its own, or none",
             )
-        texts[words, where], owners[text.id] = text, line
+        texts.append(text)
+        said.add((folded(words), where))
+        owners[text.id] = line
     if not texts:
         raise DataError("there is no usable text", file=path, value=f"{lines} lines, {blank} blank")
-    return TextReading(list(texts.values()), lines, blank, duplicates)
+    return TextReading(texts, lines, blank, duplicates)
 
 
 def _content(path: Path) -> str:
@@ -92,7 +109,7 @@ def _content(path: Path) -> str:
     except FileNotFoundError:
         raise DataError("the file of texts is missing", file=path) from None
     except IsADirectoryError:
-        raise DataError("is a folder", file=path, do="name a .txt, .csv or .jsonl file") from None
+        raise DataError("is a folder", file=path, do="name a .txt, .csv, .tsv or .jsonl file") from None
     except UnicodeDecodeError as error:
         raise DataError("is not UTF-8", file=path, value=f"byte {error.start}") from None
     except OSError as error:
@@ -104,23 +121,36 @@ def _entries(path: Path, content: str) -> Iterator[tuple[int, dict[str, str]]]:
     match path.suffix.lower():
         case ".txt":
             return ((n, {TEXT_FIELD: line}) for n, line in enumerate(content.splitlines(), start=1))
-        case ".csv":
-            return _csv_entries(path, content)
+        case ".csv" | ".tsv":
+            return _table_entries(path, content)
         case ".jsonl":
             return _jsonl_entries(path, content)
         case suffix:
-            raise DataError("must be .txt, .csv or .jsonl", file=path, field="suffix", value=suffix)
+            raise DataError("must be .txt, .csv, .tsv or .jsonl", file=path, field="suffix", value=suffix)
 
 
-def _csv_entries(path: Path, content: str) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(io.StringIO(content), strict=True)
-    if TEXT_FIELD not in (reader.fieldnames or []):
-        raise DataError("the first line must name a column", file=path, field=TEXT_FIELD, value=reader.fieldnames)
+def _table_entries(path: Path, content: str) -> Iterator[tuple[int, dict[str, str]]]:
+    kind = path.suffix.lower()
+    reader = csv.DictReader(
+        io.StringIO(content),
+        strict=True,
+        delimiter=SEPARATORS[kind],
+        quoting=csv.QUOTE_MINIMAL if kind == ".csv" else csv.QUOTE_NONE,  # in TSV a quotation mark is one
+    )
     try:
+        if TEXT_FIELD not in _ours(dict.fromkeys(reader.fieldnames or [], "")):
+            raise DataError("the first line must name a column", file=path, field=TEXT_FIELD, value=reader.fieldnames)
         for row in reader:
-            yield reader.line_num, {key: value for key, value in row.items() if isinstance(value, str)}
+            yield reader.line_num, _ours({key: value for key, value in row.items() if isinstance(value, str)})
     except csv.Error as error:
-        raise DataError(f"line {reader.line_num} is not CSV: {error}", file=path) from None
+        raise DataError(f"line {reader.line_num} is not {kind[1:].upper()}: {error}", file=path) from None
+
+
+def _ours(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry under our names, where it is one of SLURP's: a `sentence` with a `scenario`, and no `text`."""
+    if TEXT_FIELD in entry or not {"sentence", "scenario"} <= entry.keys():
+        return entry
+    return {SLURP_FIELDS[key]: value for key, value in entry.items() if key in SLURP_FIELDS}
 
 
 def _jsonl_entries(path: Path, content: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -131,7 +161,8 @@ def _jsonl_entries(path: Path, content: str) -> Iterator[tuple[int, dict[str, st
             entry = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(f"line {number} is not JSON: {error}", file=path) from None
-        if not isinstance(entry, dict) or not isinstance(entry.get(TEXT_FIELD), str):
+        ours = _ours(entry) if isinstance(entry, dict) else {}
+        if not isinstance(ours.get(TEXT_FIELD), str):
             found = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
             raise DataError(f"line {number} must have a string", file=path, field=TEXT_FIELD, value=found)
-        yield number, {key: str(value) for key, value in entry.items() if isinstance(value, str | int)}
+        yield number, {key: str(value) for key, value in ours.items() if isinstance(value, str | int)}

@@ -18,6 +18,7 @@ from data_synth.engines import Engine, Failure, Outcome, Utterance, load_engine
 from data_synth.engines.base import describe
 from data_synth.gates import GateOptions, judge
 from data_synth.ledger import GateRow, LedgerRow, clip_key
+from data_synth.rejects import store_rejected
 
 DURATION_DIGITS = 6  # decimals of a second
 GATE_DIGITS = 6  # decimals of a gate's number
@@ -25,10 +26,14 @@ GATE_DIGITS = 6  # decimals of a gate's number
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """One clip to be made; `seeds` holds the seed of every attempt that may be made at it."""
+    """One clip to be made: `text` is its label, `spoken` what the engine is given to say.
+
+    `seeds` holds the seed of every attempt that may be made at it.
+    """
 
     text_id: str
     text: str
+    spoken: str
     domain: str
     engine: str
     voice: str
@@ -39,7 +44,8 @@ class ClipPlan:
 
     def key(self, attempt: int) -> str:
         """The key of one attempt."""
-        return clip_key(self.text, self.engine, self.voice, self.revision, self.parameters, self.seeds[attempt])
+        seed = self.seeds[attempt]
+        return clip_key(self.text, self.engine, self.voice, self.revision, self.parameters, seed, self.spoken)
 
     def after(self, row: LedgerRow) -> int | None:
         """The attempt to be made after `row`; None where the clip is kept, or a further one is of no use."""
@@ -57,6 +63,7 @@ class ClipSettings:
     gates: GateOptions | None
     storage: Storage
     sampling_rate: int
+    keep_rejected: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def start_worker() -> None:
 
 
 def _utterance(plan: ClipPlan, attempt: int) -> Utterance:
-    return Utterance(plan.text, plan.voice, plan.seeds[attempt], plan.parameters)
+    return Utterance(plan.spoken, plan.voice, plan.seeds[attempt], plan.parameters)
 
 
 def _speak(engine: Engine, batch: Sequence[Utterance]) -> list[Outcome]:
@@ -127,6 +134,7 @@ def _row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSettings)
         key=plan.key(attempt),
         text_id=plan.text_id,
         text=plan.text,
+        spoken=None if plan.spoken == plan.text else plan.spoken,
         domain=plan.domain,
         engine=plan.engine,
         voice=plan.voice,
@@ -138,12 +146,16 @@ def _row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSettings)
     )
     if isinstance(outcome, Failure):
         return row.model_copy(update={"reason": f"engine: {outcome.reason}"})
-    verdict = judge(outcome.samples, outcome.rate, plan.text, settings.gates)
+    verdict = judge(outcome.samples, outcome.rate, plan.spoken, settings.gates)
     gates = {
         name: GateRow(value=_rounded(reading.value), minimum=reading.minimum, maximum=reading.maximum)
         for name, reading in verdict.readings.items()
     }
     if verdict.reason is not None:
+        if settings.keep_rejected:
+            store_rejected(
+                settings.out, row.key, verdict.samples, outcome.rate, settings.sampling_rate, settings.storage
+            )
         return row.model_copy(update={"reason": verdict.reason, "gates": gates})
     samples = resample(verdict.samples, outcome.rate, settings.sampling_rate)
     content = encode(samples, settings.sampling_rate, settings.storage)

@@ -91,3 +91,44 @@ def test_spoken_characters(text: str, count: int) -> None:
 def test_thresholds_are_inclusive_and_what_is_unmeasured_fails() -> None:
     assert Reading(1.0, minimum=1.0, maximum=1.0).passed
     assert not Reading(None).passed
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "letters"),
+    [
+        ("Grüße", "de", 5 * 0.89),
+        ("Grüße", "de-AT", 5 * 0.89),
+        ("Grüße", "DE_at", 5 * 0.89),
+        ("hello", "tlh", 5.0),  # not measured: as English
+        ("hello", None, 5.0),
+        ("你好", "zh", 8.0),
+        ("play 你好", "en", 4 + 8.0),  # by script, whatever the language
+        ("カナ", "ja", 4.8),
+        ("3", "zh", 4.0),
+        ("3", "de", 4.0),
+    ],
+)
+def test_characters_are_counted_in_letters_of_english(text: str, language: str | None, letters: float) -> None:
+    assert spoken_characters(text, language) == pytest.approx(letters)
+
+
+def test_one_pair_of_thresholds_holds_for_every_language() -> None:
+    """A syllable of Mandarin takes about 0.2 s: ten are a good clip in Chinese, and a slow one of ten letters."""
+    chinese = GateOptions().for_language("zh-CN")
+    assert judge(tone(2.0), RATE, "今天天气怎么样请告诉", chinese).reason is None
+    too_short = judge(tone(0.3), RATE, "今天天气怎么样请告诉", chinese)
+    assert (too_short.reason or "").startswith("seconds_per_character")
+    assert judge(tone(0.3), RATE, "how is it i", GateOptions()).reason is None
+
+
+def test_gates_take_the_language_of_the_run_unless_they_name_their_own() -> None:
+    assert GateOptions().for_language("fr").language == "fr"
+    assert GateOptions(language="de").for_language("fr").language == "de"
+
+
+def test_a_reading_that_could_not_be_measured_is_told_so() -> None:
+    from data_synth.gates import _first_failure
+
+    assert _first_failure({"quality": Reading(None, minimum=1.0, note="KeyError: 3")}) == (
+        "quality could not be measured: KeyError: 3"
+    )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from data_synth.texts import Text, read_texts, scan_texts
+from data_synth.texts import Text, folded, read_texts, scan_texts
 from speech_analogy.errors import DataError
 
 
@@ -40,6 +43,52 @@ def test_csv_and_jsonl_with_and_without_id_and_domain(tmp_path: Path) -> None:
     assert read_texts(lines, "home") == expected
 
 
+def test_tsv_takes_quotation_marks_as_they_are(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.tsv", 'domain\ttext\nhome\tsay "stop, now\n\tstop\n')
+    assert read_texts(file, "other") == [Text.of('say "stop, now', "home"), Text.of("stop", "other")]
+
+
+def test_slurp_rows_give_their_scenario_as_the_domain_and_their_slurp_id(tmp_path: Path) -> None:
+    rows = [
+        {"slurp_id": 13804, "sentence": "what is one dollar", "scenario": "qa", "intent": "qa_currency", "tokens": []},
+        {"sentence": "lights off", "scenario": "iot", "intent": "iot_hue_lightoff"},
+    ]
+    file = written(tmp_path / "devel.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert read_texts(file) == [Text("13804", "what is one dollar", "qa"), Text.of("lights off", "iot")]
+
+
+@pytest.mark.parametrize(("name", "lines", "domains"), [("devel", 2033, 18), ("test", 2974, 18)])
+def test_slurp_as_published(name: str, lines: int, domains: int) -> None:
+    file = Path(__file__).parents[2] / f"../shared/data/slurp_text/{name}.jsonl"
+    if not file.is_file():
+        pytest.skip("SLURP's texts are not beside the checkout")
+    reading = scan_texts(file)
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    distinct = {(" ".join(row["sentence"].lower().split()), row["scenario"]) for row in rows}
+    assert (reading.lines, len(reading.texts)) == (lines, len(distinct))
+    assert len({text.domain for text in reading.texts}) == domains
+
+
+def test_duplicates_differ_in_case_or_white_space_alone_and_the_first_stays_as_written(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.txt", "Turn  it ON\nturn it on\nSTRASSE\nstraße\nturn it off\n\n")
+    reading = scan_texts(file)
+    assert [text.text for text in reading.texts] == ["Turn it ON", "STRASSE", "turn it off"]
+    assert str(reading) == "3 texts of 6 lines (1 blank, 2 duplicates left out)"
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"))))
+def test_what_is_read_has_no_two_alike_and_loses_no_line(lines: list[str]) -> None:
+    with TemporaryDirectory() as folder:
+        file = written(Path(folder) / "a.txt", "\n".join(lines))
+        if not "".join(lines).strip("\ufeff \t").split():
+            return
+        reading = scan_texts(file)
+    assert reading.lines == len(reading.texts) + reading.blank + reading.duplicates
+    assert len({folded(text.text) for text in reading.texts}) == len(reading.texts)
+    assert [text.text for text in reading.texts] == list(dict.fromkeys(text.text for text in reading.texts))
+
+
 def test_the_same_words_in_two_domains_are_two_texts(tmp_path: Path) -> None:
     file = written(tmp_path / "a.csv", "text,domain\nyes,a\nyes,b\nyes,a\n")
     reading = scan_texts(file)
@@ -59,7 +108,7 @@ def test_the_same_words_in_two_domains_are_two_texts(tmp_path: Path) -> None:
         ("a.jsonl", '{"sentence": "a"}\n', "line 1 must have a string"),
         ("a.jsonl", "[1]\n", "line 1 must have a string"),
         ("a.jsonl", '{"text": "a", "id": "1"}\n{"text": "b", "id": "1"}\n', "line 2 has the id of line 1"),
-        ("a.xlsx", "x", "must be .txt, .csv or .jsonl"),
+        ("a.xlsx", "x", "must be .txt, .csv, .tsv or .jsonl"),
     ],
 )
 def test_mistakes_are_one_line_that_names_the_file(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:

@@ -1,0 +1,1 @@
+"""A folder of clips as one HTML page: counts, histograms, yields, and clips to listen to."""
