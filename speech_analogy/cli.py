@@ -114,6 +114,10 @@ def synthesize(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     speed: Annotated[tuple[float, float], typer.Option(help="Range of paces; 1 is the voice's own.")] = (1.0, 1.0),
     gates: Annotated[bool, typer.Option(help="Reject clips by duration, silence, clipping and level.")] = True,
+    keep_rejected: Annotated[
+        bool, typer.Option("--keep-rejected", help="Store rejected clips too, to listen to.")
+    ] = False,
+    spoken: Annotated[str, typer.Option(help="auto: numbers and the like in words for the engine; none.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     domain: Annotated[str, typer.Option(help="Domain of texts that name none.")] = "target",
     language: Language = "en",
@@ -129,6 +133,8 @@ def synthesize(
         "voices_per_text": voices_per_text,
         "seed": seed,
         "speed": speed,
+        "keep_rejected": keep_rejected,
+        "spoken": spoken,
         "workers": workers,
         "language": language,
     }
@@ -149,6 +155,7 @@ def finetune(
     epochs: Annotated[int, typer.Option(min=1)] = 2,
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
     window: Annotated[WindowChoice, typer.Option(help="Encoder window.")] = WindowChoice.trimmed,
+    order: Annotated[str, typer.Option(help="What shares a batch: like duration, or like text (twins).")] = "duration",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
     seed: int = 0,
     language: Language = "en",
@@ -171,6 +178,7 @@ def finetune(
             "epochs": epochs,
             "batch_size": batch_size,
             "window": window.value,
+            "order": order,
             "precision": precision,
             "seed": seed,
             "language": language,
