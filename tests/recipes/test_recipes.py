@@ -161,7 +161,7 @@ def test_speechocean762_slice(small_whisper: Path, tmp_path: Path) -> None:
 
 def test_search_chooses_on_source_speech(small_whisper: Path, tmp_path: Path) -> None:
     overrides = [
-        *PHONE_SLICE, f"base={small_whisper}", "systems=[source_real, mixed]",
+        *PHONE_SLICE, f"base={small_whisper}", "systems=[source_real, mixed]", "training_of={}",
         "search={learning_rates: [1.0e-5, 1.0e-3], epochs: [1, 2], source_utterances: 6}",
     ]  # fmt: skip
     run = tmp_path / "run"
