@@ -29,6 +29,18 @@ def shifted(base: Tensor, delta: Tensor, scale: float = 1.0, consume: bool = Fal
     return step.add_(start) if step.dtype == start.dtype else start + step
 
 
+def shift_in_place(base: Tensor, delta: Tensor, scale: float, scratch: Tensor) -> Tensor:
+    """The bits of `shifted` in no memory of its own.
+
+    Args:
+        base, delta, scratch: of one dtype and length; `delta` and `scratch` are written over.
+    """
+    step = delta if scale == 1 else delta.mul_(scale)
+    if float(torch.abs(step, out=scratch).amin()) == 0:
+        return torch.where(step == 0, base, torch.add(base, step, out=scratch))
+    return step.add_(base)
+
+
 def analogy_piece(
     c: Tensor,
     plus: Tensor,

@@ -16,7 +16,7 @@ from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.merging.provenance import carried, now
 from speech_analogy.merging.publish import copy_companions, new_folder, write_json
 from speech_analogy.merging.safetensors_header import TensorSpec
-from speech_analogy.merging.stream import SHARD_BYTES, Progress, StreamOptions, write_model
+from speech_analogy.merging.stream import SHARD_BYTES, Progress, StreamOptions, gathered, write_model
 from speech_analogy.merging.tensors import (
     PIECE,
     TensorSource,
@@ -152,12 +152,7 @@ def analogy_tensors(
     make = _AnalogyMaker(sources[0], sources[1], sources[2], scale, precision)
     for name in sources[0]:
         spec = TensorSpec(name, sources[0].shape(name), output_dtype(sources[0], name, dtype))
-        whole = torch.empty(spec.numel, dtype=spec.dtype)
-        position = 0
-        for piece in make(spec):
-            whole[position : position + piece.numel()] = piece.reshape(-1)
-            position += piece.numel()
-        yield name, whole.reshape(spec.shape)
+        yield name, gathered(make, spec)
 
 
 def shift(c: Weights, tau: Weights, scale: Scale = 1.0) -> dict[str, Tensor]:

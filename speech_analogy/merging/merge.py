@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from speech_analogy.errors import ConfigError
@@ -20,7 +19,7 @@ from speech_analogy.merging.provenance import carried, now
 from speech_analogy.merging.publish import copy_companions, new_folder, write_json
 from speech_analogy.merging.safetensors_header import TensorSpec
 from speech_analogy.merging.scope import Setting
-from speech_analogy.merging.stream import DEFAULT, StreamOptions, write_model
+from speech_analogy.merging.stream import DEFAULT, StreamOptions, gathered, write_model
 from speech_analogy.merging.tensors import one_torch_thread
 from speech_analogy.merging.vectors import TaskVector, made_of, require_one_base
 
@@ -36,8 +35,7 @@ def merge_tensors(plan: MergePlan) -> Iterator[tuple[str, Tensor]]:
     with one_torch_thread():
         for name in merger.layout:
             spec = TensorSpec(name, merger.layout.shape(name), output_dtype(merger.layout, name, plan.dtype))
-            parts = [piece.reshape(-1) for piece in merger.make(spec)]
-            yield name, torch.cat(parts).reshape(spec.shape) if parts else torch.empty(spec.shape, dtype=spec.dtype)
+            yield name, gathered(merger.make, spec)
 
 
 def write_merge(

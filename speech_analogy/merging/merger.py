@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cmp_to_key, partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,10 +22,12 @@ from speech_analogy.merging.randomness import content_key, generator
 from speech_analogy.merging.safetensors_header import TensorSpec
 from speech_analogy.merging.scope import Depth, Setting
 from speech_analogy.merging.selection import kept, largest_magnitudes, source_stream
+from speech_analogy.merging.sums import WeightedSum
 from speech_analogy.merging.tensors import (
     PIECE,
     Computed,
     TensorSource,
+    Union,
     WholeTensors,
     accumulator,
     is_finite,
@@ -83,6 +87,8 @@ class Merger:
         self.plan, self.method, self.base = plan, plan.method, plan.base
         self._dtypes: dict[str, torch.dtype] = {}
         self._parameters: dict[tuple[str, int], dict[str, Any]] = {}
+        self._references: dict[str, TensorSource | None] = {}
+        self._shifts = plan.method.sums and plan.method.on == "deltas" and plan.base is not None
         self._require_sound()
         self.gives_delta = self.base is None and all(item.is_delta for item in plan.inputs)
         models = [item.source for item in plan.inputs if not item.is_delta]
@@ -143,7 +149,7 @@ class Merger:
         if not self.gives_delta:
             return self.plan.inputs[0].source
         owners = {name: item.source for item in reversed(self.plan.inputs) for name in item.source}
-        return _Union(owners)
+        return Union(owners)
 
     def parameters(self, name: str, item: MergeInput | None = None) -> dict[str, Any]:
         """The parameters of the merge, or of one input, for one tensor."""
@@ -181,11 +187,38 @@ class Merger:
             self._dtypes[name] = dtype
         return self._dtypes[name]
 
+    def reference(self, name: str) -> TensorSource | None:
+        """What differences are taken from and added to: the base, or a model that may stand in for it.
+
+        Where the scaled weights of a sum of differences are 1 together, θ_0 + Σ w_i (θ_i − θ_0) is θ_k + Σ w_i
+        (θ_i − θ_k) for any k: θ_0 cancels out. The model of the largest weight takes its place, and θ_0 is not
+        read. Two models of the largest weight are left alone: the order of inputs must not matter.
+        """
+        if name not in self._references:
+            self._references[name] = self._reference(name)
+        return self._references[name]
+
+    def _reference(self, name: str) -> TensorSource | None:
+        models = [item for item in self.plan.inputs if not item.is_delta]
+        if not self._shifts or len(models) < max(2, len(self.plan.inputs)) or self.parameters(name)["normalize"]:
+            return self.base
+        weights = [float(self.parameters(name, item)["weight"]) for item in models]
+        first, second = sorted(weights, reverse=True)[:2]
+        if math.fsum(weights) * self._scale(name) != 1 or first == second:
+            return self.base
+        return models[weights.index(first)].source
+
+    def _scale(self, name: str) -> float:
+        """What the merged difference is multiplied by."""
+        shared = self.parameters(name)
+        if self.method.deep:
+            return float(shared["alpha"] + shared["beta"] * self.depth.in_model(name))
+        return float(shared.get("lambda", 1.0))
+
     def _base(self, name: str, start: int, stop: int) -> Tensor | None:
-        """The base's piece in the dtype of the arithmetic."""
-        if self.base is None:
-            return None
-        return _read(self.base, name, start, stop).to(self.compute_dtype(name))
+        """The reference's piece in the dtype of the arithmetic."""
+        source = self.reference(name)
+        return None if source is None else _read(source, name, start, stop).to(self.compute_dtype(name))
 
     def _values(self, item: MergeInput, name: str, start: int, stop: int, base: Tensor | None) -> Tensor:
         """An input's piece as the method wants it: difference or weights.
@@ -237,6 +270,8 @@ class Merger:
             entries.append(Entry(base.reshape(shape), {"weight": 1.0}, _no_draw))
         for item, thresholds in zip(self.plan.inputs, self._thresholds, strict=True):
             own = self.parameters(name, item)
+            if item.source is self.reference(name):
+                continue  # its difference from itself
             if own.get("weight") == 0.0:
                 require_finite(item.source, name, start, stop)
                 continue
@@ -254,10 +289,7 @@ class Merger:
 
     def result(self, name: str, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
         """The merged tensor (or flat piece) in the dtype of the arithmetic."""
-        group = self.group(name, start, stop, shape)
-        scale = group.parameters.get("lambda", 1.0)
-        if self.method.deep:
-            scale = group.parameters["alpha"] + group.parameters["beta"] * self.depth.in_model(name)
+        group, scale = self.group(name, start, stop, shape), self._scale(name)
         if not group.entries:  # every weight is zero
             if self.method.on == "weights":
                 raise ConfigError(f"{self.method.name} needs a weight that is not zero", field="weight", value=0.0)
@@ -278,11 +310,32 @@ class Merger:
             yield like[name]
             return
         present = [source for source in self.inputs() if name in source]
+        if sum_of_models := self._sum(name):
+            yield from sum_of_models.make(name, spec.numel, spec.dtype, present)
+            return
         if not self.method.elementwise:
             yield cast_piece(self.result(name, 0, spec.numel, spec.shape), spec.dtype, name, present)
             return
         for start, stop in pieces(spec.numel):
             yield cast_piece(self.result(name, start, stop, (stop - start,)), spec.dtype, name, present)
+
+    def _sum(self, name: str) -> WeightedSum | None:
+        """The tensor as a plain sum; None where the general path is needed."""
+        if not self.method.sums or any(item.is_delta for item in self.plan.inputs):
+            return None
+        reference = self.reference(name) if self.method.on == "deltas" else None
+        terms: list[tuple[str, TensorSource, float]] = []
+        for item in self.plan.inputs:
+            own = self.parameters(name, item)
+            if own["weight"] == 0.0:
+                require_finite(item.source, name)
+            elif item.source is not reference:
+                terms.append((_told(own), item.source, float(own["weight"])))
+        terms.sort(key=lambda term: term[0])
+        if not terms or any(one[0] == two[0] for one, two in pairwise(terms[1:])):
+            return None  # the contents of equals decide who is added first, but a + b is b + a
+        shared, addends = self.parameters(name), [(source, weight) for _, source, weight in terms]
+        return WeightedSum(reference, addends, shared["normalize"], self._scale(name), self.compute_dtype(name))
 
     def cost(self, spec: TensorSpec) -> int:
         """Bytes in memory while one tensor is made."""
@@ -320,9 +373,13 @@ def _with_draw(entry: Entry, entries: Sequence[Entry], name: str, seed: int) -> 
     return replace(entry, draw=lambda: generator(seed, name, key))
 
 
+def _told(parameters: Mapping[str, Any]) -> str:
+    return json.dumps(dict(parameters), sort_keys=True)
+
+
 def _compare(one: Entry, two: Entry) -> int:
     """An order of inputs that only their parameters and contents decide."""
-    left, right = (json.dumps(dict(entry.parameters), sort_keys=True) for entry in (one, two))
+    left, right = _told(one.parameters), _told(two.parameters)
     if left != right:
         return -1 if left < right else 1
     a, b = one.values.reshape(-1), two.values.reshape(-1)
@@ -332,22 +389,3 @@ def _compare(one: Entry, two: Entry) -> int:
             at = start + int(differ[0])
             return -1 if float(a[at]) < float(b[at]) else 1
     return 0
-
-
-class _Union(TensorSource):
-    """The names of several vectors, each with the shape of its first owner."""
-
-    def __init__(self, owners: Mapping[str, TensorSource]) -> None:
-        self._owners = {name: owners[name] for name in sorted(owners)}
-
-    def keys(self) -> list[str]:
-        return list(self._owners)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._owners[name].shape(name)
-
-    def dtype(self, name: str) -> torch.dtype:
-        return self._owners[name].dtype(name)
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._owners[name][name]

@@ -68,6 +68,8 @@ class Method:
             decide.
         base_is_input: the base is the first input, and the others are exactly as many as `others`.
         deep: the parameter `beta` makes the scale grow with depth (LiNeS).
+        sums: `merge` is Σ w_i x_i, divided by Σ w_i where the parameter `normalize` says so; such methods have
+            a faster path (`sums.py`).
         statistics: what each input must bring beside its weights: nothing, Fisher values, Gram matrices.
     """
 
@@ -82,6 +84,7 @@ class Method:
     others: int = 1
     deep: bool = False
     min_inputs: int = 1
+    sums: bool = False
     statistics: Literal["", "fisher", "gram"] = ""
 
     def parameter(self, name: str) -> Parameter:
@@ -195,6 +198,7 @@ def compose(
         reference=reference,
         parameters=(WEIGHT, SCALE, *thin_parameters, *agree_parameters),
         elementwise=sparsifier == "none",
+        sums=sparsifier == "none" and agree is _sum,
     )
 
 
@@ -254,8 +258,12 @@ def _regmean(group: Group) -> Tensor:
 
 T = Parameter("t", float, low=0.0, high=1.0)
 ALL: tuple[Method, ...] = (
-    Method("linear", _linear, "weights", "arXiv 2203.05482", (WEIGHT, _normalize(True, True)), elementwise=True),
-    Method("average", _linear, "weights", "arXiv 2203.05482", (WEIGHT, _normalize(True, True)), elementwise=True),
+    Method(
+        "linear", _linear, "weights", "arXiv 2203.05482", (WEIGHT, _normalize(True, True)), elementwise=True, sums=True
+    ),
+    Method(
+        "average", _linear, "weights", "arXiv 2203.05482", (WEIGHT, _normalize(True, True)), elementwise=True, sums=True
+    ),
     compose("none", "sum", "task_arithmetic", "arXiv 2212.04089"),
     compose("none", "sum", "add", "arXiv 2212.04089"),
     Method(

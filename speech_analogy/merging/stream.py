@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -162,6 +163,15 @@ def _write_tensor(descriptor: int, entry: Entry, pieces: Iterable[Tensor], meter
     if position != entry.end:
         raise ValueError(f"{entry.spec.name}: fewer elements were made than announced")
     return digest.hexdigest()
+
+
+def gathered(make: Make, spec: TensorSpec) -> Tensor:
+    """The tensor that `make` makes, in memory."""
+    whole, position = torch.empty(spec.numel, dtype=spec.dtype), 0
+    for piece in make(spec):
+        whole[position : position + piece.numel()] = piece.reshape(-1)
+        position += piece.numel()
+    return whole.reshape(spec.shape)
 
 
 def run(

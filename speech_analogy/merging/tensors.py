@@ -187,6 +187,25 @@ class WholeTensors(TensorSource):
         return name in self._shapes
 
 
+class Union(TensorSource):
+    """The names of several vectors, each with the shape of its first owner."""
+
+    def __init__(self, owners: Mapping[str, TensorSource]) -> None:
+        self._owners = {name: owners[name] for name in sorted(owners)}
+
+    def keys(self) -> list[str]:
+        return list(self._owners)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._owners[name].shape(name)
+
+    def dtype(self, name: str) -> torch.dtype:
+        return self._owners[name].dtype(name)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._owners[name][name]
+
+
 def as_source(tensors: TensorSource | Mapping[str, Tensor], label: str = "tensors in memory") -> TensorSource:
     """A source from a source or from a plain state dict."""
     return tensors if isinstance(tensors, TensorSource) else StateDict(tensors, label)
@@ -205,10 +224,10 @@ def raw_bytes(values: Tensor) -> memoryview:
     return values.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
-def pieces(numel: int) -> Iterator[tuple[int, int]]:
+def pieces(numel: int, length: int = PIECE) -> Iterator[tuple[int, int]]:
     """The (start, stop) pairs into which every tensor of `numel` elements is cut."""
-    for start in range(0, numel, PIECE):
-        yield start, min(start + PIECE, numel)
+    for start in range(0, numel, length):
+        yield start, min(start + length, numel)
 
 
 def sums_to_finite(values: Tensor) -> bool:
