@@ -6,15 +6,12 @@ was not disturbed. What a clip is made from is its key; what has a row in the le
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 from tqdm import tqdm
@@ -24,25 +21,27 @@ from data_synth.engines import load_engine
 from data_synth.folder import hold_folder
 from data_synth.gates import GateOptions, is_speakable
 from data_synth.ledger import Ledger, LedgerRow, clip_key
-from data_synth.options import Options
+from data_synth.options import Options, Range
+from data_synth.pool import PoolOptions, run_jobs
 from data_synth.seeds import derive
 from data_synth.spoken import Speaking, has_digits, spoken_form
 from data_synth.texts import Text
-from data_synth.voices import Voice, cast, clip_seed, find_voices
-from data_synth.worker import ClipPlan, ClipSettings, Job, run_job, start_worker
+from data_synth.voices import Voice, cast, check_ranges, clip_seed, find_voices, voice_ranges
+from data_synth.worker import ClipPlan, ClipSettings, Job
 from speech_analogy.errors import DataError, SynthesisError
 
 if TYPE_CHECKING:
     from lhotse import MonoCut
 
-JOBS_AHEAD = 3  # a worker, so that none waits; the plan itself stays with the parent
 CUT_KEY_DIGITS = 10  # of the clip's key in a cut's id
 PROGRESS_S, QUIET_PROGRESS_S = 0.5, 30.0  # between lines, on a terminal and elsewhere
 UNSPEAKABLE = "unspeakable: the text has no letter and no digit"
 
 
 class SynthesisOptions(Options):
-    """How texts are to be spoken. `workers` changes nothing but the time it takes."""
+    """How texts are to be spoken. `workers`, `isolated` and `timeout_s` change nothing about a clip that is made."""
+
+    later: ClassVar = ("voices",)
 
     engines: tuple[str, ...] = Field(default=("hibari",), description="voices, e.g. hibari, piper:joe, flite:slt+rms")
     voices_per_text: int = Field(default=1, ge=1, description="clips of every text")
@@ -51,10 +50,21 @@ class SynthesisOptions(Options):
     parameters: dict[str, dict[str, int | float | str]] = Field(
         default_factory=dict, description="engine -> its own parameters, e.g. {'espeak-ng': {'pitch': 60}}"
     )
+    voices: dict[str, dict[str, Range]] = Field(
+        default_factory=dict,
+        description="voice or engine -> its own speed, pitch (espeak-ng) or other number, or the range it is drawn "
+        "from, e.g. {'espeak-ng:en-us': {'speed': [0.9, 1.2], 'pitch': [40, 70]}}",
+    )
     gates: GateOptions | None = Field(default_factory=GateOptions, description="None switches them off")
     keep_rejected: bool = Field(default=False, description="store rejected clips too, to be listened to")
     attempts: int = Field(default=3, ge=1, le=100, description="at a clip, each with a new seed")
-    workers: int = Field(default=1, ge=1, description="processes; 1 is this process")
+    workers: int = Field(default=1, ge=1, description="processes that engines run in")
+    isolated: bool = Field(
+        default=True, description="false: a single worker is this process, which an engine that crashes takes along"
+    )
+    timeout_s: float | None = Field(
+        default=None, gt=0.0, description="for one clip, loading included; None: 120, or what the engine asks for"
+    )
     storage: Storage = "flac"
     sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000, description="Hz")
     language: str = "en"
@@ -126,8 +136,7 @@ def synthesize(
     Args:
         texts: with distinct ids.
         out: a new folder, or one begun with the same gates, storage and sampling rate.
-        options: see `SynthesisOptions`. Workers are spawned, so a script that asks for several must call this
-            under `if __name__ == "__main__":`.
+        options: see `SynthesisOptions`.
         progress: show a bar with the time left.
         clips_root: the name `out` will have when it is used, if it is to be renamed; cuts name their clips
             by absolute paths.
@@ -168,7 +177,14 @@ def make_plans(texts: Sequence[Text], voices: Sequence[Voice], options: Synthesi
     speakable = [text for text in texts if _is_speakable(text, options)]
     engines = {voice: load_engine(voice.engine) for voice in voices}
     revisions = {voice: engines[voice].voice_revision(voice.name) for voice in voices}
-    parts = cast([text.id for text in speakable], voices, options.voices_per_text, options.seed, options.speed)
+    parts = cast(
+        [text.id for text in speakable],
+        voices,
+        options.voices_per_text,
+        options.seed,
+        options.speed,
+        voice_ranges(options.voices, voices),
+    )
     return [
         ClipPlan(
             text_id=text.id,
@@ -178,7 +194,7 @@ def make_plans(texts: Sequence[Text], voices: Sequence[Voice], options: Synthesi
             engine=part.voice.engine,
             voice=part.voice.name,
             revision=revisions[part.voice],
-            parameters={**options.parameters.get(part.voice.engine, {}), "speed": part.speed},
+            parameters={**options.parameters.get(part.voice.engine, {}), **part.parameters},
             seeds=tuple(clip_seed(options.seed, text.id, part, n) for n in range(options.attempts)),
             seeded=engines[part.voice].seeded,
         )
@@ -212,6 +228,7 @@ def _check_parameters(voices: Sequence[Voice], options: SynthesisOptions) -> Non
     for engine in sorted(used):
         for speed in options.speed:
             load_engine(engine).check({**options.parameters.get(engine, {}), "speed": speed})
+    check_ranges(voice_ranges(options.voices, voices), options.parameters)
 
 
 def _reject_unspeakable(texts: Sequence[Text], options: SynthesisOptions, ledger: Ledger) -> None:
@@ -265,15 +282,12 @@ def _make_clips(
     )
     with bar:
         try:
-            for job, rows in _run(jobs, options.workers):
+            for job, rows in run_jobs(jobs, PoolOptions(options.workers, options.isolated, options.timeout_s)):
                 ledger.append(rows)
                 made += len(rows)
                 bar.update(len(job.work))
         except OSError as error:
             raise SynthesisError(f"a clip cannot be written: {error}", file=out, do="start again") from None
-        except BrokenProcessPool:
-            rule = "a worker process died: its engine crashed, or memory ran out"
-            raise SynthesisError(rule, file=out, do="start again with fewer workers; it goes on here") from None
     return made
 
 
@@ -300,26 +314,6 @@ def _jobs(pending: Iterable[tuple[ClipPlan, int]], settings: ClipSettings) -> It
     for engine, batch in open_batches.items():
         if batch:
             yield Job(engine, tuple(batch), settings)
-
-
-def _run(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, list[LedgerRow]]]:
-    """Finished jobs as they come, from this process or from spawned workers."""
-    if workers == 1 or len(jobs) <= 1:
-        yield from ((job, run_job(job)) for job in jobs)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn"), initializer=start_worker)
-    waiting = iter(jobs)
-    running: dict[Future[list[LedgerRow]], Job] = {}
-    try:
-        while True:
-            while len(running) < workers * JOBS_AHEAD and (job := next(waiting, None)) is not None:
-                running[pool.submit(run_job, job)] = job
-            if not running:
-                return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            yield from ((running.pop(future), future.result()) for future in done)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _kept_row(plan: ClipPlan, ledger: Ledger) -> LedgerRow | None:

@@ -5,12 +5,8 @@ Light to import (no torch, no lhotse), for every spawned worker imports it.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import parent_process
 from pathlib import Path
 
 from data_synth.clips import Storage, clip_path, encode, resample, sha256, write_whole
@@ -68,15 +64,19 @@ class ClipSettings:
 
 @dataclass(frozen=True)
 class Job:
-    """A batch for one engine: plans, each with the attempt to begin at."""
+    """A batch for one engine: plans, each with the attempt to begin at; `once`: nothing is tried again."""
 
     engine: str
     work: tuple[tuple[ClipPlan, int], ...]
     settings: ClipSettings
+    once: bool = False
 
 
-def run_job(job: Job) -> list[LedgerRow]:
+def run_job(job: Job, tell: Callable[[int], None] | None = None) -> list[LedgerRow]:
     """Make the clips of one batch, with retries. Clips are on disk before their rows are returned.
+
+    Args:
+        tell: called with the number of utterances before the engine is asked for them.
 
     Raises:
         OSError: a clip cannot be written (the disk is full).
@@ -86,28 +86,16 @@ def run_job(job: Job) -> list[LedgerRow]:
     rows: list[LedgerRow] = []
     work = list(job.work)
     while work:
+        if tell:
+            tell(len(work))
         outcomes = _speak(engine, [_utterance(plan, attempt) for plan, attempt in work])
         made = [
-            (plan, _row(plan, attempt, outcome, job.settings))
+            (plan, make_row(plan, attempt, outcome, job.settings))
             for (plan, attempt), outcome in zip(work, outcomes, strict=True)
         ]
         rows += [row for _, row in made]
-        work = [(plan, attempt) for plan, row in made if (attempt := plan.after(row)) is not None]
+        work = [(plan, attempt) for plan, row in made if (attempt := plan.after(row)) is not None and not job.once]
     return rows
-
-
-def start_worker() -> None:
-    """Leave interrupts to the parent, and end when it ends, however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _utterance(plan: ClipPlan, attempt: int) -> Utterance:
@@ -128,7 +116,7 @@ def _speak(engine: Engine, batch: Sequence[Utterance]) -> list[Outcome]:
     return [outcome for utterance in batch for outcome in _speak(engine, [utterance])]
 
 
-def _row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSettings) -> LedgerRow:
+def make_row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSettings) -> LedgerRow:
     """Judge one outcome, store the clip if it is kept, and tell what came of it."""
     row = LedgerRow(
         key=plan.key(attempt),

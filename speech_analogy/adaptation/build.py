@@ -108,7 +108,7 @@ def _synthetic_sets(recipe: Recipe, parts: Split, sets: Sets, stages: list[Stage
         options = recipe.synthesis.source if side == "source" else recipe.synthesis.target
         options = options.model_copy(update={"language": recipe.language, "workers": 1})
         size = Size.of_texts(spoken).times(options.voices_per_text)
-        params = {"side": side, "options": options.model_dump(mode="json", exclude={"workers"})}
+        params = {"side": side, "options": options.model_dump(mode="json", exclude={"workers", "isolated", "timeout_s"})}
         name = f"synthesise-{side}"
         stages.append(Stage(name, "synthesis", params, ("split",), synthesis_cost(size, options.engines)))
         sets.add(f"{side}_synthetic", name, CUTS_FILE, size)

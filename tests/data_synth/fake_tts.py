@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Sequence
 
@@ -13,6 +15,7 @@ RATE = 16_000
 SECONDS_PER_CHARACTER = 0.07
 GRACE_CHARACTERS = 4
 SLOW_S = 0.02
+POISON = "poison"  # the word that crashes and hangs some voices
 
 
 class FakeEngine(BaseEngine):
@@ -26,7 +29,8 @@ class FakeEngine(BaseEngine):
         return ("low", "high")
 
     def known_voices(self) -> tuple[str, ...]:
-        faults = ("raises", "dies", "nan", "silent", "empty", "clipped", "flaky", "batch", "short", "slow")
+        faults = ("raises", "nan", "silent", "empty", "clipped", "flaky", "batch", "short", "slow", "talks")
+        faults += ("dies", "dies_at_odd_seeds", "crashes", "hangs")
         return (*self.voices(), *faults)
 
     def synthesize(self, batch: Sequence[Utterance]) -> list[Outcome]:
@@ -41,9 +45,16 @@ class FakeEngine(BaseEngine):
             case "raises":
                 raise ValueError("no such word")
             case "dies":
-                import os
-
                 os._exit(3)
+            case "dies_at_odd_seeds" if utterance.seed % 2:
+                os._exit(3)
+            case "crashes" if POISON in utterance.text:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "hangs" if POISON in utterance.text:
+                time.sleep(3600)
+            case "talks":
+                print("speaking", flush=True)
+                os.write(1, b"\x80speaking\n")
             case "nan":
                 samples[len(samples) // 2] = np.nan
             case "silent":

@@ -58,7 +58,7 @@ def wait_for_no_one(session: int) -> None:
     pytest.fail("a worker outlived its parent")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_kill_9_at_random_moments(tmp_path: Path, plugin: Path, workers: int) -> None:
     texts = tmp_path / "texts.jsonl"
     rows = [{"text": f"say number {number}", "domain": "ab"[number % 2]} for number in range(TEXTS)]

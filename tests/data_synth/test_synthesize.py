@@ -215,11 +215,6 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "out", "fake")
 
 
-def test_an_engine_that_kills_its_worker_ends_the_run_with_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SynthesisError, match="a worker process died"):
-        run(tmp_path / "out", "fake:low+dies", voices_per_text=2, workers=2)
-
-
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
