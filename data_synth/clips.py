@@ -79,6 +79,8 @@ def sweep_partials(out: Path) -> None:
     for folder in (CLIPS_FOLDER, REJECTED_FOLDER):
         for partial in (out / folder).glob(f"*/*{PARTIAL_SUFFIX}"):
             partial.unlink(missing_ok=True)
+    for partial in out.glob(f"*{PARTIAL_SUFFIX}"):
+        partial.unlink(missing_ok=True)
 
 
 def sha256(content: bytes) -> str:

@@ -14,7 +14,9 @@ from functools import cache
 from re import Match
 from typing import TypeAlias
 
+from data_synth import english_dates as dates
 from data_synth import english_numbers as numbers
+from data_synth import english_quantities as quantities
 from data_synth.english_words import (
     ABBREVIATIONS,
     ADDRESS_SYMBOLS,
@@ -24,25 +26,21 @@ from data_synth.english_words import (
     CURRENCIES,
     DOLLARS,
     INITIALISMS,
-    MAGNITUDES,
     MONTH_NAMES,
-    MONTHS,
     MUTE,
     NOT_SPELLED,
-    PER,
     STREETS,
     SYMBOLS,
     TITLES,
     TOP_DOMAINS,
     TOUCHING_UNITS,
     UNITS,
+    cased,
 )
 
 Rule: TypeAlias = tuple[re.Pattern[str], Callable[[Match[str]], str]]
 
 PASSES = 8  # a rule may make work for an earlier one ("mp3" is split, then "mp" is spelled); two or three is usual
-CENTURY_TURN = 70  # '69 is 2069, '70 is 1970
-DAYS, NOON, HOURS = 31, 12, 24
 DAY_FIRST = ("gb", "uk", "au", "nz", "ie", "in", "za")  # regions that write the day before the month
 
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
@@ -136,166 +134,18 @@ def _version(found: Match[str]) -> str:
     return f" {said}" if found.string[found.start() - 1 : found.start()].isalpha() else said
 
 
-# dates and times
-
-
-def _date(year: str, month: int, day: int) -> str:
-    number = int(year)
-    if len(year) == 2:
-        number += 2000 if number < CENTURY_TURN else 1900
-    return f"{MONTHS[month - 1]} {numbers.ordinal(day)}, {numbers.year(number)}"
-
-
-def _iso_date(found: Match[str]) -> str:
-    month, day = int(found[2]), int(found[3])
-    return _date(found[1], month, day) if 1 <= month <= len(MONTHS) and 1 <= day <= DAYS else found[0]
-
-
-def _numeric_date(day_first: bool) -> Callable[[Match[str]], str]:
-    def words(found: Match[str]) -> str:
-        first, second = int(found[1]), int(found[3])
-        day, month = (first, second) if day_first or found[2] == "." else (second, first)
-        if month > len(MONTHS):
-            day, month = month, day
-        return _date(found[4], month, day) if 1 <= month <= len(MONTHS) and 1 <= day <= DAYS else found[0]
-
-    return words
-
-
-def _month_day(found: Match[str]) -> str:
-    name, day, suffix, year = found[1], int(found[2]), found[3], found[4]
-    if name in ("may", "mar", "march") and not (
-        suffix or year or re.match(r"\s*(?:$|[,.?!;])", found.string[found.end() :])
-    ):
-        return found[0]  # "you may 5 times", unless it is clear
-    if not 1 <= day <= DAYS:
-        return found[0]
-    said = f"{_as(name, MONTH_NAMES[name.lower()])} {numbers.ordinal(day)}"
-    return f"{said}, {numbers.year(int(year))}" if year else said
-
-
-def _day_month(found: Match[str]) -> str:
-    day, name, year = int(found[2]), found[3], found[4]
-    if not 1 <= day <= DAYS or (name in ("may", "mar", "march") and found[1] is None and not year):
-        return found[0]
-    said = f"{found[1] or 'the '}{numbers.ordinal(day)} of {_as(name, MONTH_NAMES[name.lower()])}"
-    return f"{said} {numbers.year(int(year))}" if year else said
-
-
-def _month_year(found: Match[str]) -> str:
-    return f"{_as(found[1], MONTH_NAMES[found[1].lower()])} {numbers.year(int(found[2]))}"
-
-
-def _decade(found: Match[str]) -> str:
-    number = int(found[1])
-    said = numbers.year(number) if len(found[1]) == 4 else numbers.cardinal(number)
-    return f"{said[:-1]}ies" if said.endswith("y") else f"{said}s"
-
-
-def _time(found: Match[str]) -> str:
-    hour, minute, second, half = int(found[1]), int(found[2]), found[3], found[4]
-    if hour > HOURS:
-        return found[0]
-    said = numbers.cardinal(hour)
-    if minute:
-        said += f" {numbers.two_digits(minute)}"
-    elif not half and not second:
-        if hour == 0:
-            return "midnight"
-        said += " o'clock" if hour <= NOON else " hundred"
-    if second:
-        said += f" and {numbers.cardinal(int(second))} second{'' if int(second) == 1 else 's'}"
-    return f"{said} {half.lower()}.m." if half else said
-
-
-def _hour(found: Match[str]) -> str:
-    return f"{numbers.cardinal(int(found[1]))} {found[2].lower()}.m."
-
-
-# quantities
-
-
-def _money(found: Match[str]) -> str:
-    country, symbol, amount, magnitude = found[1], found[2], found[3], found[4]
-    one, several, cent, cents = CURRENCIES[symbol]
-    if country:
-        one, several = (f"{DOLLARS[country.lower()]} {word}" for word in (one, several))
-    return _amount(amount, magnitude, one, several, cent, cents)
-
-
-def _money_after(found: Match[str]) -> str:
-    unit = CURRENCIES.get(found[3]) or CODES[found[3].lower()]
-    return _amount(found[1], found[2], *unit)
-
-
-def _money_code(found: Match[str]) -> str:
-    return _amount(found[2], found[3], *CODES[found[1].lower()])
-
-
-def _amount(amount: str, magnitude: str | None, one: str, several: str, cent: str, cents: str) -> str:
-    if magnitude:
-        word = MAGNITUDES.get(magnitude.lower(), magnitude.lower())
-        return f"{numbers.decimal(amount)} {word} {several}"
-    whole, _, part = amount.partition(".")
-    number = int(whole.replace(",", "") or 0)
-    if len(part) != 2 or (not cent and part != "00"):
-        return f"{_count(amount)} {one if amount == '1' else several}"
-    hundredths = int(part)
-    minor = f"{numbers.cardinal(hundredths)} {cent if hundredths == 1 else cents}" if hundredths else ""
-    major = f"{_count(whole or '0')} {one if number == 1 else several}" if number or not minor else ""
-    return " and ".join(words for words in (major, minor) if words)
-
-
-def _count(amount: str) -> str:
-    """A number that is of something: never read as a year or digit by digit."""
-    plain = amount.replace(",", "")
-    if "." in plain or len(plain) > 30:
-        return numbers.decimal(amount)
-    return numbers.cardinal(int(plain))
-
-
-def _measure(found: Match[str]) -> str:
-    amount, gap, unit = found[1], found[2], found[3]
-    names = None
-    if not gap:
-        names = TOUCHING_UNITS.get(unit)
-    names = names or UNITS.get(unit) or UNITS.get(unit.lower())
-    if names is None:
-        return found[0]
-    return f"{_count(amount)} {names[0] if amount == '1' or gap == '-' else names[1]}"
-
-
-def _per(found: Match[str]) -> str:
-    unit = found[2].lower()
-    return f"{found[1]} per {PER.get(unit) or UNITS.get(unit, (found[2],))[0]}"
-
-
-def _fraction(found: Match[str]) -> str:
-    whole, over, under = found[1], int(found[2]), int(found[3])
-    if not whole and ((over, under) in ((24, 7), (9, 11)) or over == under):
-        return f"{numbers.cardinal(over)} {numbers.cardinal(under)}"
-    said = numbers.fraction(over, under)
-    if not whole:
-        return said
-    return f"{numbers.integer(whole)} and {'a' + said.removeprefix('one') if over == 1 else said}"
-
-
 # letters and abbreviations
 
 
-def _as(model: str, word: str) -> str:
-    return word.capitalize() if model[:1].isupper() else word.lower()
-
-
 def _table(table: dict[str, str]) -> Callable[[Match[str]], str]:
-    return lambda found: _as(found[1], table[found[1].lower()])
+    return lambda found: cased(found[1], table[found[1].lower()])
 
 
 def _ending(table: dict[str, str]) -> Callable[[Match[str]], str]:
     """As `_table`; a full stop that ends the text as well stays."""
 
     def words(found: Match[str]) -> str:
-        return _as(found[1], table[found[1].lower()]) + ("." if found.end() == len(found.string) else "")
+        return cased(found[1], table[found[1].lower()]) + ("." if found.end() == len(found.string) else "")
 
     return words
 
@@ -338,15 +188,17 @@ def _rules(day_first: bool) -> tuple[Rule, ...]:
         _rule(r"(?<![\w-])\d{3}-\d{4}(?![\w-])|(?<![\w-])\d{4}(?:[- ]\d{4}){3}(?![\w-])", _telephone),
         _rule(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])", _telephone),
         # dates and times
-        _rule(r"(?<![\w-])(\d{4})-(\d{1,2})-(\d{1,2})(?![\w-])", _iso_date),
-        _rule(r"(?<![\w/.-])(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})(?![\w/-]|\.\d)", _numeric_date(day_first)),
+        _rule(r"(?<![\w-])(\d{4})-(\d{1,2})-(\d{1,2})(?![\w-])", dates.iso_date),
+        _rule(r"(?<![\w/.-])(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})(?![\w/-]|\.\d)", dates.numeric_date(day_first)),
         _rule(r"(?<![\d.])\d+(?:\.\d+){2,}(?!\w)", _version),
-        _rule(rf"\b({MONTH})\b\.?\s+(\d{{1,2}})(st|nd|rd|th)?\b(?![:/.%]\w)(?:,?\s+(\d{{4}})\b)?", _month_day),
-        _rule(rf"\b(the\s+)?(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({MONTH})\b\.?(?:,?\s+(\d{{4}})\b)?", _day_month),
-        _rule(rf"\b({MONTH})\b\.?,?\s+(\d{{4}})\b", _month_year),
-        _rule(r"(?<![\w$£€.,])['’]?(\d{3}0|[1-9]0)['’]?s\b", _decade),
-        _rule(r"(?<![\w:.])(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?:\s?([ap])(?:\.\s?m\.|m\b\.?))?(?![\d:])", _time),
-        _rule(r"(?<![\w:.])(1[0-2]|0?[1-9])\s?([ap])(?:\.\s?m\.|m\b\.?)", _hour),
+        _rule(rf"\b({MONTH})\b\.?\s+(\d{{1,2}})(st|nd|rd|th)?\b(?![:/.%]\w)(?:,?\s+(\d{{4}})\b)?", dates.month_day),
+        _rule(
+            rf"\b(the\s+)?(\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?({MONTH})\b\.?(?:,?\s+(\d{{4}})\b)?", dates.day_month
+        ),
+        _rule(rf"\b({MONTH})\b\.?,?\s+(\d{{4}})\b", dates.month_year),
+        _rule(r"(?<![\w$£€.,])['’]?(\d{3}0|[1-9]0)['’]?s\b", dates.decade),
+        _rule(r"(?<![\w:.])(\d{1,2}):([0-5]\d)(?::([0-5]\d))?(?:\s?([ap])(?:\.\s?m\.|m\b\.?))?(?![\d:])", dates.time),
+        _rule(r"(?<![\w:.])(1[0-2]|0?[1-9])\s?([ap])(?:\.\s?m\.|m\b\.?)", dates.hour),
         # ranges: 5-10, 1995–2000
         _rule(
             rf"(?<![\w.,/-])([{symbols}]?{NUMBER}[%kKmM]?)\s?–\s?(?=[{symbols}]?\d)"
@@ -355,26 +207,32 @@ def _rules(day_first: bool) -> tuple[Rule, ...]:
         ),
         _rule(rf"(?<![\w.,)])-\s?(?=[{symbols}]?\.?\d)|(?<=\d) - (?=\d)", " minus "),
         # money, percentages, measures
-        _rule(rf"{ALONE}({NUMBER}){scale}([{symbols}])(?!\d)", _money_after),
-        _rule(rf"(?:\b({_names(DOLLARS)}))?([{symbols}])\s?({NUMBER}){scale}", _money),
-        _rule(rf"{ALONE}({NUMBER}){scale}\s?([{symbols}]|(?:{_names(CODES)})\b)", _money_after),
-        _rule(rf"\b({_names(CODES)})\s?({NUMBER}){scale}", _money_code),
-        _rule(rf"{ALONE}({NUMBER})\s?¢", lambda found: f"{_count(found[1])} cent{'' if found[1] == '1' else 's'}"),
-        _rule(rf"{ALONE}({NUMBER})\s?%", lambda found: f"{_count(found[1])} percent "),
-        _rule(r"(?<!\w)(\d)['’′]\s?(1?\d)(?:[\"”″]|'')", lambda found: f"{_count(found[1])} foot {_count(found[2])}"),
+        _rule(rf"{ALONE}({NUMBER}){scale}([{symbols}])(?!\d)", quantities.money_after),
+        _rule(rf"(?:\b({_names(DOLLARS)}))?([{symbols}])\s?({NUMBER}){scale}", quantities.money),
+        _rule(rf"{ALONE}({NUMBER}){scale}\s?([{symbols}]|(?:{_names(CODES)})\b)", quantities.money_after),
+        _rule(rf"\b({_names(CODES)})\s?({NUMBER}){scale}", quantities.money_code),
+        _rule(
+            rf"{ALONE}({NUMBER})\s?¢",
+            lambda found: f"{quantities.count(found[1])} cent{'' if found[1] == '1' else 's'}",
+        ),
+        _rule(rf"{ALONE}({NUMBER})\s?%", lambda found: f"{quantities.count(found[1])} percent "),
+        _rule(
+            r"(?<!\w)(\d)['’′]\s?(1?\d)(?:[\"”″]|'')",
+            lambda found: f"{quantities.count(found[1])} foot {quantities.count(found[2])}",
+        ),
         _rule(r"(?<=\d)\s?[x×]\s?(?=\d)", " by "),
-        _rule(rf"{ALONE}({NUMBER})([\s-]?)({units})(?![\w²³/])", _measure),
+        _rule(rf"{ALONE}({NUMBER})([\s-]?)({units})(?![\w²³/])", quantities.measure),
         _rule(
             r"\b(dollars?|cents?|euros?|pounds?|pence|yen|rupees?|[a-z]*bytes?|[a-z]*bits?|[a-z]*meters?|[a-z]*grams?)"
             r"\s?/\s?([a-z]+)\b",
-            _per,
+            quantities.per,
         ),
         # ordinals, fractions
         _rule(
             r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d{1,18})(?:st|nd|rd|th)\b",
             lambda found: numbers.ordinal(int(found[1].replace(",", ""))),
         ),
-        _rule(r"(?<![\w/.,])(?:(\d{1,9})\s)?(\d{1,3})/(\d{1,3})(?![\w/]|\.\d)", _fraction),
+        _rule(r"(?<![\w/.,])(?:(\d{1,9})\s)?(\d{1,3})/(\d{1,3})(?![\w/]|\.\d)", quantities.fraction),
         # abbreviations
         _rule(r"\be\.\s?g\.", "for example"),
         _rule(r"\bi\.\s?e\.", "that is"),

@@ -219,3 +219,8 @@ SYMBOLS = {
     "#": "hash",
 }
 MUTE = "©®™*^|~\\_•→←/"
+
+
+def cased(model: str, word: str) -> str:
+    """`word` with a capital where `model` has one, else in lower case."""
+    return word.capitalize() if model[:1].isupper() else word.lower()

@@ -70,8 +70,8 @@ def _check_settings(out: Path, settings: dict[str, Any]) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"is not JSON: {error}", file=path, do="name a new folder") from None
-    for name, value in settings.items():
-        if not isinstance(found, dict) or found.get(name) != value:
+    for name in dict.fromkeys((*settings, *(found if isinstance(found, dict) else ()))):
+        if not isinstance(found, dict) or found.get(name) != settings.get(name):
             was = found.get(name) if isinstance(found, dict) else found
             raise ConfigError(
                 "the folder was begun with another value", file=path, field=name, value=was, do="name a new folder"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import weakref
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from data_synth.clips import PARTIAL_SUFFIX
+from data_synth.key_index import KeyIndex
 from data_synth.seeds import digest
 from speech_analogy.errors import DataError
 
@@ -44,6 +49,7 @@ class LedgerRow(BaseModel):
     status: Literal["kept", "rejected"]
     reason: str | None = None
     gates: dict[str, GateRow] = {}
+    channel: dict[str, float | str] | None = None  # what a kept clip went through, and what was drawn for it
     path: str | None = None
     duration_s: float | None = None
     sha256: str | None = None
@@ -62,12 +68,13 @@ def clip_key(
     parameters: dict[str, int | float | str],
     seed: int,
     spoken: str | None = None,
+    channel: Mapping[str, Any] | None = None,
 ) -> str:
     """What a clip is made from, as a sha256: another key, another clip; the same key, the same clip.
 
-    `spoken`, what the engine is given, enters where it is not the text.
+    `spoken`, what the engine is given, enters where it is not the text, and the channel where there is one.
     """
-    made_from = {
+    made_from: dict[str, Any] = {
         "text": text,
         "engine": engine,
         "voice": voice,
@@ -75,36 +82,144 @@ def clip_key(
         "parameters": parameters,
         "seed": seed,
     }
-    return digest(made_from if spoken in (None, text) else {**made_from, "spoken": spoken})
+    if spoken not in (None, text):
+        made_from["spoken"] = spoken
+    if channel is not None:
+        made_from["channel"] = channel
+    return digest(made_from)
+
+
+def line_of(row: LedgerRow) -> bytes:
+    """A row as it stands in the file, with its line feed."""
+    return row.model_dump_json().encode("utf-8") + b"\n"
 
 
 class Ledger:
     """The ledger of one folder: read at the start, appended to while clips are made, rewritten in order at the end.
 
-    A last line torn by a kill is cut off when the ledger is opened; its clip is made again, to the same bytes.
+    Rows stay in the file; what is held of one is where it begins (`KeyIndex`). A last line torn by a kill is cut
+    off when the ledger is opened; its clip is made again, to the same bytes.
+
+    Raises:
+        DataError: a whole line is not a row.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LEDGER_NAME
-        self.rows: dict[str, LedgerRow] = {}
+        self._index = KeyIndex()
+        self._size = 0  # bytes
+        self._file: BinaryIO | None = None
+        self._closing: weakref.finalize[Any, Ledger] | None = None
         if self.path.is_file():
             self._read()
 
+    @property
+    def rows(self) -> Mapping[str, LedgerRow]:
+        """Key -> its last row, read from the file when it is asked for; in the order of the file."""
+        return _Rows(self)
+
+    def find(self, key: str) -> LedgerRow | None:
+        """The last row of a key, or None."""
+        for offset in reversed(self._index.offsets(key)):
+            row = self.row_at(offset)
+            if row.key == key:
+                return row
+        return None
+
+    def beginning(self, prefix: str) -> list[LedgerRow]:
+        """The rows whose keys begin with `prefix`, of 16 digits at most."""
+        return [self.row_at(offset) for offset in self._index.beginning(prefix)]
+
     def append(self, rows: Iterable[LedgerRow]) -> None:
         """Add rows in one write."""
-        added = list(rows)
+        added = [(row.key, line_of(row)) for row in rows]
         with self.path.open("ab") as file:
-            file.write("".join(row.model_dump_json() + "\n" for row in added).encode("utf-8"))
-        self.rows.update((row.key, row) for row in added)
+            file.write(b"".join(line for _, line in added))
+        for key, line in added:
+            self._index.add(key, self._size)
+            self._size += len(line)
 
-    def rewrite(self, order: Sequence[str]) -> None:
+    def rewrite(self, order: Iterable[str]) -> None:
         """Write each row once: those of `order` (keys) first and in that order, then the others by key."""
-        first = dict.fromkeys(key for key in order if key in self.rows)
-        keys = [*first, *sorted(key for key in self.rows if key not in first)]
-        temporary = self.path.with_name(self.path.name + ".partial")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(self.rows[key].model_dump_json() + "\n" for key in keys)
+        with self.rewriting() as place:
+            for key in order:
+                row = self.find(key)
+                if row is not None:
+                    place(row)
+
+    @contextmanager
+    def rewriting(self, mend: Callable[[LedgerRow], LedgerRow] | None = None) -> Iterator[Callable[[LedgerRow], None]]:
+        """Write the ledger anew: what is yielded takes the rows in their order; the others follow by key.
+
+        A row that comes a second time is left out. The file is put in place at the end of the block, and only
+        where that ends well.
+
+        Args:
+            mend: done to each of the others.
+        """
+        placed = bytearray(len(self._index))
+        written = KeyIndex()
+        size = 0
+        temporary = self.path.with_name(self.path.name + PARTIAL_SUFFIX)
+        try:
+            with temporary.open("wb") as file:
+
+                def write(row: LedgerRow) -> None:
+                    nonlocal size
+                    written.add(row.key, size)
+                    size += file.write(line_of(row))
+
+                def place(row: LedgerRow) -> None:
+                    if self._mark(row.key, placed):
+                        write(row)
+
+                yield place
+                for row in self._others(placed):
+                    write(row if mend is None else mend(row))
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._close()
         temporary.replace(self.path)
+        self._index, self._size = written, size
+
+    def offsets(self) -> list[int]:
+        """Where the last row of every key begins, in bytes, ascending."""
+        last = array("Q")
+        for group in self._index.groups():
+            offsets = [self._index.offset(place) for place in group]
+            last.extend(offsets if len(offsets) == 1 else {self.row_at(at).key: at for at in offsets}.values())
+        return sorted(last)
+
+    def row_at(self, offset: int) -> LedgerRow:
+        """The row that begins at an offset."""
+        if self._file is None:
+            self._file = self.path.open("rb")
+            self._closing = weakref.finalize(self, self._file.close)
+        self._file.seek(offset)
+        return LedgerRow.model_validate_json(self._file.readline())
+
+    def _mark(self, key: str, placed: bytearray) -> bool:
+        """Mark the rows of a key as placed; False where they were."""
+        group = list(self._index.positions(key))
+        if len(group) > 1:
+            group = [place for place in group if self.row_at(self._index.offset(place)).key == key]
+        fresh = any(not placed[place] for place in group)
+        for place in group:
+            placed[place] = 1
+        return fresh
+
+    def _others(self, placed: bytearray) -> Iterator[LedgerRow]:
+        """The rows that are not marked, the last of each key, by key."""
+        for group in self._index.groups():
+            rows = (self.row_at(self._index.offset(place)) for place in group if not placed[place])
+            last = {row.key: row for row in rows}
+            yield from (last[key] for key in sorted(last))
+
+    def _close(self) -> None:
+        if self._closing is not None:
+            self._closing()
+        self._file = self._closing = None
 
     def _read(self) -> None:
         good = 0  # bytes
@@ -113,11 +228,35 @@ class Ledger:
                 if not line.endswith(b"\n"):
                     break
                 try:
-                    row = LedgerRow.model_validate_json(line)
+                    self._index.add(LedgerRow.model_validate_json(line).key, good)
                 except ValidationError as error:
-                    rule = f"line {number} is not a row of a ledger: {error.errors()[0]['msg']}"
-                    raise DataError(rule, file=self.path, do="delete that line, or give another folder") from None
-                self.rows[row.key] = row
+                    raise self._broken(number, error.errors()[0]["msg"]) from None
+                except ValueError:
+                    raise self._broken(number, "its key is not hexadecimal") from None
                 good += len(line)
         if good < self.path.stat().st_size:
             os.truncate(self.path, good)
+        self._size = good
+
+    def _broken(self, number: int, why: str) -> DataError:
+        rule = f"line {number} is not a row of a ledger: {why}"
+        return DataError(rule, file=self.path, do="delete that line, or give another folder")
+
+
+class _Rows(Mapping[str, LedgerRow]):
+    """A ledger as a mapping, for whoever wants all of it."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __getitem__(self, key: str) -> LedgerRow:
+        row = self._ledger.find(key)
+        if row is None:
+            raise KeyError(key)
+        return row
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._ledger.row_at(offset).key for offset in self._ledger.offsets())
+
+    def __len__(self) -> int:
+        return len(self._ledger.offsets())

@@ -1,11 +1,11 @@
-"""Simulated rooms: impulse responses by the image method (pyroomacoustics), from a small seeded pool."""
+"""Rooms: impulse responses by the image method (pyroomacoustics), from a small seeded pool, or recorded ones."""
 
 from __future__ import annotations
 
 import math
 import random
 from functools import lru_cache
-from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Self
 
@@ -16,14 +16,17 @@ from scipy.signal import fftconvolve
 
 from data_synth.engines.base import Samples
 from data_synth.options import Options
+from data_synth.packages import optional_package
+from data_synth.recordings import read_recording
 from data_synth.seeds import derive
-from speech_analogy.errors import ConfigError
+from speech_analogy.errors import ConfigError, DataError
 
 SIZES_M = ((4.0, 7.0), (3.0, 5.0), (2.4, 3.2))  # length, width, height: from an office to a living room
 HEIGHTS_M = (1.0, 1.8)  # of mouth and microphone above the floor
 WALL_M = 0.4  # least distance of mouth and microphone from a wall
 PLACEMENTS = 1000  # rooms tried for a place at the distance asked for
 DIRECT_S = 0.0025  # what counts as direct in the direct-to-reverberant ratio, from its arrival
+LEAD_S = 0.001  # of a recorded response before its peak, which is the direct path
 ROOMS_CACHED = 256
 
 
@@ -51,13 +54,41 @@ class RoomOptions(Options):
 
 def reverberate(samples: Samples, rate: int, options: RoomOptions, seed: int) -> Samples:
     """`samples` (samples,) as heard in one room of the pool: same length, same RMS, direct path in place."""
-    response = impulse_response(rate, options, seed % options.rooms)
-    heard = fftconvolve(samples, response)[: len(samples)]
+    return convolve(samples, impulse_response(rate, options, seed % options.rooms))
+
+
+def reverberate_as(samples: Samples, rate: int, response: Path) -> Samples:
+    """`samples` (samples,) as heard in the room of a recorded response: same length, same RMS, direct path in place.
+
+    Raises:
+        DataError: the recording cannot be read, or is silent.
+    """
+    return convolve(samples, *recorded_response(rate, response))
+
+
+def convolve(samples: Samples, response: Samples, lead: int = 0) -> Samples:
+    """`samples` (samples,) through a room whose direct path is `lead` samples into its response; same length, RMS."""
+    heard = fftconvolve(samples, response)[lead : lead + len(samples)]
     power = float(np.mean(np.square(heard))) if len(heard) else 0.0
     if power == 0.0:
         return samples
     level = math.sqrt(float(np.mean(np.square(samples))) / power)
     return np.asarray(heard * level, dtype=np.float32)
+
+
+@lru_cache(maxsize=ROOMS_CACHED)
+def recorded_response(rate: int, path: Path) -> tuple[Samples, int]:
+    """A recorded impulse response at `rate` Hz, and how many samples its direct path, the peak, is into it.
+
+    Raises:
+        DataError: the recording cannot be read, or is silent.
+    """
+    recording = read_recording(path, rate)
+    if not recording.any():
+        raise DataError("the impulse response is silent", file=path, do="take it out")
+    peak = int(np.argmax(np.abs(recording)))
+    lead = min(peak, round(LEAD_S * rate))
+    return recording[peak - lead :], lead
 
 
 @lru_cache(maxsize=ROOMS_CACHED)
@@ -113,11 +144,4 @@ def _place(options: RoomOptions, dice: random.Random) -> tuple[list[float], list
 
 
 def _acoustics() -> ModuleType:
-    try:
-        return import_module("pyroomacoustics")
-    except ImportError as error:
-        raise ConfigError(
-            f"a simulated room needs pyroomacoustics ({error})",
-            field="channel.room",
-            do="install it: pip install pyroomacoustics",
-        ) from None
+    return optional_package("pyroomacoustics", "pyroomacoustics", "a simulated room", "channel.room")

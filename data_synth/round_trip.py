@@ -26,6 +26,8 @@ from data_synth.seeds import canonical_json
 from speech_analogy.errors import ConfigError, SpeechAnalogyError, SynthesisError
 
 RECOGNISER_GROUP = "data_synth.recognisers"  # entry points
+FIELD = "gates.round_trip.recogniser"  # in errors
+MODEL_PARAMETER = "model"  # what a recogniser calls the name of its weights
 PREFIXES = ("pip:", "openai/")  # of names for the same published weights
 HEARD_LETTERS = 120  # of what was heard, in a reason
 
@@ -46,8 +48,9 @@ class RoundTripOptions(Options):
     """Which recogniser listens, and how many of the characters it may get wrong."""
 
     recogniser: str = Field(
-        description="`module:attribute`, or an entry point of `data_synth.recognisers`: a function "
-        "(samples, rate) -> text, or a class whose instances are called so"
+        description="`module:attribute`, or an entry point of `data_synth.recognisers`, with or without the weights "
+        "it is to load (`whisper:pip:whisper-base`): a function (samples, rate) -> text, or a class whose instances "
+        "are called so"
     )
     parameters: dict[str, str | int | float | bool] = Field(
         default_factory=dict, description="keyword arguments: of the class, or of every call of the function"
@@ -65,13 +68,30 @@ def load_recogniser(options: RoundTripOptions) -> Transcribe:
         ConfigError: there is none of this name, it takes no such parameter, or it is the one being trained.
         SynthesisError: it cannot be loaded.
     """
-    given = [options.recogniser, *(value for value in options.parameters.values() if isinstance(value, str))]
-    _refuse_trained(given, options)
-    recogniser: Transcribe = load_named(
-        options.recogniser, RECOGNISER_GROUP, canonical_json(options.parameters), "gates.round_trip.recogniser"
-    )
-    _refuse_trained(getattr(recogniser, "identities", ()), options)
+    refuse_trained(options)
+    name, model = _weights_of(options.recogniser)
+    parameters = {**({} if model is None else {MODEL_PARAMETER: model}), **options.parameters}
+    recogniser: Transcribe = load_named(name, RECOGNISER_GROUP, canonical_json(parameters), FIELD)
+    _refuse(getattr(recogniser, "identities", ()), options)
     return recogniser
+
+
+def refuse_trained(options: RoundTripOptions) -> None:
+    """Refuse, by what it is called, a recogniser that is being trained; nothing is loaded.
+
+    Raises:
+        ConfigError: its name, or that of its weights, is one of `trained`.
+    """
+    given = [options.recogniser, *(value for value in options.parameters.values() if isinstance(value, str))]
+    _refuse([*given, _weights_of(options.recogniser)[1] or options.recogniser], options)
+
+
+def _weights_of(spec: str) -> tuple[str, str | None]:
+    """`whisper:pip:whisper-base` is the entry point `whisper` and the weights that it is to load."""
+    name, separator, model = spec.partition(":")
+    if separator and any(point.name == name for point in entry_points(group=RECOGNISER_GROUP)):
+        return name, model
+    return spec, None
 
 
 def listen(samples: Samples, rate: int, text: str, language: str, options: RoundTripOptions) -> tuple[float, str]:
@@ -124,13 +144,13 @@ def _letters(text: str) -> str:
     return "".join(character for character in folded if unicodedata.category(character)[0] in "LNM")
 
 
-def _refuse_trained(names: Iterable[str], options: RoundTripOptions) -> None:
+def _refuse(names: Iterable[str], options: RoundTripOptions) -> None:
     trained = {_identity(name): name for name in options.trained}
     for name in names:
         if _identity(name) in trained:
             raise ConfigError(
                 "must be another recogniser than the one being trained, which would choose what it knows already",
-                field="gates.round_trip.recogniser",
+                field=FIELD,
                 value=name,
                 do="name another, or leave round_trip out",
             )

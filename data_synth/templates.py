@@ -7,7 +7,6 @@ alike has the same value twice. `{{` and `}}` are braces.
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import random
 import re
@@ -17,9 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
-import yaml
-
 from data_synth.seeds import derive
+from data_synth.tables import read_mapping, read_text
 from data_synth.texts import Text, folded
 from speech_analogy.errors import DataError
 
@@ -156,10 +154,10 @@ def read_slots(path: Path) -> dict[str, list[str]]:
     """
     if path.is_dir():
         listed: dict[str, object] = {
-            file.stem: _content(file).splitlines() for file in sorted(path.glob("*.txt")) if file.is_file()
+            file.stem: read_text(file).splitlines() for file in sorted(path.glob("*.txt")) if file.is_file()
         }
     else:
-        listed = _mapping(path)
+        listed = read_mapping(path)
     slots: dict[str, list[str]] = {}
     for slot, values in listed.items():
         if not isinstance(values, list) or any(isinstance(value, dict | list) or value is None for value in values):
@@ -171,32 +169,6 @@ def read_slots(path: Path) -> dict[str, list[str]]:
     if not slots:
         raise DataError("there is no slot", file=path, do="add SLOT.txt with a value a line")
     return slots
-
-
-def _mapping(path: Path) -> dict[str, object]:
-    content = _content(path)
-    try:
-        match path.suffix.lower():
-            case ".json":
-                listed = json.loads(content)
-            case ".yaml" | ".yml":
-                listed = yaml.safe_load(content)
-            case suffix:
-                raise DataError("must be a folder, .json or .yaml", file=path, field="suffix", value=suffix)
-    except (ValueError, yaml.YAMLError) as error:
-        raise DataError(f"cannot be read: {str(error).splitlines()[0]}", file=path) from None
-    if not isinstance(listed, dict):
-        raise DataError("must map slots to lists of values", file=path, value=type(listed).__name__)
-    return listed
-
-
-def _content(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", file=path) from None
-    except UnicodeDecodeError as error:
-        raise DataError("is not UTF-8", file=path, value=f"byte {error.start}") from None
 
 
 def _check(templates: Sequence[Template], slots: Slots) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import numpy as np
+
+from data_synth.repeated import Fingerprints
 from data_synth.seeds import digest
 from speech_analogy.errors import DataError
 
@@ -45,8 +48,12 @@ class TextReading:
 
     def __str__(self) -> str:
         """`7 texts of 10 lines (1 blank, 2 duplicates left out)`."""
-        left_out = f" ({self.blank} blank, {self.duplicates} duplicates left out)"
-        return f"{len(self.texts)} texts of {self.lines} lines{left_out if self.blank or self.duplicates else ''}"
+        return _summary(len(self.texts), self.lines, self.blank, self.duplicates)
+
+
+def _summary(texts: int, lines: int, blank: int, duplicates: int) -> str:
+    left_out = f" ({blank} blank, {duplicates} duplicates left out)"
+    return f"{texts} texts of {lines} lines{left_out if blank or duplicates else ''}"
 
 
 def folded(words: str) -> str:
@@ -70,69 +77,134 @@ def read_texts(path: Path, domain: str = DEFAULT_DOMAIN) -> list[Text]:
 
 def scan_texts(path: Path, domain: str = DEFAULT_DOMAIN) -> TextReading:
     """As `read_texts`, with the counts of what was left out."""
-    entries = _entries(path, _content(path))
-    texts: list[Text] = []
-    said: set[tuple[str, str]] = set()
-    owners: dict[str, int] = {}
-    lines = blank = duplicates = 0
-    for line, entry in entries:
-        lines += 1
-        words = " ".join(entry.get(TEXT_FIELD, "").split())
-        if not words:
-            blank += 1
-            continue
-        where = entry.get(DOMAIN_FIELD, "").strip() or domain
-        if (folded(words), where) in said:
-            duplicates += 1
-            continue
-        given = entry.get(ID_FIELD, "").strip()
-        text = Text(given, words, where) if given else Text.of(words, where)
-        if text.id in owners:
-            raise DataError(
-                f"line {line} has the id of line {owners[text.id]}",
-                file=path,
-                field=ID_FIELD,
-                value=text.id,
-                do="give every text an id of its own, or none",
-            )
-        texts.append(text)
-        said.add((folded(words), where))
-        owners[text.id] = line
-    if not texts:
-        raise DataError("there is no usable text", file=path, value=f"{lines} lines, {blank} blank")
-    return TextReading(texts, lines, blank, duplicates)
+    file = TextFile(path, domain)
+    return TextReading(list(file), file.lines, file.blank, file.duplicates)
 
 
-def _content(path: Path) -> str:
+class TextFile:
+    """The texts of a file, as `read_texts` gives them, read anew whenever they are gone through; one byte of a line.
+
+    Attributes:
+        lines, blank, duplicates: what the file holds, as in `TextReading`.
+
+    Raises:
+        DataError: see `read_texts`; or the file is not what it was when it was looked at first.
+    """
+
+    def __init__(self, path: Path, domain: str = DEFAULT_DOMAIN) -> None:
+        self._path, self._domain = path, domain
+        self._version = self._stat()
+        self.lines = self.blank = 0
+        said, ids, used = Fingerprints(), Fingerprints(), bytearray()
+        for _, text in self._lines():
+            self.lines += 1
+            self.blank += text is None
+            used.append(text is not None)
+            said.add("" if text is None else folded(text.text), "" if text is None else text.domain)
+            ids.add("" if text is None else text.id)
+        texts = np.frombuffer(used, np.bool_)  # (lines,)
+        again = said.repeated(of=texts)
+        self.duplicates = int(again.sum())
+        self._used = texts & ~again
+        if not self._used.any():
+            raise DataError("there is no usable text", file=path, value=f"{self.lines} lines, {self.blank} blank")
+        twins = ids.repeated(of=self._used)
+        if twins.any():
+            raise self._twins(int(twins.argmax()))
+
+    def __len__(self) -> int:
+        """The number of texts."""
+        return int(self._used.sum())
+
+    def __iter__(self) -> Iterator[Text]:
+        """The texts, in the order of the file."""
+        if self._stat() != self._version:
+            raise DataError("the file was changed while its texts were used", file=self._path, do="start again")
+        for used, (_, text) in zip(self._used, self._lines(), strict=True):
+            if used and text is not None:
+                yield text
+
+    def __str__(self) -> str:
+        """As a `TextReading`: `7 texts of 10 lines (1 blank, 2 duplicates left out)`."""
+        return _summary(len(self), self.lines, self.blank, self.duplicates)
+
+    def _lines(self) -> Iterator[tuple[int, Text | None]]:
+        """Number and text of every line; None of a blank one."""
+        for line, entry in _entries(self._path):
+            words = " ".join(entry.get(TEXT_FIELD, "").split())
+            where = entry.get(DOMAIN_FIELD, "").strip() or self._domain
+            given = entry.get(ID_FIELD, "").strip()
+            yield line, (Text(given, words, where) if given else Text.of(words, where)) if words else None
+
+    def _stat(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+    def _twins(self, place: int) -> DataError:
+        """What is wrong where the text at `place` has the id of an earlier one."""
+        kept = [
+            (line, text) for used, (line, text) in zip(self._used[: place + 1], self._lines(), strict=False) if used
+        ]
+        line, last = kept[-1]
+        assert last is not None
+        first = next(number for number, text in kept if text is not None and text.id == last.id)
+        return DataError(
+            f"line {line} has the id of line {first}",
+            file=self._path,
+            field=ID_FIELD,
+            value=last.id,
+            do="give every text an id of its own, or none",
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
+    """A file of texts; what goes wrong while it is read is told in one line."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            yield file
     except FileNotFoundError:
         raise DataError("the file of texts is missing", file=path) from None
     except IsADirectoryError:
         raise DataError("is a folder", file=path, do="name a .txt, .csv, .tsv or .jsonl file") from None
-    except UnicodeDecodeError as error:
-        raise DataError("is not UTF-8", file=path, value=f"byte {error.start}") from None
+    except UnicodeDecodeError:
+        raise DataError("is not UTF-8", file=path, value=f"byte {_undecodable(path)}") from None
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path) from None
 
 
-def _entries(path: Path, content: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _undecodable(path: Path) -> int:
+    """The first byte that is not UTF-8."""
+    try:
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
+def _entries(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and fields of every line."""
-    match path.suffix.lower():
-        case ".txt":
-            return ((n, {TEXT_FIELD: line}) for n, line in enumerate(content.splitlines(), start=1))
-        case ".csv" | ".tsv":
-            return _table_entries(path, content)
-        case ".jsonl":
-            return _jsonl_entries(path, content)
-        case suffix:
+    readers = {".txt": _plain_entries, ".csv": _table_entries, ".tsv": _table_entries, ".jsonl": _jsonl_entries}
+    reader = readers.get(path.suffix.lower())
+    with _opened(path) as file:
+        if reader is None:
+            suffix = path.suffix.lower()
             raise DataError("must be .txt, .csv, .tsv or .jsonl", file=path, field="suffix", value=suffix)
+        yield from reader(path, file)
 
 
-def _table_entries(path: Path, content: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _plain_entries(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    lines = (part for line in file for part in line.splitlines())  # form feeds and the like end a line too
+    return ((number, {TEXT_FIELD: line}) for number, line in enumerate(lines, start=1))
+
+
+def _table_entries(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
     kind = path.suffix.lower()
     reader = csv.DictReader(
-        io.StringIO(content),
+        file,
         strict=True,
         delimiter=SEPARATORS[kind],
         quoting=csv.QUOTE_MINIMAL if kind == ".csv" else csv.QUOTE_NONE,  # in TSV a quotation mark is one
@@ -153,8 +225,8 @@ def _ours(entry: dict[str, Any]) -> dict[str, Any]:
     return {SLURP_FIELDS[key]: value for key, value in entry.items() if key in SLURP_FIELDS}
 
 
-def _jsonl_entries(path: Path, content: str) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, line in enumerate(content.split("\n"), start=1):
+def _jsonl_entries(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
         try:

@@ -8,11 +8,15 @@ is kept over the whole list; a clip whose text and voice are as before keeps its
 
 from __future__ import annotations
 
+import difflib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
 
 from data_synth.engines import load_engine
+from data_synth.options import Range, draw, ends
 from data_synth.seeds import derive
 from speech_analogy.errors import ConfigError
 
@@ -31,13 +35,26 @@ class Voice:
         return f"{self.engine}:{self.name}"
 
 
+Ranges: TypeAlias = Mapping[Voice, Mapping[str, Range]]
+"""Voice -> parameter of its engine -> what is drawn for every clip."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """One clip a text is to have. `take` counts how often this voice has spoken this text before."""
+    """One clip a text is to have. `take` counts how often this voice has spoken this text before.
+
+    `drawn` holds the other parameters of its engine that were drawn for it, by name.
+    """
 
     voice: Voice
     take: int
     speed: float
+    drawn: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """What the clip's engine is to be given beside what all its clips are."""
+        return {**dict(self.drawn), "speed": self.speed}
 
 
 def find_voices(specs: Sequence[str]) -> tuple[Voice, ...]:
@@ -67,6 +84,7 @@ def cast(
     voices_per_text: int,
     seed: int,
     speed: tuple[float, float] = (1.0, 1.0),
+    ranges: Ranges = MappingProxyType({}),
 ) -> list[list[Part]]:
     """The parts of every text: `voices_per_text` clips each, in the least used voices.
 
@@ -77,10 +95,22 @@ def cast(
             then with another seed and, unless `speed` is a range, a speed of 0.9 to 1.1.
         seed: of the run.
         speed: lowest and highest speed (1.0 = the voice's own); drawn for every clip.
+        ranges: of single voices, `speed` before the one above; see `voice_ranges`.
     """
+    return list(cast_each(text_ids, voices, voices_per_text, seed, speed, ranges))
+
+
+def cast_each(
+    text_ids: Iterable[str],
+    voices: Sequence[Voice],
+    voices_per_text: int,
+    seed: int,
+    speed: tuple[float, float] = (1.0, 1.0),
+    ranges: Ranges = MappingProxyType({}),
+) -> Iterator[list[Part]]:
+    """As `cast`, one text at a time: a million texts are cast in the memory of one."""
     used = [0] * len(voices)
     whole_rounds, remainder = divmod(voices_per_text, len(voices))
-    parts: list[list[Part]] = []
     for text_id in text_ids:
         dice = random.Random(derive(seed, "voices", text_id))
         tie_breaks = [dice.random() for _ in voices]
@@ -89,10 +119,36 @@ def cast(
         picked += [(index, whole_rounds) for index in order[:remainder]]
         for index, _ in picked:
             used[index] += 1
-        parts.append(
-            [Part(voices[index], take, _speed(text_id, voices[index], take, seed, speed)) for index, take in picked]
-        )
-    return parts
+        yield [
+            _part(text_id, voices[index], take, seed, speed, ranges.get(voices[index], {})) for index, take in picked
+        ]
+
+
+def voice_ranges(given: Mapping[str, Mapping[str, Range]], voices: Sequence[Voice]) -> Ranges:
+    """What is said of engines (`espeak-ng`) and of voices (`espeak-ng:en-us`), which comes first, for each voice.
+
+    Raises:
+        ConfigError: something is said of an engine or a voice that is not among `voices` (the nearest is named).
+    """
+    names = {str(voice) for voice in voices} | {voice.engine for voice in voices}
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            do = f"did you mean {near[0]!r}?" if near else "name it in engines"
+            raise ConfigError("no such voice is asked for", field="voices", value=name, do=do)
+    return {voice: {**given.get(voice.engine, {}), **given.get(str(voice), {})} for voice in voices}
+
+
+def check_ranges(ranges: Ranges, parameters: Mapping[str, Mapping[str, int | float | str]]) -> None:
+    """Have each engine check both ends of its voices' ranges, with its other parameters.
+
+    Raises:
+        SynthesisError: an engine has no such parameter, or does not take the value.
+    """
+    for voice, its in ranges.items():
+        for end in (0, 1):
+            drawn = {name: ends(value)[end] for name, value in its.items()}
+            load_engine(voice.engine).check({**parameters.get(voice.engine, {}), **drawn})
 
 
 def clip_seed(seed: int, text_id: str, part: Part, attempt: int) -> int:
@@ -100,7 +156,17 @@ def clip_seed(seed: int, text_id: str, part: Part, attempt: int) -> int:
     return derive(seed, "clip", text_id, str(part.voice), part.take, attempt)
 
 
-def _speed(text_id: str, voice: Voice, take: int, seed: int, speed: tuple[float, float]) -> float:
-    low, high = REPEAT_SPEED if take > 0 and speed[0] == speed[1] else speed
+def _part(
+    text_id: str, voice: Voice, take: int, seed: int, speed: tuple[float, float], its: Mapping[str, Range]
+) -> Part:
+    drawn = tuple(
+        (name, draw(value, seed, "voice", name, text_id, str(voice), take))
+        for name, value in its.items()
+        if name != "speed"
+    )
+    if "speed" in its:
+        low, high = ends(its["speed"])
+    else:
+        low, high = REPEAT_SPEED if take > 0 and speed[0] == speed[1] else speed
     share = random.Random(derive(seed, "speed", text_id, str(voice), take)).random()
-    return round(low + share * (high - low), SPEED_DIGITS)
+    return Part(voice, take, round(low + share * (high - low), SPEED_DIGITS), drawn)

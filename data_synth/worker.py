@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_synth.channel import ChannelOptions, apply_channel
 from data_synth.clips import Storage, clip_path, encode, resample, sha256, write_whole
 from data_synth.engines import Engine, Failure, Outcome, Utterance, load_engine
 from data_synth.engines.base import describe
 from data_synth.gates import GateOptions, judge
 from data_synth.ledger import GateRow, LedgerRow, clip_key
 from data_synth.rejects import store_rejected
+from data_synth.seeds import derive
 
 DURATION_DIGITS = 6  # decimals of a second
 GATE_DIGITS = 6  # decimals of a gate's number
@@ -24,7 +26,7 @@ GATE_DIGITS = 6  # decimals of a gate's number
 class ClipPlan:
     """One clip to be made: `text` is its label, `spoken` what the engine is given to say.
 
-    `seeds` holds the seed of every attempt that may be made at it.
+    `seeds` holds the seed of every attempt that may be made at it; what passes the gates goes through `channel`.
     """
 
     text_id: str
@@ -37,11 +39,14 @@ class ClipPlan:
     parameters: dict[str, int | float | str]
     seeds: tuple[int, ...]
     seeded: bool
+    channel: ChannelOptions | None = None
 
     def key(self, attempt: int) -> str:
         """The key of one attempt."""
-        seed = self.seeds[attempt]
-        return clip_key(self.text, self.engine, self.voice, self.revision, self.parameters, seed, self.spoken)
+        seed, channel = self.seeds[attempt], None
+        if self.channel is not None:
+            channel = {"options": self.channel.model_dump(mode="json"), **self.channel.content(channel_seed(seed))}
+        return clip_key(self.text, self.engine, self.voice, self.revision, self.parameters, seed, self.spoken, channel)
 
     def after(self, row: LedgerRow) -> int | None:
         """The attempt to be made after `row`; None where the clip is kept, or a further one is of no use."""
@@ -146,6 +151,8 @@ def make_row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSetti
             )
         return row.model_copy(update={"reason": verdict.reason, "gates": gates})
     samples = resample(verdict.samples, outcome.rate, settings.sampling_rate)
+    if plan.channel is not None:
+        samples = apply_channel(samples, settings.sampling_rate, plan.channel, channel_seed(row.seed))
     content = encode(samples, settings.sampling_rate, settings.storage)
     path = clip_path(row.key, settings.storage)
     write_whole(settings.out / path, content)
@@ -153,11 +160,17 @@ def make_row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSetti
         update={
             "status": "kept",
             "gates": gates,
+            "channel": plan.channel and {"is": plan.channel.describe(), **plan.channel.drawn(channel_seed(row.seed))},
             "path": path,
             "duration_s": round(len(samples) / settings.sampling_rate, DURATION_DIGITS),
             "sha256": sha256(content),
         }
     )
+
+
+def channel_seed(seed: int) -> int:
+    """The seed of the channel that a clip of this seed goes through."""
+    return derive(seed, "channel")
 
 
 def _rounded(value: float | None) -> float | None:

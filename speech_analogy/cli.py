@@ -40,6 +40,21 @@ class WindowChoice(StrEnum):
     full = "full"
 
 
+class BackendChoice(StrEnum):
+    """What decodes."""
+
+    auto = "auto"
+    torch = "torch"
+    ctranslate2 = "ctranslate2"
+
+
+class ComputeChoice(StrEnum):
+    """What CTranslate2 computes in."""
+
+    int8 = "int8"
+    float32 = "float32"
+
+
 class ClusterChoice(StrEnum):
     """What the bootstrap resamples."""
 
@@ -58,6 +73,10 @@ Window = Annotated[
     WindowChoice | None, typer.Option(help="Encoder window; by default the one that the model was tuned in.")
 ]
 Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
+Backend = Annotated[
+    BackendChoice, typer.Option(help="What decodes; auto: CTranslate2 where it is installed and repays the conversion.")
+]
+Compute = Annotated[ComputeChoice, typer.Option(help="What CTranslate2 computes in.")]
 
 
 def main() -> None:
@@ -105,45 +124,15 @@ def corpus_import(
     print(f"cuts: {out}")
 
 
-@app.command()
-def synthesize(
-    texts: Annotated[Path, typer.Argument(help="Texts: .txt (one a line), .csv or .jsonl (text, id, domain).")],
-    out: Annotated[Path, typer.Option(help="Folder for clips, ledger.jsonl and cuts.jsonl.gz.")],
-    engines: Annotated[str, typer.Option(help="Voices, e.g. hibari,piper:joe,flite:slt+rms.")] = "hibari,piper",
-    voices_per_text: Annotated[int, typer.Option(min=1, help="Clips a text.")] = 1,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    speed: Annotated[tuple[float, float], typer.Option(help="Range of paces; 1 is the voice's own.")] = (1.0, 1.0),
-    gates: Annotated[bool, typer.Option(help="Reject clips by duration, silence, clipping and level.")] = True,
-    keep_rejected: Annotated[
-        bool, typer.Option("--keep-rejected", help="Store rejected clips too, to listen to.")
-    ] = False,
-    spoken: Annotated[str, typer.Option(help="auto: numbers and the like in words for the engine; none.")] = "auto",
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    domain: Annotated[str, typer.Option(help="Domain of texts that name none.")] = "target",
-    language: Language = "en",
-    quiet: Quiet = False,
-) -> None:
-    """Speak texts. Killed and started again, it goes on where it was."""
-    from data_synth.synthesize import SynthesisOptions
-    from data_synth.synthesize import synthesize as speak
-    from data_synth.texts import read_texts
+@app.command(
+    add_help_option=False,  # data_synth prints its own
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def synthesize(context: typer.Context) -> None:
+    """Speak texts into a folder of labelled clips: `synthesize TEXTS --out DIR`; options are those of data_synth."""
+    from data_synth.__main__ import run
 
-    values = {
-        "engines": engines,
-        "voices_per_text": voices_per_text,
-        "seed": seed,
-        "speed": speed,
-        "keep_rejected": keep_rejected,
-        "spoken": spoken,
-        "workers": workers,
-        "language": language,
-    }
-    options = SynthesisOptions.parse(values if gates else {**values, "gates": None})
-    report = speak(read_texts(texts, domain), out, options, progress=not quiet)
-    print(f"{report.kept} of {report.clips} clips kept, {report.seconds / 60:.1f} min of speech")
-    for reason, count in sorted(report.rejections.items()):
-        print(f"  rejected, {reason}: {count}")
-    print(f"cuts: {report.cuts}")
+    run(context.args, "speech-analogy synthesize")
 
 
 @app.command()
@@ -157,6 +146,10 @@ def finetune(
     window: Annotated[WindowChoice, typer.Option(help="Encoder window.")] = WindowChoice.trimmed,
     order: Annotated[str, typer.Option(help="What shares a batch: like duration, or like text (twins).")] = "duration",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
+    seconds_at_once: Annotated[float | None, typer.Option(help="Of windows in one forward pass: less memory.")] = None,
+    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, a third slower.")] = False,
+    freeze: Annotated[list[str] | None, typer.Option(help="A module left as it is, e.g. encoder.")] = None,
+    lora_rank: Annotated[int | None, typer.Option(min=1, help="Train LoRA adapters of this rank instead.")] = None,
     seed: int = 0,
     language: Language = "en",
     quiet: Quiet = False,
@@ -164,15 +157,11 @@ def finetune(
     """Fine-tune a recogniser. Killed and started again, it goes on where it was."""
     from lhotse import CutSet
 
-    from data_synth.options import Options
     from speech_analogy.corpora.read import read_cuts
     from speech_analogy.training.finetune import finetune as tune
     from speech_analogy.training.options import FinetuneOptions
 
-    class _Checked(FinetuneOptions, Options):
-        """The same options with the house's errors."""
-
-    options = _Checked.parse(
+    options = FinetuneOptions.parse(
         {
             "learning_rate": learning_rate,
             "epochs": epochs,
@@ -180,6 +169,10 @@ def finetune(
             "window": window.value,
             "order": order,
             "precision": precision,
+            "seconds_at_once": seconds_at_once,
+            "checkpointing": checkpointing,
+            "freeze": tuple(freeze or ()),
+            "lora": None if lora_rank is None else {"rank": lora_rank, "alpha": 2 * lora_rank},
             "seed": seed,
             "language": language,
         }
@@ -218,6 +211,8 @@ def transcribe(
     model: Annotated[str, typer.Option(help="Weights, as for --base.")],
     window: Window = None,
     beams: Beams = 1,
+    backend: Backend = BackendChoice.torch,
+    compute: Compute = ComputeChoice.int8,
     language: Language = "en",
     quiet: Quiet = False,
 ) -> None:
@@ -225,7 +220,14 @@ def transcribe(
     from speech_analogy.evaluation.transcribe import transcribe as hear
 
     heard = hear(
-        source, model, window=window.value if window else None, beams=beams, language=language, progress=not quiet
+        source,
+        model,
+        window=window.value if window else None,
+        beams=beams,
+        backend=backend.value,
+        compute=compute.value,
+        language=language,
+        progress=not quiet,
     )
     for transcript in heard.transcripts:
         print(f"{transcript.id}\t{transcript.text}")
@@ -239,6 +241,8 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder for results.json and hypotheses.")] = None,
     window: Window = None,
     beams: Beams = 1,
+    backend: Backend = BackendChoice.torch,
+    compute: Compute = ComputeChoice.int8,
     cluster: Annotated[ClusterChoice, typer.Option(help="What the bootstrap resamples.")] = ClusterChoice.speaker,
     language: Language = "en",
     overwrite: Overwrite = False,
@@ -259,6 +263,8 @@ def evaluate(
             name=name,
             window=window.value if window else None,
             beams=beams,
+            backend=backend.value,
+            compute=compute.value,
             language=language,
             cluster=cluster.value,
             hypotheses_file=f"hypotheses/{name}.jsonl",

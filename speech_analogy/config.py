@@ -14,6 +14,7 @@ from data_synth.channel import ChannelOptions
 from data_synth.options import Options
 from data_synth.synthesize import SynthesisOptions
 from speech_analogy.errors import ConfigError
+from speech_analogy.recognisers.protocol import Backend, Compute
 from speech_analogy.recognisers.windows import Window
 from speech_analogy.training.options import FinetuneOptions
 
@@ -102,6 +103,8 @@ class EvaluationOptions(Options):
 
     beams: int = Field(default=1, ge=1)
     window: Window | None = Field(default=None, description="None: the window each model was tuned in")
+    backend: Backend = Field(default="torch", description="what decodes: torch, ctranslate2 or auto")
+    compute: Compute = Field(default="int8", description="of CTranslate2: int8 or float32")
     cluster: Literal["prompt", "speaker"] = "speaker"
     part: EvaluatedPart = Field(
         default="test", description="a held-out part leaves the test unheard: for choosing what a recipe says"

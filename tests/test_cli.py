@@ -185,3 +185,15 @@ def test_dry_run_prints_stages_and_writes_nothing(tmp_path: Path) -> None:
     ):
         assert stage in done.stdout
     assert not (tmp_path / "run").exists()
+
+
+def test_transcribe_with_ctranslate2(tmp_path: Path, small_whisper: Path) -> None:
+    """In float32 it prints what torch prints."""
+    pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
+    corpus = make_corpus(tmp_path / "corpus", 3)
+    arguments = ("transcribe", corpus, "--model", small_whisper, "--window", "trimmed", "-q")
+    found = run(*arguments, "--backend", "ctranslate2", "--compute", "float32")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout == run(*arguments).stdout
+    assert len(found.stdout.splitlines()) == 3
+    assert run(*arguments, "--backend", "tensorrt").returncode == 2

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from data_synth.engines.base import (
     VOICE_SEPARATOR,
-    BaseEngine,
+    BatchEngine,
     Failure,
     Outcome,
     Parameters,
@@ -53,7 +53,7 @@ PRESETS_HOME = "repo_or_path"  # the key of that file that is no preset
 TEMPERATURE_RANGE = (0.05, 2.0)
 
 
-class BarkEngine(BaseEngine):
+class BarkEngine(BatchEngine):
     """Voices: `small` or `large`, alone (BARK makes up a speaker for every clip, from its seed; the setting of
     2406.02925) or with a published preset: `small/v2/en_speaker_6`, for short `v2/en_speaker_6`.
 
@@ -120,13 +120,6 @@ class BarkEngine(BaseEngine):
             listed = json.loads(path.read_text(encoding="utf-8")) if path else {}
             self._presets[checkpoint] = tuple(name for name in listed if name != PRESETS_HOME)
         return self._presets[checkpoint]
-
-    def speak(self, utterance: Utterance) -> Waveform:
-        """Speak one utterance."""
-        [outcome] = self.synthesize([utterance])
-        if isinstance(outcome, Failure):
-            raise RuntimeError(outcome.reason)
-        return outcome
 
     def synthesize(self, batch: Sequence[Utterance]) -> list[Outcome]:
         """See `Engine.synthesize`; utterances of one voice and one setting are spoken together."""

@@ -152,6 +152,25 @@ class BaseEngine(ABC):
             return Failure(describe(error))
 
 
+class BatchEngine(BaseEngine):
+    """The ordinary parts of an engine that speaks several utterances at once: a subclass writes `synthesize`."""
+
+    @abstractmethod
+    def synthesize(self, batch: Sequence[Utterance]) -> list[Outcome]:
+        """See `Engine.synthesize`."""
+
+    def speak(self, utterance: Utterance) -> Waveform:
+        """Speak one utterance.
+
+        Raises:
+            RuntimeError: it failed; the reason is told.
+        """
+        [outcome] = self.synthesize([utterance])
+        if isinstance(outcome, Failure):
+            raise RuntimeError(outcome.reason)
+        return outcome
+
+
 def number(parameters: Parameters, name: str, default: float) -> float:
     """A numeric parameter, or its default."""
     return float(parameters.get(name, default))

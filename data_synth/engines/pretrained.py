@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HUB_TIMEOUT_S = 5.0
 REVISION_DIGITS = 12  # of a commit or of a folder's sha256
-WEIGHT_SUFFIXES = (".safetensors", ".bin")
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 FALSE_WORDS = ("", "0", "false", "no")
 
 

@@ -12,18 +12,16 @@ A batch is spoken so that a clip's samples hang on its own seed and not on its n
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from data_synth.engines.base import (
     VOICE_SEPARATOR,
-    BaseEngine,
+    BatchEngine,
     Failure,
     Outcome,
     Samples,
@@ -35,8 +33,9 @@ from data_synth.engines.base import (
     unknown_voice,
 )
 from data_synth.engines.pace import at_speed
-from data_synth.engines.pretrained import Hardware, Source, find_source, folder_digest, whole_number
-from data_synth.engines.x_vectors import X_VECTOR_SIZE, read_x_vectors
+from data_synth.engines.pretrained import Hardware, Source, find_source, whole_number
+from data_synth.engines.reference import Speakers
+from data_synth.engines.x_vectors import X_VECTOR_SIZE
 from data_synth.seeds import derive
 from speech_analogy.errors import SynthesisError
 
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 
 MODEL = ("DATA_SYNTH_SPEECHT5", "microsoft/speecht5_tts")
 VOCODER = ("DATA_SYNTH_SPEECHT5_VOCODER", "microsoft/speecht5_hifigan")
-X_VECTORS_VARIABLE = "DATA_SYNTH_XVECTORS"
 BATCH_VARIABLE = "DATA_SYNTH_SPEECHT5_BATCH"
 BATCH_SIZE = 8  # clips
 RANDOM = "random"
@@ -55,14 +53,15 @@ MAX_FRAMES_PER_TOKEN = 20.0  # 0.32 s a character: who is not at the end then wi
 INSTALL = "pip install sentencepiece"
 
 
-class SpeechT5Engine(BaseEngine):
-    """Voices: `random` (for every clip one x-vector of the folder, chosen by its seed; the setting of
-    2406.02925, there with CMU Arctic's) or the name of an x-vector: see `read_x_vectors`.
+class SpeechT5Engine(BatchEngine):
+    """Voices: `random` (for every clip one x-vector, chosen by its seed; the setting of 2406.02925, there with CMU
+    Arctic's) or the name of an x-vector: see `read_x_vectors` and `ReferenceSpeech`.
 
-    `$DATA_SYNTH_XVECTORS` names the folder. Digits are spelt out in English for the model, which knows none;
-    other characters that it does not know are left out, letters that it does not know are a failure, and so is a
-    text of more than 600 characters. Parameters: `speed` (by resampling: SpeechT5 has none) and `threshold`
-    (probability at which a clip ends, 0.5).
+    `$DATA_SYNTH_XVECTORS` names a folder of x-vectors, `$DATA_SYNTH_REFERENCE` a folder of speech to compute them
+    from, by `$DATA_SYNTH_XVECTOR_MODEL` (microsoft/wavlm-base-plus-sv); one or both are needed.
+    Digits are spelt out in English for the model, which knows none; other characters that it does not know are left
+    out, letters that it does not know are a failure, and so is a text of more than 600 characters. Parameters:
+    `speed` (by resampling: SpeechT5 has none) and `threshold` (probability at which a clip ends, 0.5).
     The environment may set `DATA_SYNTH_SPEECHT5` and `DATA_SYNTH_SPEECHT5_VOCODER` (folders),
     `DATA_SYNTH_DEVICE`, `DATA_SYNTH_DTYPE` (auto: float32) and `DATA_SYNTH_SPEECHT5_BATCH` (8). Another batch size
     may round differently: by less than 1e-4 of full scale.
@@ -77,7 +76,7 @@ class SpeechT5Engine(BaseEngine):
         self.hardware = Hardware.from_environment()
         self.batch_size = whole_number(BATCH_VARIABLE, BATCH_SIZE)
         self.revision = f"transformers {version('transformers')} {self.hardware.dtype}"
-        self._vectors: dict[str, Samples] = {}
+        self._speakers: Speakers | None = None
         self._sources: tuple[Source, Source] | None = None
         self._model: _SpeechT5 | SynthesisError | None = None
 
@@ -86,8 +85,8 @@ class SpeechT5Engine(BaseEngine):
         return (RANDOM,)
 
     def known_voices(self) -> tuple[str, ...]:
-        """`random` and every x-vector of the folder."""
-        return (RANDOM, *self._x_vectors())
+        """`random` and every x-vector."""
+        return (RANDOM, *self._known().names)
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`. Weights that are neither here nor to be had are told at once."""
@@ -100,41 +99,25 @@ class SpeechT5Engine(BaseEngine):
         return tuple(names)
 
     def voice_revision(self, voice: str) -> str:
-        """The version of transformers, the precision, the weights' commits or sha256, and the folder's sha256."""
+        """The version of transformers, the precision, the weights' commits or sha256, and the x-vectors' sha256."""
         weights = ", ".join(source.revision for source in self._find())
-        return f"{self.revision}, {weights}, x-vectors {folder_digest(self._folder())}"
+        return f"{self.revision}, {weights}, {self._known().revision}"
 
     def _find(self) -> tuple[Source, Source]:
         if self._sources is None:
             self._sources = find_source(self.name, *MODEL), find_source(self.name, *VOCODER)
         return self._sources
 
-    def _folder(self) -> Path:
-        given = os.environ.get(X_VECTORS_VARIABLE)
-        if not given:
-            rule = "SpeechT5 needs x-vectors, such as those of CMU Arctic (512 numbers a speaker)"
-            raise SynthesisError(
-                rule, field=self.name, do=f"set {X_VECTORS_VARIABLE} to a folder of .npy or .json files"
-            )
-        return Path(given).expanduser()
-
-    def _x_vectors(self) -> dict[str, Samples]:
-        if not self._vectors:
-            self._vectors = read_x_vectors(self._folder())
-        return self._vectors
+    def _known(self) -> Speakers:
+        if self._speakers is None:
+            self._speakers = Speakers.from_environment(self.name, self.hardware)
+        return self._speakers
 
     def _speaker(self, utterance: Utterance) -> Samples:
-        vectors = self._x_vectors()
+        names = self._known().names
         if utterance.voice != RANDOM:
-            return vectors[utterance.voice]
-        return list(vectors.values())[derive(utterance.seed, "x-vector") % len(vectors)]
-
-    def speak(self, utterance: Utterance) -> Waveform:
-        """Speak one utterance."""
-        [outcome] = self.synthesize([utterance])
-        if isinstance(outcome, Failure):
-            raise RuntimeError(outcome.reason)
-        return outcome
+            return self._known().vector(utterance.voice)
+        return self._known().vector(names[derive(utterance.seed, "x-vector") % len(names)])
 
     def synthesize(self, batch: Sequence[Utterance]) -> list[Outcome]:
         """See `Engine.synthesize`; texts of about the same length are spoken together."""

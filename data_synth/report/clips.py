@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,12 @@ class Embedder:
     left: int = AUDIO_BYTES
     refused: int = 0
 
-    def embed(self, path: Path) -> str | None:
+    def embed(self, file: Path | BytesIO) -> str | None:
         """A recording as an Ogg Opus `data:` URI; None where it cannot be read or does not fit any more."""
         try:
-            rate = soundfile.info(path).samplerate
-            samples, rate = soundfile.read(path, frames=int(LONGEST_S * rate), dtype="float32", always_2d=True)
+            with soundfile.SoundFile(file) as recording:
+                rate = recording.samplerate
+                samples = recording.read(int(LONGEST_S * rate), dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, OSError):
             return None
         mono = np.nan_to_num(samples.mean(axis=1))  # (samples,)

@@ -13,13 +13,13 @@ from data_synth.yields import measure
 from speech_analogy.errors import DataError
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run the command with what comes after `report`; prints the page's path, or the yields.
+def main(arguments: Sequence[str], program: str = "python -m data_synth report") -> None:
+    """Run the command with what comes after `report`, as typed in `program`; prints the page's path, or the yields.
 
     Raises:
         DataError: see `write_report`.
     """
-    given = _parser().parse_args(arguments)
+    given = _parser(program).parse_args(arguments)
     if given.format == "html":
         print(f"report: {write_report(given.folder, given.out, clips=given.clips, seed=given.seed)}")
         return
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str]) -> None:
     print(f"report: {given.out}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m data_synth report", description=__doc__)
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description=__doc__)
     add = parser.add_argument
     add("folder", type=Path, metavar="DIR", help="a folder that synthesize made, finished or not")
     add("--out", type=Path, help="the file (default: DIR/report.html; json and markdown are printed)")

@@ -17,6 +17,8 @@ from data_synth.rejects import find_rejected
 from data_synth.report import figures, markdown
 from data_synth.report.clips import AUDIO_BYTES, LONGEST_S, Embedder
 from data_synth.report.gather import KEPT, REJECTED, Gathering, gather
+from data_synth.report.templating import template_environment
+from data_synth.shar import open_clip
 from data_synth.yields import GateYield, Yield, Yields, measure, read_rows, reason_gate
 from speech_analogy.errors import DataError
 
@@ -133,7 +135,7 @@ def _remarks(yields: Yields, kept: Sequence[Clip], embedder: Embedder) -> list[s
 
 
 def _clip(row: LedgerRow, folder: Path, embedder: Embedder) -> Clip:
-    path = find_rejected(folder, row.key) if row.path is None else folder / row.path
+    file = find_rejected(folder, row.key) if row.path is None else open_clip(folder, row)
     cut = f", the first {LONGEST_S:g} s" if (row.duration_s or 0.0) > LONGEST_S else ""
     length = "" if row.duration_s is None else f", {row.duration_s:.1f} s{cut}"
     pace = row.parameters.get("speed", 1.0)
@@ -147,7 +149,7 @@ def _clip(row: LedgerRow, folder: Path, embedder: Embedder) -> Clip:
         text=row.text,
         about=f"{row.domain}, {row.engine}:{row.voice}{length}{speed}{attempt}",
         reason=row.reason,
-        audio=None if path is None else embedder.embed(path),
+        audio=None if file is None else embedder.embed(file),
         readings=readings,
     )
 
@@ -211,13 +213,7 @@ def _chance(value: float) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("data_synth.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("data_synth.report")
     environment.filters.update(
         duration=_duration, worst_first=_worst_first, explained=_explained, chance=_chance, bounds=bounds,
         band=markdown.band_name, gate_of=reason_gate, count=lambda value: f"{value:,}",

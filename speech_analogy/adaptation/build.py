@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_synth.round_trip import refuse_trained
+from data_synth.synthesize import SynthesisOptions
 from speech_analogy.adaptation.baselines import CORNERS, SEARCHED, TRAINED_ON, searched_as, trained_systems
 from speech_analogy.adaptation.data import Split
 from speech_analogy.adaptation.estimate import (
@@ -21,6 +23,8 @@ from speech_analogy.adaptation.plan import Plan, Stage
 from speech_analogy.adaptation.stages import CUTS_FILE, VERSIONS
 from speech_analogy.config import Recipe, SearchOptions
 from speech_analogy.corpora.cuts import text_of
+from speech_analogy.recognisers.backends import choose_backend, ctranslate2_installed
+from speech_analogy.recognisers.protocol import Backend
 from speech_analogy.recognisers.windows import Window
 
 TRAIN_PARTS = ("source_train", "target_train")
@@ -48,8 +52,8 @@ def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_dig
         base_key: of the base's weights.
     """
     stages = [_split_stage(recipe, folder, corpus_digest)]
-    sets = _real_sets(recipe, parts, stages)
-    _synthetic_sets(recipe, parts, sets, stages)
+    sets = _real_sets(recipe, folder, parts, stages)
+    _synthetic_sets(recipe, folder, parts, base_key, sets, stages)
     choice = _search(recipe, recipe.search, sets, base_key, stages) if recipe.search else None
     for system in trained_systems(recipe.systems):
         stages.append(_finetune(recipe, system, sets, base_key, choice))
@@ -77,7 +81,7 @@ def _split_stage(recipe: Recipe, folder: Path, corpus_digest: str) -> Stage:
     return Stage("split", "split", {"recipe": kept, "folder": str(folder), "digest": corpus_digest}, cost_s=START_S)
 
 
-def _real_sets(recipe: Recipe, parts: Split, stages: list[Stage]) -> Sets:
+def _real_sets(recipe: Recipe, folder: Path, parts: Split, stages: list[Stage]) -> Sets:
     """The real parts, through the recipe's channel if it has one."""
     sets = Sets()
     for part in ("source_train", "source_dev", "target_train", "target_dev", "test"):
@@ -89,29 +93,53 @@ def _real_sets(recipe: Recipe, parts: Split, stages: list[Stage]) -> Sets:
             sets.add(name, "split", f"{part}.jsonl.gz", size)
             continue
         copies = recipe.channel.train_copies if part in TRAIN_PARTS else recipe.channel.test_copies
+        options = recipe.channel.options.beside(folder)
         params = {
             "part": part,
-            "options": recipe.channel.options.model_dump(mode="json"),
+            "options": options.model_dump(mode="json"),
             "seed": recipe.seed,
             "copies": copies,
         }
+        if files := options.files_digest():
+            params["files"] = files
         cost = START_S + CHANNEL_S * size.utterances * copies
         stages.append(Stage(f"channel-{part}", "channel", params, ("split",), cost))
         sets.add(name, f"channel-{part}", CUTS_FILE, size.times(copies))
     return sets
 
 
-def _synthetic_sets(recipe: Recipe, parts: Split, sets: Sets, stages: list[Stage]) -> None:
+def _synthetic_sets(recipe: Recipe, folder: Path, parts: Split, base_key: str, sets: Sets, stages: list[Stage]) -> None:
     """A's and C's speech."""
     texts = {"source": [text_of(cut) for cut in parts.source_train], "target": [t.text for t in parts.target_texts]}
     for side, spoken in texts.items():
         options = recipe.synthesis.source if side == "source" else recipe.synthesis.target
-        options = options.model_copy(update={"language": recipe.language, "workers": 1})
+        options = _without_the_trained(options, recipe.base, base_key)
+        channel = options.channel and options.channel.beside(folder)
+        options = options.model_copy(update={"language": recipe.language, "workers": 1, "channel": channel})
         size = Size.of_texts(spoken).times(options.voices_per_text)
-        params = {"side": side, "options": options.model_dump(mode="json", exclude={"workers", "isolated", "timeout_s"})}
+        params = {
+            "side": side,
+            "options": options.model_dump(mode="json", exclude={"workers", "isolated", "timeout_s"}),
+        }
+        if channel and (files := channel.files_digest()):
+            params["files"] = files
         name = f"synthesise-{side}"
         stages.append(Stage(name, "synthesis", params, ("split",), synthesis_cost(size, options.engines)))
         sets.add(f"{side}_synthetic", name, CUTS_FILE, size)
+
+
+def _without_the_trained(options: SynthesisOptions, base: str, base_key: str) -> SynthesisOptions:
+    """The options with a round trip, if there is one, that knows and refuses the recogniser that is trained here.
+
+    Raises:
+        ConfigError: by its name it is the recipe's base; what only its weights tell is refused when they are loaded.
+    """
+    if options.gates is None or options.gates.round_trip is None:
+        return options
+    trained = tuple(dict.fromkeys(filter(None, (*options.gates.round_trip.trained, base, base_key))))
+    listening = options.gates.round_trip.model_copy(update={"trained": trained})
+    refuse_trained(listening)
+    return options.model_copy(update={"gates": options.gates.model_copy(update={"round_trip": listening})})
 
 
 def _training(recipe: Recipe, system: str, sets: Sets, base_key: str) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -200,19 +228,31 @@ def evaluation_stage(part: str, system: str, scale: float | None = None) -> str:
     return name if part == "test" else f"{name}-on-{part}"
 
 
-def _evaluation_params(recipe: Recipe, system: str, place: tuple[str, str]) -> dict[str, Any]:
+def _evaluation_params(recipe: Recipe, system: str, place: tuple[str, str], sets: Sets) -> dict[str, Any]:
+    evaluation = recipe.evaluation.model_dump(mode="json", exclude={"part", "backend", "compute"})
+    backend = _backend(recipe, sets)
+    if backend != "torch":  # torch has no key of its own, so that what it made earlier stays valid
+        evaluation |= {"backend": backend, "compute": recipe.evaluation.compute}
     return {
         "system": system,
         "cuts": list(place),
-        "evaluation": recipe.evaluation.model_dump(mode="json", exclude={"part"}),
+        "evaluation": evaluation,
         "language": recipe.language,
     }
+
+
+def _backend(recipe: Recipe, sets: Sets) -> Backend:
+    """One backend for every system of a run, since they are compared; it does not hang on what a cache holds."""
+    if recipe.evaluation.backend != "auto":
+        return recipe.evaluation.backend
+    window_s = sets.size[recipe.evaluation.part].window_s(_window(recipe))
+    return choose_backend(window_s, on_cpu=True, installed=ctranslate2_installed(), converted=False)
 
 
 def _evaluate(recipe: Recipe, system: str, sets: Sets, base_key: str) -> Stage:
     part = recipe.evaluation.part
     place, name = sets.where[part], evaluation_stage(part, system)
-    params = _evaluation_params(recipe, system, place)
+    params = _evaluation_params(recipe, system, place, sets)
     if system == "zero_shot":
         params |= {"base": recipe.base, "base_key": base_key}
         cost = decode_cost(sets.size[part], recipe.evaluation.window or "full")
@@ -225,7 +265,7 @@ def _evaluate(recipe: Recipe, system: str, sets: Sets, base_key: str) -> Stage:
 def _evaluate_analogy(recipe: Recipe, scale: float, part: str, sets: Sets) -> Stage:
     corners = [f"finetune-{CORNERS[corner]}" for corner in ("c", "plus", "minus")]
     place = sets.where[part]
-    params = {**_evaluation_params(recipe, "analogy", place), "corners": corners, "scale": float(scale)}
+    params = {**_evaluation_params(recipe, "analogy", place, sets), "corners": corners, "scale": float(scale)}
     name = evaluation_stage(part, "analogy", scale)
     needs = tuple(dict.fromkeys((*corners, place[0])))
     return Stage(name, "evaluate", params, needs, decode_cost(sets.size[part], _window(recipe)))

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from lhotse import CutSet
 
-from data_synth.channel import ChannelOptions, channel_cuts
+from data_synth.channel import ChannelOptions
+from data_synth.channel_cuts import channel_cuts
 from data_synth.synthesize import SynthesisOptions, synthesize
 from data_synth.texts import Text
 from speech_analogy.adaptation.data import PARTS, read_cuts_of, split, texts_of
@@ -172,6 +173,8 @@ def evaluate_stage(work: Work) -> None:
         scale=params.get("scale"),
         window=options.window,
         beams=options.beams,
+        backend=options.backend,
+        compute=options.compute,
         language=params["language"],
         cluster=options.cluster,
         progress=work.progress,

@@ -17,7 +17,7 @@ from speech_analogy.evaluation.results import Comparison, Hypothesis, System
 from speech_analogy.evaluation.score import character_errors, word_errors
 from speech_analogy.evaluation.significance import compare, wer_interval
 from speech_analogy.evaluation.transcribe import Transcription, transcribe
-from speech_analogy.recognisers.protocol import Recogniser
+from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber
 from speech_analogy.recognisers.windows import Window
 
 Cluster = Literal["prompt", "speaker"]
@@ -34,12 +34,14 @@ class Evaluation:
 
 def evaluate(
     cuts: str | Path | CutSet,
-    model: str | Path | Recogniser,
+    model: str | Path | Transcriber,
     *,
     name: str = "model",
     scale: float | None = None,
     window: Window | None = None,
     beams: int = 1,
+    backend: Backend = "torch",
+    compute: Compute = "int8",
     language: str = "en",
     cluster: Cluster = "speaker",
     device: str | torch.device = "cpu",
@@ -50,8 +52,9 @@ def evaluate(
 
     Args:
         cuts: recordings with texts.
-        model: weights by name or folder, or a loaded recogniser.
+        model: weights by name or folder, or what transcribes already.
         window: None takes the one that the checkpoint was tuned in.
+        backend, compute: see `transcribe`.
         cluster: what the bootstrap resamples: `prompt` where one prompt is spoken often, else `speaker`.
 
     Raises:
@@ -59,7 +62,17 @@ def evaluate(
         CheckpointError: the model cannot be loaded.
     """
     eager = cuts_of(cuts)
-    heard = transcribe(eager, model, window=window, beams=beams, language=language, device=device, progress=progress)
+    heard = transcribe(
+        eager,
+        model,
+        window=window,
+        beams=beams,
+        backend=backend,
+        compute=compute,
+        language=language,
+        device=device,
+        progress=progress,
+    )
     return score(
         eager, heard, name=name, scale=scale, language=language, cluster=cluster, hypotheses_file=hypotheses_file
     )
@@ -120,6 +133,7 @@ def score(
         utterances=len(rows),
         over_100=int((words.total > words.words).sum()),
         window=heard.window,
+        backend=heard.backend,
         seconds=heard.seconds,
         hypotheses_file=hypotheses_file,
     )

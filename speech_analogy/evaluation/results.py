@@ -51,6 +51,7 @@ class System(_Model):
     utterances: int
     over_100: int = Field(description="utterances whose own WER is over 100 %: repetition loops")
     window: Literal["trimmed", "full"]
+    backend: str = Field(default="torch", description="torch, ctranslate2-int8 or ctranslate2-float32")
     seconds: float = Field(description="wall time of decoding")
     hypotheses_file: str = Field(description="relative to the run folder")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -14,25 +14,41 @@ from speech_analogy.errors import CheckpointError
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import Window
 
+Backend = Literal["auto", "torch", "ctranslate2"]
+"""What computes a transcription; see `backends.choose_backend` for `auto`."""
+Compute = Literal["int8", "float32"]
+"""What CTranslate2 computes in."""
 
-class Recogniser(Protocol):
-    """A model that turns 16 kHz speech into text; see `WhisperRecogniser` for shapes and units."""
+IGNORED_LABEL = -100  # a target that is not learned; torch's ignore_index
 
-    family: str
+
+class Transcriber(Protocol):
+    """What turns 16 kHz speech into text, whatever computes it; see `WhisperRecogniser` for shapes and units."""
+
     folder: Path
     language: str
+
+    def features(self, waveforms: Sequence[np.ndarray], window_s: float) -> torch.Tensor: ...
+
+    def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]: ...
+
+    def listen(
+        self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
+    ) -> Iterator[list[str]]: ...
+
+
+class Recogniser(Transcriber, Protocol):
+    """A transcriber that can be taught and written."""
+
+    family: str
     model: Any
 
     @property
     def device(self) -> torch.device: ...
 
-    def features(self, waveforms: Sequence[np.ndarray], window_s: float) -> torch.Tensor: ...
-
     def labels(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]: ...
 
     def loss(self, features: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor: ...
-
-    def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]: ...
 
     def save(self, folder: Path) -> None: ...
 

@@ -1,37 +1,27 @@
-"""Whisper behind the recogniser protocol: features, labels, loss and decoding, in full or trimmed windows."""
+"""Whisper in torch, behind the recogniser protocol: labels, loss and decoding, in full or trimmed windows."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 from transformers import (
     DynamicCache,
     EncoderDecoderCache,
-    WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
-    WhisperTokenizer,
 )
 from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
-from transformers.utils import logging
 
-from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
+from speech_analogy.recognisers.front_end import WhisperFrontEnd, loading, no_bars
+from speech_analogy.recognisers.protocol import IGNORED_LABEL
 
-IGNORED_LABEL = -100  # torch's ignore_index
 FRAME_STRIDE = 2  # the encoder's second convolution halves the mel frames
-# Tokens capped by duration: fast English speech is about 5 words, 6 tokens a second; loops are longer.
-TOKENS_PER_SECOND = 8.0
-TOKENS_AT_LEAST = 10
 
 
 class TrimmedEncoder(WhisperEncoder):
@@ -59,12 +49,7 @@ class TokensByDuration(StoppingCriteria):
         return (input_ids.shape[1] >= self.limits.to(input_ids.device)).repeat_interleave(candidates)
 
 
-def token_limit(duration_s: float) -> int:
-    """The most tokens that an utterance of this length may be transcribed with."""
-    return TOKENS_AT_LEAST + math.ceil(TOKENS_PER_SECOND * duration_s)
-
-
-class WhisperRecogniser:
+class WhisperRecogniser(WhisperFrontEnd):
     """A Whisper model with what it needs to hear, to be taught and to write.
 
     Args:
@@ -73,26 +58,13 @@ class WhisperRecogniser:
         device: where the model lives.
     """
 
-    family = "whisper"
-
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
-        try:
-            with _no_bars():
-                model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-            self.tokenizer = WhisperTokenizer.from_pretrained(folder)
-            self.extractor = WhisperFeatureExtractor.from_pretrained(folder)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            message = str(error).strip().splitlines()[0]
-            raise CheckpointError(f"cannot be loaded as a Whisper model: {message}", file=folder) from None
-        except Exception as error:  # safetensors raises its own type for a corrupt file
-            if type(error).__name__ != "SafetensorError":
-                raise
-            raise CheckpointError(f"is corrupt: {error}", file=folder / "model.safetensors") from None
+        with loading(folder):
+            model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        super().__init__(folder, model.config, model.generation_config, language)
         model.model.encoder = _trimmable(model.model.encoder)
         self.model: Any = model.eval()
         self.model.to(device)
-        self.folder, self.language = folder, language
-        self.prompt = self._prompt()
 
     @property
     def device(self) -> torch.device:
@@ -101,38 +73,6 @@ class WhisperRecogniser:
     @property
     def config(self) -> Any:
         return self.model.config
-
-    def _prompt(self) -> list[int]:
-        """<|startoftranscript|> [language, transcribe] <|notimestamps|>."""
-        generation = self.model.generation_config
-        prompt = [self.model.config.decoder_start_token_id]
-        languages = getattr(generation, "lang_to_id", None)
-        if getattr(generation, "is_multilingual", bool(languages)) and languages:
-            token = f"<|{self.language}|>"
-            if token not in languages:
-                raise ConfigError("this model does not know the language", field="language", value=self.language)
-            prompt += [languages[token], generation.task_to_id["transcribe"]]
-        elif self.language != "en":
-            raise ConfigError("an English-only model takes no other language", field="language", value=self.language)
-        return [*prompt, generation.no_timestamps_token_id]
-
-    def features(self, waveforms: Sequence[np.ndarray], window_s: float) -> torch.Tensor:
-        """Log-mel features of waveforms padded with silence to one window.
-
-        Args:
-            waveforms: float32, mono, 16 kHz, each (samples,); what is longer than the window is cut.
-            window_s: seconds; a whole number of encoder frames (20 ms).
-
-        Returns:
-            (batch, mels, frames) float32, frames = 100 x window_s.
-        """
-        samples = round(window_s * SAMPLING_RATE_HZ)
-        batch = np.zeros((len(waveforms), samples), dtype=np.float32)
-        for row, waveform in zip(batch, waveforms, strict=True):
-            count = min(len(waveform), samples)
-            row[:count] = waveform[:count]
-        mel = self.extractor._torch_extract_fbank_features(batch)  # what its __call__ runs on the padded batch
-        return torch.from_numpy(np.asarray(mel))
 
     def labels(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Teacher-forced inputs and targets.
@@ -174,11 +114,15 @@ class WhisperRecogniser:
             durations_s: seconds of speech a row, which cap its tokens.
             beams: 1 is greedy.
         """
-        most = self.model.config.max_target_positions
-        limits = [min(token_limit(duration), most - len(self.prompt)) for duration in durations_s]
+        limits = self.limits(durations_s)
         features = features.to(self.device)
         rows = self._greedy(features, limits) if beams == 1 else self._beam(features, limits, beams)
-        return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
+        return self.texts(rows)
+
+    def listen(self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1) -> Iterator[list[str]]:
+        """Transcribe batches of (features, durations_s), one after the other; see `decode`."""
+        for features, durations_s in batches:
+            yield self.decode(features, durations_s, beams)
 
     def _greedy(self, features: torch.Tensor, limits: list[int]) -> list[list[int]]:
         """Token ids a row. Finished rows leave the batch, so that one looping row does not hold up the others."""
@@ -235,22 +179,10 @@ class WhisperRecogniser:
 
     def save(self, folder: Path) -> None:
         """Write a complete Hugging Face folder: weights, config, generation config, tokenizer, extractor."""
-        with _no_bars():
+        with no_bars():
             self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.extractor.save_pretrained(folder)
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Without transformers' bars for what takes a moment."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _trimmable(encoder: WhisperEncoder) -> TrimmedEncoder:

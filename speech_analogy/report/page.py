@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from data_synth.report.templating import template_environment
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.report import clips, figures, systems, wording, words
 
@@ -242,13 +243,7 @@ def _columns(rows: Iterable[Mapping[str, object]]) -> list[str]:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("speech_analogy.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("speech_analogy.report")
     for name in ("rate", "signed", "interval", "signed_interval", "p_value", "scale", "amount", "listing"):
         environment.filters[name] = getattr(wording, name)
     environment.filters["kind"] = systems.kind

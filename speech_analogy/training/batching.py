@@ -6,7 +6,7 @@ import random
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,11 +15,12 @@ from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import text_of
-from speech_analogy.recognisers.protocol import Recogniser
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, window_seconds
 
 CUTS_PER_BUCKET_AT_LEAST = 64  # fewer would leave many batches short
 TEXTS_SORTED_TOGETHER = 32  # batches; more pad less, fewer mix more
+ROUNDING = 1e-6  # of a row
 PREFETCHED = 2  # batches made ready while one is learned from
 
 
@@ -31,6 +32,21 @@ class Batch:
     inputs: torch.Tensor  # (batch, tokens) int64
     targets: torch.Tensor  # (batch, tokens) int64, -100 where nothing is learned
     utterances: int
+    window_s: float
+
+    def parts(self, seconds: float | None) -> Iterator[tuple[Batch, float]]:
+        """The batch in parts of at most `seconds` of windows (or one utterance), each with its share of the tokens.
+
+        The mean loss of the batch is the parts' mean losses weighed by these shares.
+        """
+        rows = self.utterances if seconds is None else max(1, int(seconds / self.window_s + ROUNDING))
+        learned = int((self.targets != IGNORED_LABEL).sum())
+        for start in range(0, self.utterances, rows):
+            stop = min(start + rows, self.utterances)
+            targets = self.targets[start:stop]
+            share = int((targets != IGNORED_LABEL).sum()) / learned
+            part = replace(self, features=self.features[start:stop], inputs=self.inputs[start:stop], targets=targets)
+            yield replace(part, utterances=stop - start), share
 
 
 def epoch_batches(
@@ -91,9 +107,10 @@ def batch_window_s(batch: list[Any], window: Window) -> float:
 def make_batch(batch: list[Any], recogniser: Recogniser, window: Window) -> Batch:
     """Load, pad and featurise one batch of cuts."""
     waveforms = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]
-    features = recogniser.features(waveforms, batch_window_s(batch, window))
+    seconds = batch_window_s(batch, window)
+    features = recogniser.features(waveforms, seconds)
     inputs, targets = recogniser.labels([text_of(cut) for cut in batch])
-    return Batch(features, inputs, targets, len(batch))
+    return Batch(features, inputs, targets, len(batch), seconds)
 
 
 def prefetch(batches: list[list[Any]], recogniser: Recogniser, window: Window) -> Iterator[Batch]:

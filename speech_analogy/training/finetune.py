@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,8 +35,10 @@ from speech_analogy.training.batching import Batch, epoch_batches, prefetch, twi
 from speech_analogy.training.memory import keep_freed_memory
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.state import load_state, save_state
+from speech_analogy.training.trained_part import Adapters, checkpoint_activations, freeze
 
 LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
+ADAPTER_FOLDER = "adapter"  # in the model's folder: what LoRA trained, as PEFT writes it
 SMOOTHING = 0.9  # of the loss shown beside the progress bar
 
 
@@ -65,6 +67,8 @@ def finetune(
 
     Weights are fp32 and stay fp32: the deltas that task vectors are made of are smaller than bf16 can hold.
     AdamW with linear warm-up and decay to zero; gradients clipped; batches from Lhotse's duration buckets.
+
+    With `lora` the folder holds the merged model, and the adapters as a PEFT folder in `adapter/`.
 
     Args:
         cuts: utterances with texts, each at most 30 s.
@@ -125,6 +129,11 @@ class _Run:
         self.recogniser, self.cuts, self.options, self.accelerator = recogniser, cuts, options, accelerator
         self.working, self.key = working, key
         self.description, self.progress = description, progress and accelerator.is_main_process
+        if options.freeze:
+            freeze(recogniser.model, options.freeze)
+        self.adapters = Adapters(recogniser.model, options.lora, options.seed) if options.lora else None
+        if options.checkpointing:
+            checkpoint_activations(recogniser.model, True)
         self.parameters = {n: p for n, p in recogniser.model.named_parameters() if p.requires_grad}
         self.optimiser = torch.optim.AdamW(
             _decay_groups(self.parameters, options.weight_decay), lr=options.learning_rate, fused=True
@@ -169,6 +178,12 @@ class _Run:
                     self._save(step + 1)
                     saved = time.monotonic()
         self.recogniser.model = self.accelerator.unwrap_model(self.recogniser.model).eval()
+        if self.options.checkpointing:
+            checkpoint_activations(self.recogniser.model, False)
+        if self.adapters is not None and self.accelerator.is_main_process:
+            shutil.rmtree(self.working / ADAPTER_FOLDER, ignore_errors=True)
+            self.adapters.save(self.working / ADAPTER_FOLDER)
+            self.adapters.merge()
         last = losses[-len(self.epochs[-1]) :]
         return sum(last) / len(last) if last else float("nan")
 
@@ -179,13 +194,20 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         device = self.accelerator.device
-        with self.accelerator.autocast():
-            loss = self.recogniser.loss(batch.features.to(device), batch.inputs.to(device), batch.targets.to(device))
-        self.accelerator.backward(loss)
+        parts, mean = list(batch.parts(self.options.seconds_at_once)), 0.0
+        for number, (part, share) in enumerate(parts, start=1):
+            together = nullcontext() if number == len(parts) else self.accelerator.no_sync(self.recogniser.model)
+            with together:
+                with self.accelerator.autocast():
+                    loss = self.recogniser.loss(
+                        part.features.to(device), part.inputs.to(device), part.targets.to(device)
+                    )
+                self.accelerator.backward(loss if share == 1 else loss * share)
+            mean += share * float(loss.detach())
         self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.options.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        return float(loss.detach()), rate
+        return mean, rate
 
     def _from(self, done: int) -> Iterator[Batch]:
         flat = [batch for batches in self.epochs for batch in batches]
@@ -290,6 +312,8 @@ def _publish(recogniser: Recogniser, working: Path, out: Path, record: dict[str,
         recogniser.save(building)
         (building / "provenance.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         shutil.copytree(working / "training", building / "training")
+        if (working / ADAPTER_FOLDER).is_dir():
+            shutil.copytree(working / ADAPTER_FOLDER, building / ADAPTER_FOLDER)
         building.chmod(0o755)
         building.rename(out)
     finally:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from data_synth.options import Options
 from speech_analogy.recognisers.windows import Window
 
 
-class FinetuneOptions(BaseModel):
+class LoraOptions(Options):
+    """Low-rank adapters in place of whole matrices (arXiv 2106.09685)."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1, description="the adapters' product is scaled by alpha / rank")
+    modules: tuple[str, ...] = Field(
+        default=("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"), min_length=1, description="that get one"
+    )
+
+
+class FinetuneOptions(Options):
     """How a model is fine-tuned. An unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    later: ClassVar = ("seconds_at_once", "checkpointing", "freeze", "lora")
 
     learning_rate: float = Field(default=3e-5, gt=0, description="peak of AdamW's rate")
     epochs: int = Field(default=2, ge=1)
@@ -30,6 +41,17 @@ class FinetuneOptions(BaseModel):
     precision: Literal["auto", "bf16", "fp32"] = Field(
         default="auto", description="autocast; weights are fp32 always. auto: bf16 where the processor computes in it"
     )
+    seconds_at_once: float | None = Field(
+        default=None,
+        gt=0,
+        description="of windows in one forward pass; a larger batch goes in parts whose gradients add up to its own. "
+        "None: the whole batch. Memory grows with it",
+    )
+    checkpointing: bool = Field(
+        default=False, description="activations are computed again in the backward pass: less memory, a third slower"
+    )
+    freeze: tuple[str, ...] = Field(default=(), description="modules left as they are, e.g. encoder")
+    lora: LoraOptions | None = Field(default=None, description="train low-rank adapters instead of the weights")
     seed: int = 0
     language: str = "en"
     save_every_s: float = Field(default=60.0, ge=0, description="seconds between states that a killed run resumes from")

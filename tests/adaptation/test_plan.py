@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from lhotse import CutSet
 
+from speech_analogy.adaptation import build
 from speech_analogy.adaptation.baselines import TRAINED_ON, trained_systems
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.data import Split, split, texts_of
@@ -17,6 +18,7 @@ from speech_analogy.adaptation.scale_selection import choose_scale
 from speech_analogy.config import Recipe
 from speech_analogy.corpora.cuts import domain_of, prompt_of_cut, speaker_of
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.recognisers import backends
 
 RECIPE = {
     "title": "t",
@@ -180,3 +182,20 @@ def test_systems_heard_on_a_held_out_part_never_meet_the_test(part: str, noises:
 def test_a_part_that_is_not_held_out_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"evaluation\.part names target_dev"):
         _recipe(evaluation={"part": "target_dev"})
+
+
+def test_backend_of_a_recipe(parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch adds no key to what stages are named by; `auto` is settled once for the whole run."""
+    plain, systems = _recipe(), ["zero_shot", "source_synthetic"]
+    [stage] = [stage for stage in _plan(plain, parts, tmp_path) if stage.name == "evaluate-zero_shot"]
+    assert set(stage.params["evaluation"]) == {"beams", "window", "cluster"}
+    folders = {
+        backend: _folders(_recipe(evaluation={"backend": backend}, systems=systems), parts, tmp_path)
+        for backend in ("torch", "ctranslate2", "auto")
+    }
+    changed = {name for name, folder in folders["torch"].items() if folders["ctranslate2"][name] != folder}
+    assert changed == {"evaluate-zero_shot", "evaluate-source_synthetic"}
+    assert folders["auto"] == folders["torch"]  # eight noises do not repay a conversion
+    monkeypatch.setattr(backends, "CONVERSION_REPAID_S", 1.0)
+    monkeypatch.setattr(build, "ctranslate2_installed", lambda: True)
+    assert _folders(_recipe(evaluation={"backend": "auto"}, systems=systems), parts, tmp_path) == folders["ctranslate2"]

@@ -13,17 +13,12 @@ import soundfile
 from lhotse import CutSet, MonoCut
 from scipy.signal import welch
 
-from data_synth.channel import (
-    ChannelOptions,
-    NoiseOptions,
-    apply_channel,
-    channel_cuts,
-    coloured_noise,
-    limit_band,
-    noise_for,
-    through_codec,
-)
+from data_synth.channel import ChannelOptions, apply_channel, limit_band
+from data_synth.channel_cuts import channel_cuts
+from data_synth.codecs import through_codec
 from data_synth.manifest import make_cut
+from data_synth.noise import NoiseOptions, coloured_noise, noise_for
+from data_synth.recordings import file_digest
 from data_synth.room import RoomOptions, impulse_response
 from data_synth.seeds import derive
 from speech_analogy.errors import ConfigError, DataError
@@ -250,7 +245,7 @@ def test_a_stopped_run_goes_on_to_the_same_files(tmp_path: Path, cuts: CutSet, m
         return apply_channel(*given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr("data_synth.channel.apply_channel", stops_at_the_fourth)
+        patch.setattr("data_synth.channel_cuts.apply_channel", stops_at_the_fourth)
         with pytest.raises(KeyboardInterrupt):
             channel_cuts(cuts, tmp_path / "out", HARD, seed=1, copies=2, progress=False)
     assert len(clips(tmp_path / "out")) == 3
@@ -271,9 +266,7 @@ def test_changed_audio_makes_another_clip(tmp_path: Path, cuts: CutSet) -> None:
     channel_cuts(cuts, tmp_path / "out", HARD, seed=1, progress=False)
     shutil.copy(tmp_path / "real" / "0.flac", tmp_path / "real" / "kept.flac")
     soundfile.write(tmp_path / "real" / "0.flac", speech(1.0, 9), RATE)
-    from data_synth.channel import _file_digest
-
-    _file_digest.cache_clear()
+    file_digest.cache_clear()
     made = channel_cuts(cuts, tmp_path / "out", HARD, seed=1, progress=False)
     assert len(clips(tmp_path / "out")) == 4
     assert np.abs(made[0].load_audio()).max() > 0.01

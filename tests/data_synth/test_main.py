@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from data_synth.__main__ import main
+from data_synth.__main__ import _parser, _values, main
+from data_synth.synthesize import SynthesisOptions
+from speech_analogy.cli import main as speech_analogy_main
 
 pytestmark = pytest.mark.usefixtures("plugin")
 
@@ -38,6 +40,14 @@ def test_text_in_speech_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["--engines", "fake:raises"], "no clip was kept"),
         (["--speed", "2", "1"], "low <= high"),
         (["--voices-per-text", "0"], "voices_per_text"),
+        (["--voices-per-text", "many"], "invalid int value: 'many'; see python -m data_synth --help"),
+        (["--engine", "fake"], "unrecognized arguments: --engine fake"),
+        (["--preset", "paper-brak"], "use paper-bark"),
+        (["--max-cer", "0.2"], "is of the round trip"),
+        (["--round-trip", "nobody", "--gates", "none"], "gates are off"),
+        (["--round-trip", "nobody"], "an entry point of data_synth.recognisers"),
+        (["--gates", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["--count", "3"], "name the lists of slots"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
@@ -49,6 +59,73 @@ def test_a_mistake_is_one_line_and_status_2(
     assert complaint.startswith("error: ")
     assert said in complaint
     assert complaint.count("\n") == 1
+
+
+def test_typed_comes_before_the_config_and_the_config_before_the_preset(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("voices_per_text: 3\nseed: 7\ngates: {min_level_db: -30}\n")
+    words = ["t.txt", "--out", "o", "--preset", "paper-speecht5", "--config", str(tmp_path / "c.yaml"), "--seed", "9"]
+    values = values_of(words)
+    options = SynthesisOptions.parse(values)
+    assert (options.engines, options.voices_per_text, options.seed) == (("speecht5:random",), 3, 9)
+    assert options.gates is not None
+    assert options.gates.min_level_db == -30
+    assert SynthesisOptions.parse(values_of(["t.txt", "--out", "o"])) == SynthesisOptions()
+    assert SynthesisOptions.parse(values_of([*words, "--gates", "none"])).gates is None
+
+
+def values_of(words: list[str]) -> dict[str, object]:
+    return _values(_parser("x").parse_args(words), SynthesisOptions.model_fields)
+
+
+def test_gates_come_from_a_file_and_a_recogniser_joins_them(tmp_path: Path) -> None:
+    (tmp_path / "g.json").write_text('{"max_inner_silence_s": 0.5}')
+    words = ["t.txt", "--out", "o", "--gates", str(tmp_path / "g.json"), "--round-trip", "a:b", "--max-cer", "0.1"]
+    gates = SynthesisOptions.parse(values_of(words)).gates
+    assert gates is not None
+    assert gates.round_trip is not None
+    assert (gates.max_inner_silence_s, gates.round_trip.recogniser) == (0.5, "a:b")
+    assert gates.round_trip.max_character_error_rate == 0.1
+
+
+def test_every_option_of_the_command_line_is_an_option_of_synthesis() -> None:
+    given = set(vars(_parser("x").parse_args(["t.txt", "--out", "o", *EVERY_OPTION])))
+    beside = {
+        "texts",
+        "out",
+        "preset",
+        "config",
+        "domain",
+        "quiet",
+        "channel_file",
+        "gates_named",
+        "round_trip",
+        "max_cer",
+        "shard",
+        "clips_per_tar",
+    }
+    more = {"slots", "count", "llm", "llm_endpoint", "llm_texts", "llm_cache", "shard", "clips_per_tar"}
+    assert given - beside - more <= set(SynthesisOptions.model_fields)
+
+
+EVERY_OPTION = [
+    "--engines=a", "--voices-per-text=2", "--seed=1", "--speed", "1", "1", "--language=en", "--spoken=none",
+    "--keep-rejected", "--attempts=2", "--timeout=9", "--workers=2", "--storage=opus",
+]  # fmt: skip
+
+
+def test_templates_are_filled_in_by_both_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "s.yaml").write_text("song: [yesterday, help]\n")
+    words = [texts(tmp_path, "play {song}\n"), "--engines", "fake:low", "--slots", str(tmp_path / "s.yaml"), "-q"]
+    assert main([*words, "--out", str(tmp_path / "one")]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["speech-analogy", "synthesize", *words, "--out", str(tmp_path / "two")])
+        with pytest.raises(SystemExit) as ended:
+            speech_analogy_main()
+        assert not ended.value.code
+    assert capsys.readouterr().out.count("2 of 2 clips kept") == 2
+    clips = [{path.name for path in (tmp_path / name).rglob("*.flac")} for name in ("one", "two")]
+    assert clips[0] == clips[1]
+    assert len(clips[0]) == 2
 
 
 def test_a_file_without_a_usable_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,11 +12,13 @@ import pytest
 import soundfile
 from lhotse import CutSet
 
+from data_synth.channel import ChannelOptions, apply_channel
 from data_synth.clips import sha256
 from data_synth.gates import GateOptions
 from data_synth.ledger import Ledger, LedgerRow
 from data_synth.synthesize import SynthesisOptions, SynthesisReport, synthesize
 from data_synth.texts import Text
+from data_synth.worker import channel_seed
 from speech_analogy.errors import ConfigError, DataError, SynthesisError
 
 pytestmark = pytest.mark.usefixtures("plugin")
@@ -203,6 +205,43 @@ def test_a_folder_begun_with_other_settings_is_refused(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == before
 
 
+def test_clips_go_through_the_channel_that_is_asked_for(tmp_path: Path) -> None:
+    """Gates judge what the engine made; the stored samples are those of the plain clip, through the channel."""
+    channel = ChannelOptions.parse({"noise": {"colour": "pink", "snr_db": [5, 15]}, "speed": [0.8, 1.2]})
+    plain = {row.text_id: row for row in rows_of(run(tmp_path / "plain", "fake:low"))}
+    report = run(tmp_path / "heard", "fake:low", channel=channel.model_dump())
+    heard = {row.text_id: row for row in rows_of(report)}
+    assert plain.keys() == heard.keys()
+    for text_id, row in heard.items():
+        before, after = plain[text_id], row
+        assert (before.seed, before.gates) == (after.seed, after.gates)
+        assert before.key != after.key
+        assert before.path is not None
+        assert after.path is not None
+        seed = channel_seed(after.seed)
+        samples, rate = soundfile.read(tmp_path / "plain" / before.path, dtype="float32")
+        stored, _ = soundfile.read(tmp_path / "heard" / after.path, dtype="float32")
+        expected = apply_channel(samples, rate, channel, seed)
+        assert stored.shape == expected.shape
+        assert np.allclose(stored, expected, atol=2e-4)  # FLAC's 16 bits, before the channel and after it
+        assert after.duration_s == pytest.approx(len(stored) / rate, abs=1e-6)
+        assert after.channel == {"is": channel.describe(), **channel.drawn(seed)}
+    assert len({tuple((row.channel or {}).items()) for row in heard.values()}) > 1
+    assert {cut.custom["channel"] for cut in CutSet.from_file(report.cuts)} == {channel.describe()}
+    assert run(tmp_path / "heard", "fake:low", channel=channel.model_dump()).made == 0
+
+
+def test_another_channel_makes_other_clips_and_none_keeps_the_keys_of_old(tmp_path: Path) -> None:
+    keys = [
+        {row.key for row in rows_of(run(tmp_path / str(number), "fake:low", channel=channel))}
+        for number, channel in enumerate((None, {"gain_db": -3}, {"gain_db": -6}))
+    ]
+    assert not keys[0] & keys[1]
+    assert not keys[1] & keys[2]
+    assert SynthesisOptions().model_dump().keys() == SynthesisOptions(channel=None).model_dump().keys()
+    assert "channel" not in SynthesisOptions().model_dump()
+
+
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "out", "fake")
     handle = os.open(tmp_path / "out", os.O_RDONLY)
@@ -218,7 +257,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"engines": "fake", "voices": 3}, ConfigError, "voices: there is no such option; did you mean"),
+        ({"engines": "fake", "voice": 3}, ConfigError, "voice: there is no such option; did you mean"),
         ({"engines": "fake", "gates": {"margin": 1}}, ConfigError, "gates.margin"),
         ({"engines": "fake", "speed": (1.2, 0.8)}, ConfigError, "low <= high"),
         ({"engines": "fake", "voices_per_text": 0}, ConfigError, "voices_per_text"),

@@ -121,10 +121,10 @@ def test_lists_of_slots(tmp_path: Path) -> None:
     [
         ("s.json", "{", "cannot be read"),
         ("s.yaml", "a: [", "cannot be read"),
-        ("s.json", "[1]", "must map slots"),
+        ("s.json", "[1]", "must map names to values"),
         ("s.json", '{"a": "b"}', "must have a list"),
         ("s.json", '{"a": [" "]}', "must have a value"),
-        ("s.csv", "a", "must be a folder, .json or .yaml"),
+        ("s.csv", "a", "must be .json or .yaml"),
     ],
 )
 def test_broken_lists(tmp_path: Path, name: str, content: str, said: str) -> None:

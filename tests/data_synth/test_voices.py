@@ -7,12 +7,16 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from itertools import chain
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth.voices import Part, Voice, cast, clip_seed, find_voices
+from data_synth.synthesize import SynthesisOptions, make_plans, synthesize
+from data_synth.texts import Text
+from data_synth.voices import Part, Voice, cast, clip_seed, find_voices, voice_ranges
 from speech_analogy.errors import ConfigError, SynthesisError
 
 IDS = st.lists(st.text(min_size=1, max_size=6), max_size=40, unique=True)
@@ -140,3 +144,62 @@ def test_unknown_voices_and_engines_are_told_with_the_nearest(specs: list[str], 
 def test_no_voice_at_all_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no voice is named"):
         find_voices([" , "])
+
+
+def test_a_voices_own_ranges_come_before_its_engines_and_the_runs() -> None:
+    voices = [Voice("a", "x"), Voice("a", "y"), Voice("b", "z")]
+    given = {"a": {"speed": (0.5, 0.6), "pitch": (10, 20)}, "a:y": {"speed": 1.3}}
+    parts = cast([str(n) for n in range(60)], voices, 3, 0, (0.9, 1.1), voice_ranges(given, voices))
+    found: dict[str, list[Part]] = {str(voice): [] for voice in voices}
+    for part in (part for its_parts in parts for part in its_parts):
+        found[str(part.voice)].append(part)
+    assert all(0.5 <= part.speed <= 0.6 for part in found["a:x"])
+    assert {part.speed for part in found["a:y"]} == {1.3}
+    assert all(0.9 <= part.speed <= 1.1 and not part.drawn for part in found["b:z"])
+    pitches = [part.parameters["pitch"] for part in found["a:x"] + found["a:y"]]
+    assert 10 <= min(pitches) < 12 < 18 < max(pitches) <= 20
+    assert len(set(pitches)) > 100
+
+
+def test_a_fixed_speed_of_a_voice_holds_when_it_repeats_a_text() -> None:
+    voices = some_voices(1)
+    [parts] = cast(["a"], voices, 3, 0, ranges=voice_ranges({"engine": {"speed": 1.2}}, voices))
+    assert {part.speed for part in parts} == {1.2}
+
+
+def test_without_ranges_of_their_own_voices_are_cast_as_ever() -> None:
+    voices = some_voices(3)
+    plain = cast(["a", "b"], voices, 4, 0, (0.9, 1.1))
+    other = cast(["a", "b"], voices, 4, 0, (0.9, 1.1), voice_ranges({"engine:voice 1": {"pitch": (1, 2)}}, voices))
+    for before, after in zip(chain(*plain), chain(*other), strict=True):
+        assert (before.voice, before.take, before.speed) == (after.voice, after.take, after.speed)
+        assert bool(after.drawn) == (after.voice.name == "voice 1")
+
+
+@pytest.mark.usefixtures("plugin")
+def test_ranges_reach_the_plan_and_are_checked_by_the_engine() -> None:
+    options = SynthesisOptions.parse({"engines": "fake:low+high", "voices": {"fake:low": {"speed": [0.5, 0.7]}}})
+    plans = list(make_plans([Text.of(f"text {n}", "d") for n in range(6)], find_voices(options.engines), options))
+    for plan in plans:
+        speed = plan.parameters["speed"]
+        assert isinstance(speed, float)
+        assert (0.5 <= speed <= 0.7) == (plan.voice == "low")
+
+
+@pytest.mark.usefixtures("plugin")
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({"fake:hihg": {"speed": 1.0}}, ConfigError, "did you mean 'fake:high'"),
+        ({"flite": {"speed": 1.0}}, ConfigError, "no such voice is asked for"),
+        ({"fake:low": {"pitch": [1, 2]}}, SynthesisError, r"fake\.pitch: the engine has no such parameter"),
+        ({"fake": {"speed": [1, 9]}}, SynthesisError, r"fake\.speed: must be a number from 0\.25 to 4"),
+    ],
+)
+def test_wrong_ranges_are_told_before_a_clip_is_made(
+    tmp_path: Path, given: dict[str, object], error: type[Exception], said: str
+) -> None:
+    options = SynthesisOptions.parse({"engines": "fake", "voices": given})
+    with pytest.raises(error, match=said):
+        synthesize([Text.of("a", "d")], tmp_path / "out", options, progress=False)
+    assert not (tmp_path / "out").exists()

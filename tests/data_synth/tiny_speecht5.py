@@ -15,6 +15,9 @@ from transformers import (
     SpeechT5HifiGan,
     SpeechT5HifiGanConfig,
     SpeechT5Tokenizer,
+    Wav2Vec2FeatureExtractor,
+    WavLMConfig,
+    WavLMForXVector,
 )
 
 MAX_TEXT = 150
@@ -89,3 +92,23 @@ def _save_tokenizer(folder: Path) -> None:
         minloglevel=2,
     )
     SpeechT5Tokenizer(str(prefix.with_suffix(".model"))).save_pretrained(folder)
+
+
+def save_tiny_x_vector_model(folder: Path) -> Path:
+    """A WavLM with an x-vector head of the real class with random weights, and its feature extractor."""
+    torch.manual_seed(1)
+    config = WavLMConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=2,
+        tdnn_dim=(16,) * 5,
+        xvector_output_dim=512,
+        num_labels=4,
+    )
+    WavLMForXVector(config).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True, sampling_rate=16_000).save_pretrained(folder)
+    return folder

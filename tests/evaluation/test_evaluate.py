@@ -8,11 +8,13 @@ import pytest
 from lhotse import CutSet
 from lhotse.utils import fastcopy
 
+from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import text_of
 from speech_analogy.errors import CheckpointError, DataError
 from speech_analogy.evaluation.evaluate import compare_hypotheses, evaluate, score
 from speech_analogy.evaluation.results import Results, read_hypotheses, write_hypotheses
-from speech_analogy.evaluation.transcribe import Transcript, Transcription, _batches, transcribe
+from speech_analogy.evaluation.transcribe import Transcript, Transcription, batches, transcribe, transcribe_arrays
+from speech_analogy.recognisers.whisper import WhisperRecogniser
 
 
 def _heard(cuts: CutSet, texts: list[str]) -> Transcription:
@@ -45,9 +47,12 @@ def test_references_that_normalise_to_nothing_are_dropped(noises: CutSet) -> Non
 
 
 def test_equal_windows_share_a_batch(noises: CutSet) -> None:
-    for window_s, batch in _batches(list(noises), "trimmed"):
-        assert all(cut.duration < window_s for cut in batch)
-        assert window_s * len(batch) <= 240
+    durations = [cut.duration for cut in noises]
+    found = batches(durations, "trimmed")
+    assert sorted(row for batch in found for row in batch.rows) == list(range(len(durations)))
+    for batch in found:
+        assert all(durations[row] < batch.window_s for row in batch.rows)
+        assert batch.window_s * len(batch.rows) <= 240
 
 
 def test_transcripts_keep_the_order_of_the_cuts(noises: CutSet, small_whisper: Path) -> None:
@@ -55,6 +60,26 @@ def test_transcripts_keep_the_order_of_the_cuts(noises: CutSet, small_whisper: P
     assert [row.id for row in found.transcripts] == [cut.id for cut in noises]
     backwards = transcribe(CutSet.from_cuts(reversed(list(noises))), small_whisper, window="trimmed", progress=False)
     assert {row.id: row.text for row in found.transcripts} == {row.id: row.text for row in backwards.transcripts}
+
+
+def test_arrays_keep_their_order(noises: CutSet, small_whisper: Path) -> None:
+    found = transcribe(noises, small_whisper, window="trimmed", progress=False)
+    waves = [load_audio(cut) for cut in noises]
+    texts = transcribe_arrays(waves, WhisperRecogniser(small_whisper), window="trimmed")
+    assert texts == [row.text for row in found.transcripts]
+    assert len(set(texts)) > 1
+
+
+def test_backend_is_on_record(
+    noises: CutSet, small_whisper: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """CTranslate2 in float32 hears what torch hears, and the results say which it was."""
+    pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
+    monkeypatch.setenv("SPEECH_ANALOGY_CACHE", str(tmp_path))
+    ours = evaluate(noises, small_whisper, window="trimmed", progress=False)
+    theirs = evaluate(noises, small_whisper, window="trimmed", backend="ctranslate2", compute="float32", progress=False)
+    assert (ours.system.backend, theirs.system.backend) == ("torch", "ctranslate2-float32")
+    assert [row.hypothesis for row in theirs.hypotheses] == [row.hypothesis for row in ours.hypotheses]
 
 
 def test_window_follows_the_checkpoint(noises: CutSet, small_whisper: Path) -> None:

@@ -1,0 +1,103 @@
+"""Kokoro (24 kHz, Apache 2.0): a neural voice of 82 M parameters in nine languages, by the package `kokoro`.
+
+At its worst on texts of one or two words, as its authors say; the duration gate catches what runs away.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from data_synth.engines.base import VOICE_SEPARATOR, BaseEngine, Utterance, Waveform, number, require, unknown_voice
+from data_synth.engines.pretrained import Hardware, Source, find_source
+from speech_analogy.errors import SynthesisError
+
+MODEL = ("DATA_SYNTH_KOKORO", "hexgrad/Kokoro-82M")
+RATE = 24_000  # Hz
+FIRST_VOICE = "af_heart"
+VOICE = re.compile(r"[abefhijpz][fm]_[a-z]+")  # language, sex, name, as Kokoro's voices are called
+WEIGHTS = "kokoro-v1_0.pth"
+INSTALL = "pip install 'speech-analogy[kokoro]'"
+
+
+class KokoroEngine(BaseEngine):
+    """Voices are those of the model's repository, such as `af_heart`: the first letter is the language.
+
+    a, b: American and British English; e: Spanish; f: French; h: Hindi; i: Italian; j: Japanese; p: Brazilian
+    Portuguese; z: Mandarin. The seed is that of the noise in the voice; `speed` runs from 0.5 to 2. The environment
+    may set `DATA_SYNTH_KOKORO` (a folder with config.json, kokoro-v1_0.pth and voices/) and `DATA_SYNTH_DEVICE`.
+    """
+
+    name = "kokoro"
+    batch_size = 8
+    patience_s = 300.0
+    parameter_ranges: ClassVar = {"speed": (0.5, 2.0)}
+
+    def __init__(self) -> None:
+        self._package = require("kokoro", self.name, INSTALL)
+        self._hardware = Hardware.from_environment()
+        self._source: Source | None = None
+        self._model: Any = None
+        self._pipelines: dict[str, Any] = {}  # language -> what turns text into phonemes and these into sound
+        self.revision = f"kokoro {version('kokoro')}"
+
+    def voices(self) -> tuple[str, ...]:
+        """The voice that its authors rate best."""
+        return (FIRST_VOICE,)
+
+    def resolve(self, selection: str) -> tuple[str, ...]:
+        """See `Engine.resolve`; a voice is fetched here, once, or refused."""
+        names = tuple(part.strip() for part in selection.split(VOICE_SEPARATOR)) if selection else self.voices()
+        for name in names:
+            if not VOICE.fullmatch(name):
+                raise unknown_voice(self.name, name, (FIRST_VOICE, "am_michael", "bf_emma", "ef_dora", "ff_siwis"))
+            self._voice_file(name)
+        return names
+
+    def voice_revision(self, voice: str) -> str:
+        """The package's version and the weights' commit or digest."""
+        return f"{self.revision}, {self._weights().revision}"
+
+    def speak(self, utterance: Utterance) -> Waveform:
+        """Speak one utterance; what Kokoro cuts a long text into is joined."""
+        import torch
+
+        pipeline = self._pipeline(utterance.voice[0])
+        speed = number(utterance.parameters, "speed", 1.0)
+        with torch.random.fork_rng():
+            torch.manual_seed(utterance.seed)
+            results = list(pipeline(utterance.text, voice=str(self._voice_file(utterance.voice)), speed=speed))
+        parts = [result.audio.detach().cpu().numpy() for result in results if result.audio is not None]
+        if not parts:
+            raise RuntimeError("no phoneme was found for the text")
+        return Waveform(np.concatenate(parts).astype(np.float32), RATE)
+
+    def _pipeline(self, language: str) -> Any:
+        if language not in self._pipelines:
+            if self._model is None:
+                source = self._weights()
+                config, weights = (str(self._file(name)) for name in ("config.json", WEIGHTS))
+                model = source.load(lambda name, **_: self._package.KModel(repo_id=name, config=config, model=weights))
+                self._model = model.to(self._hardware.torch_device()).eval()
+            self._pipelines[language] = self._package.KPipeline(
+                lang_code=language, repo_id=self._weights().name, model=self._model
+            )
+        return self._pipelines[language]
+
+    def _weights(self) -> Source:
+        if self._source is None:
+            self._source = find_source(self.name, *MODEL)
+        return self._source
+
+    def _voice_file(self, voice: str) -> Path:
+        return self._file(f"voices/{voice}.pt")
+
+    def _file(self, name: str) -> Path:
+        path = self._weights().file(name)
+        if path is None:
+            raise SynthesisError("the model has no such file", field=self.name, value=name, do=f"look into {MODEL[1]}")
+        return path

@@ -1,0 +1,47 @@
+"""Which of many strings were there before: 16 bytes a string, so that millions are told apart in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORD_BYTES, WORDS = 8, 2  # of a fingerprint: 128 bits of BLAKE2b
+
+
+class Fingerprints:
+    """Strings added one after the other, of each its fingerprint alone."""
+
+    def __init__(self) -> None:
+        self._words = array("Q")
+
+    def __len__(self) -> int:
+        """How many strings were added."""
+        return len(self._words) // WORDS
+
+    def add(self, *parts: str) -> None:
+        """Add a string, or several that are told apart as a whole."""
+        hashed = hashlib.blake2b(digest_size=WORD_BYTES * WORDS)
+        for part in parts:
+            encoded = part.encode("utf-8", "surrogatepass")
+            hashed.update(len(encoded).to_bytes(WORD_BYTES, "big") + encoded)
+        self._words.frombytes(hashed.digest())
+
+    def repeated(self, of: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """Whether each string was there before; the first of its kind was not.
+
+        Args:
+            of: look at these alone: (strings,); the others are neither repeated nor there before.
+
+        Returns:
+            Of shape (strings,).
+        """
+        words = np.frombuffer(self._words, np.uint64).reshape(-1, WORDS)  # (strings, 2)
+        places = np.arange(len(words)) if of is None else np.flatnonzero(of)
+        order = places[np.lexsort(words[places].T)]  # stable: of equal strings the first comes first
+        same = (words[order[1:]] == words[order[:-1]]).all(axis=1)
+        found = np.zeros(len(words), dtype=np.bool_)
+        found[order[1:][same]] = True
+        return found

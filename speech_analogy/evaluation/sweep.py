@@ -1,0 +1,162 @@
+"""Many λ for the price of their decoding: one model in memory, moved from θ_C along θ_B − θ_A, never written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lhotse import CutSet
+from torch import Tensor
+from tqdm import tqdm
+
+from speech_analogy.corpora.audio import load_audio
+from speech_analogy.corpora.cuts import cuts_of
+from speech_analogy.evaluation.evaluate import Cluster, Evaluation, score
+from speech_analogy.evaluation.transcribe import Batch, Transcript, Transcription, batches
+from speech_analogy.merging.arithmetic import cast_piece, require_scale, shifted
+from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.merging.combine import Weights, require_same_base
+from speech_analogy.merging.tensors import accumulator, as_source, pieces, require_finite, require_same_layout
+from speech_analogy.recognisers.protocol import Recogniser, load_recogniser, native_window
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window
+
+# Features are made once for all λ; those of this much window are held at a time (38 MB with 80 mels).
+HELD_WINDOW_S = 1200.0
+
+
+class ScaleSweep:
+    """A recogniser whose weights are set to θ_C + λ(θ_B − θ_A), for one λ after the other.
+
+    θ_C and τ = θ_B − θ_A are held once each beside the weights in use, so the memory is three models whatever the
+    number of λ. Every λ starts from the pristine θ_C: nothing accumulates, and the bits are those that
+    `merging.combine.analogy` writes.
+
+    Args:
+        recogniser: of C's sizes; its weights are written over.
+        c, plus, minus: θ_C, θ_B and θ_A.
+
+    Raises:
+        CheckpointError: other names or shapes than C's, NaN or infinity.
+    """
+
+    def __init__(self, recogniser: Recogniser, c: Weights, plus: Weights, minus: Weights) -> None:
+        sources = [as_source(c, "C"), as_source(plus, "B (plus)"), as_source(minus, "A (minus)")]
+        require_same_layout(sources)
+        self.recogniser = recogniser
+        self._moved: list[tuple[str, Tensor, Tensor, Tensor]] = []  # name, weights in use, θ_C, τ
+        state: dict[str, Tensor] = recogniser.model.state_dict()
+        for name in sources[0]:
+            if name not in state or not sources[0].is_float(name):
+                continue
+            for source in sources:
+                require_finite(source, name)
+            compute = accumulator(torch.float32)
+            for source in sources:
+                compute = accumulator(source.dtype(name), compute)
+            tau = sources[1][name].to(compute, copy=True).sub_(sources[2][name].to(compute))
+            theta = sources[0][name].clone()
+            self._moved.append((name, state[name].view(-1), theta.reshape(-1), tau.reshape(-1)))
+
+    @torch.no_grad()
+    def move(self, scale: float) -> Recogniser:
+        """The recogniser, holding θ_C + λτ in C's dtype; piece by piece, so in no memory of its own.
+
+        Raises:
+            CheckpointError: λ is not finite, or a weight would be beyond its dtype's range.
+        """
+        require_scale(scale)
+        for name, weights, theta, tau in self._moved:
+            for start, stop in pieces(len(theta)):
+                start_c = theta[start:stop].to(tau.dtype)
+                values = start_c if scale == 0 else shifted(start_c, tau[start:stop], scale)
+                weights[start:stop].copy_(cast_piece(values, theta.dtype, name, []))
+        return self.recogniser
+
+
+def evaluate_scales(
+    cuts: str | Path | CutSet,
+    c: str | Path,
+    plus: str | Path,
+    minus: str | Path,
+    scales: Sequence[float],
+    *,
+    name: str = "analogy",
+    window: Window | None = None,
+    beams: int = 1,
+    language: str = "en",
+    cluster: Cluster = "speaker",
+    device: str | torch.device = "cpu",
+    progress: bool = True,
+) -> list[Evaluation]:
+    """Transcribe and score recordings with θ_C + λ(θ_B − θ_A), in the order of `scales`, with torch.
+
+    Audio is read and turned into features once for all λ.
+
+    Args:
+        c, plus, minus: model folders of C, B and A.
+        window: None takes C's own.
+
+    Raises:
+        DataError, CheckpointError: as `evaluate`; other bases, names or shapes than C's.
+    """
+    eager = cuts_of(cuts)
+    corners = [open_checkpoint(path) for path in (c, plus, minus)]
+    require_same_base(corners)
+    sweep = ScaleSweep(load_recogniser(c, language=language, device=device), *corners)
+    chosen = window or native_window(sweep.recogniser.folder)
+    heard = _hear(list(eager), sweep, scales, chosen, beams, progress)
+    return [
+        score(eager, transcription, name=name, scale=scale, language=language, cluster=cluster)
+        for scale, transcription in zip(scales, heard, strict=True)
+    ]
+
+
+def _hear(
+    cuts: list[Any], sweep: ScaleSweep, scales: Sequence[float], window: Window, beams: int, progress: bool
+) -> list[Transcription]:
+    """One transcription a λ; each one's seconds are its own decoding, features not counted."""
+    plan = batches([cut.duration for cut in cuts], window, [cut.id for cut in cuts])
+    texts = [[""] * len(cuts) for _ in scales]
+    seconds = [0.0] * len(scales)
+    bar = tqdm(total=len(cuts) * len(scales), desc=f"λ sweep ({window})", unit="utt", disable=not progress)
+    with bar, torch.inference_mode():
+        for group in _groups(plan):
+            held = [
+                (
+                    sweep.recogniser.features(
+                        [load_audio(cuts[row], SAMPLING_RATE_HZ) for row in batch.rows], batch.window_s
+                    ),
+                    [cuts[row].duration for row in batch.rows],
+                )
+                for batch in group
+            ]
+            for index, scale in enumerate(scales):
+                start = time.perf_counter()
+                for batch, heard in zip(group, sweep.move(scale).listen(held, beams), strict=True):
+                    for row, text in zip(batch.rows, heard, strict=True):
+                        texts[index][row] = text
+                    bar.update(len(batch.rows))
+                seconds[index] += time.perf_counter() - start
+    return [
+        Transcription(
+            [Transcript(cut.id, text, cut.duration) for cut, text in zip(cuts, own, strict=True)], window, taken
+        )
+        for own, taken in zip(texts, seconds, strict=True)
+    ]
+
+
+def _groups(plan: list[Batch]) -> list[list[Batch]]:
+    """Batches whose features are held at a time."""
+    groups: list[list[Batch]] = [[]]
+    held_s = 0.0
+    for batch in plan:
+        size_s = batch.window_s * len(batch.rows)
+        if groups[-1] and held_s + size_s > HELD_WINDOW_S:
+            groups.append([])
+            held_s = 0.0
+        groups[-1].append(batch)
+        held_s += size_s
+    return groups

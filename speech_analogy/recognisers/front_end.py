@@ -1,0 +1,118 @@
+"""What every Whisper needs around its weights, whoever computes them: features in, prompt, texts out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import WhisperFeatureExtractor, WhisperTokenizer
+from transformers.utils import logging
+
+from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
+
+# Tokens capped by duration: fast English speech is about 5 words, 6 tokens a second; loops are longer.
+TOKENS_PER_SECOND = 8.0
+TOKENS_AT_LEAST = 10
+
+
+def token_limit(duration_s: float) -> int:
+    """The most tokens that an utterance of this length may be transcribed with."""
+    return TOKENS_AT_LEAST + math.ceil(TOKENS_PER_SECOND * duration_s)
+
+
+class WhisperFrontEnd:
+    """Feature extractor, tokenizer and prompt of a Whisper folder.
+
+    Args:
+        folder: a complete Hugging Face folder (`resolve_weights` gives one).
+        config: its `WhisperConfig`.
+        generation: its `GenerationConfig`.
+        language: of a multilingual model ("en", "es", ...); English-only models take none.
+
+    Raises:
+        CheckpointError: the tokenizer or the extractor cannot be loaded.
+        ConfigError: a language that the model does not know.
+    """
+
+    family = "whisper"
+
+    def __init__(self, folder: Path, config: Any, generation: Any, language: str) -> None:
+        with loading(folder):
+            self.tokenizer = WhisperTokenizer.from_pretrained(folder)
+            self.extractor = WhisperFeatureExtractor.from_pretrained(folder)
+        self.folder, self.language = folder, language
+        self.prompt = prompt_of_model(config, generation, language)
+        self._most_new_tokens = config.max_target_positions - len(self.prompt)
+
+    def features(self, waveforms: Sequence[np.ndarray], window_s: float) -> torch.Tensor:
+        """Log-mel features of waveforms padded with silence to one window.
+
+        Args:
+            waveforms: float32, mono, 16 kHz, each (samples,); what is longer than the window is cut.
+            window_s: seconds; a whole number of encoder frames (20 ms).
+
+        Returns:
+            (batch, mels, frames) float32, frames = 100 x window_s.
+        """
+        samples = round(window_s * SAMPLING_RATE_HZ)
+        batch = np.zeros((len(waveforms), samples), dtype=np.float32)
+        for row, waveform in zip(batch, waveforms, strict=True):
+            count = min(len(waveform), samples)
+            row[:count] = waveform[:count]
+        mel = self.extractor._torch_extract_fbank_features(batch)  # what its __call__ runs on the padded batch
+        return torch.from_numpy(np.asarray(mel))
+
+    def limits(self, durations_s: Sequence[float]) -> list[int]:
+        """The most new tokens a row."""
+        return [min(token_limit(duration), self._most_new_tokens) for duration in durations_s]
+
+    def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Transcripts of token ids, prompt left out."""
+        return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
+
+
+def prompt_of_model(config: Any, generation: Any, language: str) -> list[int]:
+    """<|startoftranscript|> [language, transcribe] <|notimestamps|>."""
+    prompt = [config.decoder_start_token_id]
+    languages = getattr(generation, "lang_to_id", None)
+    if getattr(generation, "is_multilingual", bool(languages)) and languages:
+        token = f"<|{language}|>"
+        if token not in languages:
+            raise ConfigError("this model does not know the language", field="language", value=language)
+        prompt += [languages[token], generation.task_to_id["transcribe"]]
+    elif language != "en":
+        raise ConfigError("an English-only model takes no other language", field="language", value=language)
+    return [*prompt, generation.no_timestamps_token_id]
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """Loading from a model folder: without transformers' bars, and what goes wrong is one CheckpointError."""
+    try:
+        with no_bars():
+            yield
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        message = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"cannot be loaded as a Whisper model: {message}", file=folder) from None
+    except Exception as error:  # safetensors raises its own type for a corrupt file
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise CheckpointError(f"is corrupt: {error}", file=folder / "model.safetensors") from None
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Without transformers' bars for what takes a moment."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,96 @@
+"""What of a model is trained: all of it, all but some parts, or low-rank adapters (PEFT's LoRA) on frozen weights."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from speech_analogy.errors import ConfigError
+from speech_analogy.training.options import LoraOptions
+
+ADAPTER = "default"  # PEFT's own name for the only adapter
+PEFT_PREFIX = "base_model.model."  # of every tensor in a PEFT folder
+
+
+def freeze(model: torch.nn.Module, parts: Iterable[str]) -> None:
+    """Leave parts of a model untrained.
+
+    Args:
+        model: any; its parameters' `requires_grad` is changed.
+        parts: names of modules such as `encoder` or `decoder.layers`, found anywhere in a parameter's path, or
+            patterns of whole parameter names such as `model.decoder.embed_*`.
+
+    Raises:
+        ConfigError: a part is nowhere in the model, or nothing is left to be trained.
+    """
+    parameters = dict(model.named_parameters())
+    for part in parts:
+        inside = [name for name in parameters if f".{part}." in f".{name}." or fnmatchcase(name, part)]
+        if not inside:
+            known = sorted({word for name in parameters for word in name.split(".") if not word.isdigit()})
+            near = difflib.get_close_matches(part, known, n=1)
+            do = f"did you mean {near[0]}?" if near else "name a module, or a pattern of parameter names"
+            raise ConfigError("no parameter of the model lies there", field="freeze", value=part, do=do)
+        for name in inside:
+            parameters[name].requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in parameters.values()):
+        raise ConfigError("something must be left to be trained", field="freeze", value=", ".join(parts))
+
+
+def checkpoint_activations(model: Any, on: bool) -> None:
+    """Have transformers keep the activations between layers alone and compute the rest again, or stop that."""
+    if hasattr(model, "activation_checkpointing_enable"):  # the name from transformers 5 on
+        model.activation_checkpointing_enable() if on else model.activation_checkpointing_disable()
+    else:
+        model.gradient_checkpointing_enable() if on else model.gradient_checkpointing_disable()
+
+
+class Adapters:
+    """LoRA adapters (Hu et al., arXiv 2106.09685) put into a model in place: W x becomes W x + α/r · B A x.
+
+    Args:
+        model: its own weights are frozen; the adapters are the only parameters that are trained.
+        options: rank, α and the modules that get one.
+        seed: of A's random values (B begins at zero, so the model begins as it was).
+
+    Raises:
+        ConfigError: PEFT is not installed, or no module has such a name.
+    """
+
+    def __init__(self, model: torch.nn.Module, options: LoraOptions, seed: int) -> None:
+        try:
+            from peft import LoraConfig, LoraModel
+        except ImportError as error:
+            raise ConfigError(
+                f"LoRA needs peft ({error})", field="lora", do="install it: pip install 'speech-analogy[lora]'"
+            ) from None
+        self.config = LoraConfig(
+            r=options.rank, lora_alpha=options.alpha, lora_dropout=0.0, target_modules=list(options.modules)
+        )
+        torch.manual_seed(seed)
+        try:
+            self._tuner: Any = LoraModel(model, {ADAPTER: self.config}, ADAPTER)
+        except ValueError:
+            raise ConfigError(
+                "no module of the model has such a name", field="lora.modules", value=", ".join(options.modules)
+            ) from None
+
+    def save(self, folder: Path) -> None:
+        """Write the adapters as a PEFT folder: `adapter_config.json` and `adapter_model.safetensors`."""
+        from peft import get_peft_model_state_dict
+
+        state = get_peft_model_state_dict(self._tuner.model, adapter_name=ADAPTER)
+        folder.mkdir(parents=True)
+        tensors = {PEFT_PREFIX + name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        self.config.save_pretrained(str(folder))
+
+    def merge(self) -> None:
+        """Add the adapters to the weights and take them out of the model: W + α/r · B A, in the weights' dtype."""
+        self._tuner.merge_and_unload()

@@ -1,0 +1,151 @@
+"""What synthesis costs beside the engine, and what a second process brings.
+
+    python tests/benchmarks/synthesis/overhead.py [--texts FILE] [--count 500] [--engine hibari] [--out FILE.md]
+
+One process first: the time inside the engine, its share of the whole run, and where the rest goes, with the engine
+loaded and imports done before the clock starts (they are stated apart). Then whole runs of the command line, from
+its start to its end, with one and with two processes. Run it on a quiet machine: both are wall time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+REPOSITORY = Path(__file__).parents[3]
+SLURP_TEXTS = REPOSITORY.parent / "shared" / "data" / "slurp_text" / "devel.jsonl"
+WARM_UP = "a short sentence to load the voice"
+PARTS = {  # where a step is looked up -> what it is called in the table
+    "data_synth.worker.judge": "gates",
+    "data_synth.worker.resample": "resampling",
+    "data_synth.worker.encode": "encoding",
+    "data_synth.worker.write_whole": "writing clips",
+    "data_synth.ledger.Ledger.append": "ledger rows",
+    "data_synth.synthesize.write_files": "final ledger and cuts",
+    "data_synth.synthesize.Plan": "checking texts",
+}
+
+
+def timed(spent: Counter[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, its seconds added to `spent`."""
+
+    def measured(*arguments: Any, **named: Any) -> Any:
+        begin = time.perf_counter()
+        try:
+            return function(*arguments, **named)
+        finally:
+            spent[name] += time.perf_counter() - begin
+
+    return measured
+
+
+def one_process(texts: Path, folder: Path, engine: str) -> tuple[dict[str, float], int]:
+    """Seconds of a run in this process by part, `wall` among them, and the number of clips."""
+    begin = time.perf_counter()
+    import pkgutil
+
+    from data_synth.engines import Utterance, load_engine
+    from data_synth.synthesize import SynthesisOptions, synthesize
+    from data_synth.texts import TextFile
+
+    spent: Counter[str] = Counter()
+    imported = time.perf_counter()
+    speaker = load_engine(engine.partition(":")[0])
+    voice = speaker.resolve(engine.partition(":")[2])[0]
+    speaker.synthesize([Utterance(WARM_UP, voice, 0, {"speed": 1.0})])
+    loaded = time.perf_counter()
+    with mock.patch.object(speaker, "synthesize", timed(spent, "engine", speaker.synthesize)):
+        patches = [mock.patch(path, timed(spent, name, pkgutil.resolve_name(path))) for path, name in PARTS.items()]
+        for patch in patches:
+            patch.start()
+        start = time.perf_counter()
+        report = synthesize(
+            TextFile(texts), folder, SynthesisOptions(engines=(engine,), isolated=False), progress=False
+        )
+        wall = time.perf_counter() - start
+        for patch in patches:
+            patch.stop()
+    spent["plan, keys and the rest"] = wall - sum(spent.values())
+    return {
+        **spent,
+        "wall": wall,
+        "imports, before": imported - begin,
+        "loading the voice, before": loaded - imported,
+    }, report.made
+
+
+def command_line(texts: Path, folder: Path, engine: str, workers: int) -> float:
+    """Seconds of a whole run of `python -m data_synth`, its start and its imports included."""
+    command = [sys.executable, "-m", "data_synth", str(texts), "--engines", engine, "--out", str(folder), "--quiet"]
+    begin = time.perf_counter()
+    subprocess.run(
+        [*command, "--workers", str(workers)],
+        check=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+    )
+    return time.perf_counter() - begin
+
+
+def table(parts: dict[str, float], clips: int, walls: dict[int, list[float]]) -> str:
+    """Markdown."""
+    wall = parts["wall"]
+    lines = ["| part of one process | s | % of the run |", "|---|---|---|"]
+    for name, seconds in sorted(parts.items(), key=lambda item: -item[1]):
+        share = "" if name.endswith(", before") else f"{100 * seconds / wall:.1f}"
+        lines.append(f"| {name} | {seconds:.2f} | {share} |")
+    overhead = 100 * (1 - parts["engine"] / wall)
+    lines += ["", f"{clips} clips; all but the engine: {overhead:.1f} % of the wall time."]
+    best = {workers: min(seconds) for workers, seconds in walls.items()}
+    for workers, seconds in best.items():
+        lines.append(f"Whole command, {workers} process(es): {seconds:.1f} s (best of {len(walls[workers])}).")
+    if len(best) > 1:
+        lines.append(f"Two processes are {best[1] / best[2]:.2f} times as fast as one.")
+    lines.append(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores.")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--texts", type=Path, default=SLURP_TEXTS, help="default: SLURP's devel, where it is")
+    parser.add_argument("--count", type=int, default=500, help="texts of it (default: %(default)s)")
+    parser.add_argument("--engine", default="hibari", help="one voice, e.g. flite:slt (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=2, help="of the command line (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="write the table there too")
+    given = parser.parse_args()
+    sys.path.insert(0, str(REPOSITORY))
+    from data_synth.texts import read_texts
+
+    chosen = [text.text for text in read_texts(given.texts)][: given.count]
+    folder = Path(tempfile.mkdtemp(prefix="data-synth-overhead-"))
+    try:
+        texts = folder / "texts.txt"
+        texts.write_text("\n".join(chosen) + "\n", encoding="utf-8")
+        parts, clips = one_process(texts, folder / "inside", given.engine)
+        walls: dict[int, list[float]] = {1: [], 2: []}
+        for repeat in range(given.repeats):
+            for workers, seconds in walls.items():
+                seconds.append(command_line(texts, folder / f"{workers}-{repeat}", given.engine, workers))
+        text = table(parts, clips, walls if given.repeats else {})
+    finally:
+        shutil.rmtree(folder)
+    print(text)
+    if given.out:
+        given.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
