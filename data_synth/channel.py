@@ -23,7 +23,6 @@ from data_synth.recordings import file_digest, find_recordings, recordings_diges
 from data_synth.room import RoomOptions, reverberate, reverberate_as
 from data_synth.seeds import derive, digest
 
-TELEPHONE_BAND_HZ = (300.0, 3400.0)
 BAND_ORDER = 4  # of the Butterworth band-pass
 PACES = (0.5, 2.0)  # times as fast
 SEMITONES = (-12.0, 12.0)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import tee
+from itertools import chain, tee
 from typing import TYPE_CHECKING, Protocol
 
 from data_synth.engines import load_engine
@@ -161,7 +161,7 @@ class Plan:
         hashed = hashlib.sha256()
         options = self._options.model_dump(mode="json", exclude=_OF_THE_MACHINE)
         voices = [[str(voice), self._revisions[voice]] for voice in self._voices]
-        for part in ([options, voices], *([text.id, text.text, text.domain] for text in self._texts)):
+        for part in chain([[options, voices]], ([text.id, text.text, text.domain] for text in self._texts)):
             hashed.update(canonical_json(part).encode("utf-8") + b"\n")
         return hashed.hexdigest()
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORD_BYTES, WORDS = 8, 2  # of a fingerprint: 128 bits of BLAKE2b
+STRINGS_AT_ONCE = 65_536  # compared with their neighbours, so that few are copied
 
 
 class Fingerprints:
@@ -41,7 +42,8 @@ class Fingerprints:
         words = np.frombuffer(self._words, np.uint64).reshape(-1, WORDS)  # (strings, 2)
         places = np.arange(len(words)) if of is None else np.flatnonzero(of)
         order = places[np.lexsort(words[places].T)]  # stable: of equal strings the first comes first
-        same = (words[order[1:]] == words[order[:-1]]).all(axis=1)
         found = np.zeros(len(words), dtype=np.bool_)
-        found[order[1:][same]] = True
+        for begin in range(0, len(order) - 1, STRINGS_AT_ONCE):
+            run = order[begin : begin + STRINGS_AT_ONCE + 1]
+            found[run[1:]] = (words[run[1:]] == words[run[:-1]]).all(axis=1)
         return found

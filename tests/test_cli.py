@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -44,8 +44,8 @@ def fails(found: subprocess.CompletedProcess[str], *parts: str) -> None:
 
 
 def test_help_answers_within_a_second_and_names_every_verb() -> None:
-    found = min((_timed_help() for _ in range(3)), key=lambda pair: pair[0])
-    seconds, text = found
+    """A second of the processor's time: the wall's hangs on what else the machine does."""
+    seconds, text = _timed_help()
     assert seconds < HELP_SECONDS
     for verb in ("corpus", "synthesize", "finetune", "vector", "merge", "analogy", "transcribe", "evaluate", "adapt",
                  "report", "demo"):  # fmt: skip
@@ -53,9 +53,10 @@ def test_help_answers_within_a_second_and_names_every_verb() -> None:
 
 
 def _timed_help() -> tuple[float, str]:
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     text = run("--help").stdout
-    return time.perf_counter() - start, text
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, text
 
 
 def test_help_imports_nothing_heavy() -> None:

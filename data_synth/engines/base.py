@@ -60,6 +60,9 @@ class Engine(Protocol):
         deterministic: the same utterance gives the same samples, on one machine, in any order and batch.
         seeded: another seed gives other samples; where it does not, a clip the gates reject is not retried.
         batch_size: how many utterances one call is best given.
+
+    An engine may also have `patience_s`, how many seconds one utterance may take, loading included, before its
+    process is ended (120).
     """
 
     name: str

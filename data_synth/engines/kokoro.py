@@ -34,7 +34,7 @@ class KokoroEngine(BaseEngine):
 
     name = "kokoro"
     batch_size = 8
-    patience_s = 300.0
+    patience_s = 600.0  # the download of the weights comes before the first clip
     parameter_ranges: ClassVar = {"speed": (0.5, 2.0)}
 
     def __init__(self) -> None:

@@ -20,11 +20,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from unittest import mock
 
 REPOSITORY = Path(__file__).parents[3]
 SLURP_TEXTS = REPOSITORY.parent / "shared" / "data" / "slurp_text" / "devel.jsonl"
+CLOCKS = (time.perf_counter, time.process_time)
+Spent: TypeAlias = tuple[Counter[str], Counter[str]]  # by wall time and by processor time
 WARM_UP = "a short sentence to load the voice"
 PARTS = {  # where a step is looked up -> what it is called in the table
     "data_synth.worker.judge": "gates",
@@ -37,21 +39,22 @@ PARTS = {  # where a step is looked up -> what it is called in the table
 }
 
 
-def timed(spent: Counter[str], name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, its seconds added to `spent`."""
+def timed(spent: Spent, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, its seconds by either clock added to `spent`."""
 
     def measured(*arguments: Any, **named: Any) -> Any:
-        begin = time.perf_counter()
+        begin = [clock() for clock in CLOCKS]
         try:
             return function(*arguments, **named)
         finally:
-            spent[name] += time.perf_counter() - begin
+            for seconds, clock, begun in zip(spent, CLOCKS, begin, strict=True):
+                seconds[name] += clock() - begun
 
     return measured
 
 
-def one_process(texts: Path, folder: Path, engine: str) -> tuple[dict[str, float], int]:
-    """Seconds of a run in this process by part, `wall` among them, and the number of clips."""
+def one_process(texts: Path, folder: Path, engine: str) -> tuple[Spent, dict[str, float], int]:
+    """Seconds of a run in this process by part, `all` among them; seconds before it; the number of clips."""
     begin = time.perf_counter()
     import pkgutil
 
@@ -59,7 +62,7 @@ def one_process(texts: Path, folder: Path, engine: str) -> tuple[dict[str, float
     from data_synth.synthesize import SynthesisOptions, synthesize
     from data_synth.texts import TextFile
 
-    spent: Counter[str] = Counter()
+    spent: Spent = (Counter(), Counter())
     imported = time.perf_counter()
     speaker = load_engine(engine.partition(":")[0])
     voice = speaker.resolve(engine.partition(":")[2])[0]
@@ -69,20 +72,15 @@ def one_process(texts: Path, folder: Path, engine: str) -> tuple[dict[str, float
         patches = [mock.patch(path, timed(spent, name, pkgutil.resolve_name(path))) for path, name in PARTS.items()]
         for patch in patches:
             patch.start()
-        start = time.perf_counter()
-        report = synthesize(
-            TextFile(texts), folder, SynthesisOptions(engines=(engine,), isolated=False), progress=False
-        )
-        wall = time.perf_counter() - start
+        whole = timed(spent, "all", synthesize)
+        options = SynthesisOptions(engines=(engine,), isolated=False)
+        report = whole(TextFile(texts), folder, options, progress=False)
         for patch in patches:
             patch.stop()
-    spent["plan, keys and the rest"] = wall - sum(spent.values())
-    return {
-        **spent,
-        "wall": wall,
-        "imports, before": imported - begin,
-        "loading the voice, before": loaded - imported,
-    }, report.made
+    for seconds in spent:
+        seconds["plan, keys and the rest"] = 2 * seconds["all"] - seconds.total()
+    before = {"imports": imported - begin, "loading the voice": loaded - imported}
+    return spent, before, int(report.made)
 
 
 def command_line(texts: Path, folder: Path, engine: str, workers: int) -> float:
@@ -99,15 +97,16 @@ def command_line(texts: Path, folder: Path, engine: str, workers: int) -> float:
     return time.perf_counter() - begin
 
 
-def table(parts: dict[str, float], clips: int, walls: dict[int, list[float]]) -> str:
+def table(spent: Spent, before: dict[str, float], clips: int, walls: dict[int, list[float]]) -> str:
     """Markdown."""
-    wall = parts["wall"]
-    lines = ["| part of one process | s | % of the run |", "|---|---|---|"]
-    for name, seconds in sorted(parts.items(), key=lambda item: -item[1]):
-        share = "" if name.endswith(", before") else f"{100 * seconds / wall:.1f}"
-        lines.append(f"| {name} | {seconds:.2f} | {share} |")
-    overhead = 100 * (1 - parts["engine"] / wall)
-    lines += ["", f"{clips} clips; all but the engine: {overhead:.1f} % of the wall time."]
+    wall, processor = spent
+    lines = ["| part of one process | wall s | % | processor s | % |", "|---|---|---|---|---|"]
+    for name, _ in wall.most_common():
+        shares = [f"{part[name]:.2f} | {100 * part[name] / part['all']:.1f}" for part in (wall, processor)]
+        lines.append(f"| {name} | " + " | ".join(shares) + " |")
+    beside = [f"{100 * (1 - part['engine'] / part['all']):.1f} %" for part in (wall, processor)]
+    lines += ["", f"{clips} clips; all but the engine: {beside[0]} of the wall time, {beside[1]} of the processor's."]
+    lines.append("Before that: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in before.items()) + ".")
     best = {workers: min(seconds) for workers, seconds in walls.items()}
     for workers, seconds in best.items():
         lines.append(f"Whole command, {workers} process(es): {seconds:.1f} s (best of {len(walls[workers])}).")
@@ -134,12 +133,12 @@ def main() -> None:
     try:
         texts = folder / "texts.txt"
         texts.write_text("\n".join(chosen) + "\n", encoding="utf-8")
-        parts, clips = one_process(texts, folder / "inside", given.engine)
+        spent, before, clips = one_process(texts, folder / "inside", given.engine)
         walls: dict[int, list[float]] = {1: [], 2: []}
         for repeat in range(given.repeats):
             for workers, seconds in walls.items():
                 seconds.append(command_line(texts, folder / f"{workers}-{repeat}", given.engine, workers))
-        text = table(parts, clips, walls if given.repeats else {})
+        text = table(spent, before, clips, walls if given.repeats else {})
     finally:
         shutil.rmtree(folder)
     print(text)
