@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
-from scipy.signal import butter, sosfilt
 
 from data_synth.clips import limit_peak
 from data_synth.codecs import CODERS, Codec, through_codec
@@ -194,6 +193,8 @@ def apply_channel(samples: Samples, rate: int, options: ChannelOptions, seed: in
 
 def limit_band(samples: Samples, rate: int, band_hz: tuple[float, float]) -> Samples:
     """Butterworth band-pass; an upper limit at or above half the rate limits nothing."""
+    from scipy.signal import butter, sosfilt  # slow to import, and most runs have no channel
+
     low, high = band_hz
     if high >= rate / 2:
         sections = butter(BAND_ORDER, low, "highpass", fs=rate, output="sos")

@@ -11,7 +11,6 @@ import math
 import numpy as np
 import soxr
 from numpy.typing import NDArray
-from scipy.signal import ShortTimeFFT, get_window
 
 from data_synth.engines.base import Samples
 from data_synth.packages import optional_package
@@ -69,6 +68,8 @@ def move_formants(samples: Samples, rate: int, ratio: float) -> Samples:
     The envelope is the "true envelope" (Röbel & Rodet, "Efficient spectral envelope estimation and its application
     to pitch shifting and envelope preservation", DAFx 2005).
     """
+    from scipy.signal import ShortTimeFFT, get_window  # slow to import, and most runs change no voice
+
     size = 2 ** math.ceil(math.log2(FRAME_S * rate))
     transform = ShortTimeFFT(get_window("hann", size), size // HOPS, rate, fft_mode="onesided")
     padded = np.pad(samples.astype(np.float64), (0, max(0, size - len(samples))))

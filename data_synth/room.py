@@ -12,7 +12,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.signal import fftconvolve
 
 from data_synth.engines.base import Samples
 from data_synth.options import Options
@@ -68,6 +67,8 @@ def reverberate_as(samples: Samples, rate: int, response: Path) -> Samples:
 
 def convolve(samples: Samples, response: Samples, lead: int = 0) -> Samples:
     """`samples` (samples,) through a room whose direct path is `lead` samples into its response; same length, RMS."""
+    from scipy.signal import fftconvolve  # slow to import, and most runs have no room
+
     heard = fftconvolve(samples, response)[lead : lead + len(samples)]
     power = float(np.mean(np.square(heard))) if len(heard) else 0.0
     if power == 0.0:

@@ -7,7 +7,7 @@ openai-whisper and the transformers pipeline.
 `--model` is a model tuned in trimmed windows, `--data` the folder of speechocean762. Every measurement is a process
 of its own, with the same threads and the audio decoded beforehand; a few utterances are transcribed before the clock
 starts. Systems take turns, `--repeats` times over the same utterances; the fastest turn counts, memory is the peak
-resident set. Opening (with conversion where there is one) is timed apart. `--one-by-one` instead counts how many
+resident set. With `--turns FILE` finished turns are kept, and the same command goes on from them. Opening (with conversion where there is one) is timed apart. `--one-by-one` instead counts how many
 utterances our own backends hear otherwise in batches than alone.
 """
 
@@ -109,6 +109,23 @@ def in_a_process(name: str, options: argparse.Namespace) -> Turn:
     return Turn(**json.loads(done.stdout.splitlines()[-1]))
 
 
+def setting(options: argparse.Namespace) -> list[Any]:
+    """What turns must share to be compared."""
+    return [str(options.model), options.utterances, options.longest_s, options.threads]
+
+
+def kept_turns(options: argparse.Namespace) -> dict[str, list[Turn]]:
+    """The finished turns of an earlier start with the same setting."""
+    turns: dict[str, list[Turn]] = {name: [] for name in options.systems}
+    if options.turns and options.turns.is_file():
+        for line in options.turns.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            name = row.pop("name")
+            if row.pop("setting") == setting(options) and name in turns:
+                turns[name].append(Turn(**row))
+    return turns
+
+
 class Scorer:
     """WER as the project counts it, against references that are joined where a system hears several at once."""
 
@@ -163,7 +180,7 @@ def table(turns: dict[str, list[Turn]], utterances: list[Utterance]) -> str:
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     named = "; ".join(f"of {rival} the fastest is “{name}”" for rival, name in fastest.items())
-    return "\n".join([*lines, "", f"{named[:1].upper()}{named[1:]}."])
+    return "\n".join([*lines, "", f"{named[:1].upper()}{named[1:]}."] if named else lines)
 
 
 def heading(options: argparse.Namespace, utterances: list[Utterance]) -> str:
@@ -222,6 +239,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), metavar="NAME")
     parser.add_argument("--one-by-one", action="store_true")
+    parser.add_argument("--turns", type=Path, help="JSON lines of finished turns, kept and gone on from")
     parser.add_argument("--out", type=Path, help="Markdown; by default standard output")
     parser.add_argument("--child", choices=list(SYSTEMS), help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -237,12 +255,17 @@ def main() -> None:
     if options.one_by_one:
         parts.append(one_by_one(options, utterances))
     else:
-        turns: dict[str, list[Any]] = {name: [] for name in options.systems}
+        turns = kept_turns(options)
         for repeat in range(options.repeats):
             for name in options.systems:
+                if len(turns[name]) > repeat:
+                    continue
                 turn = in_a_process(name, options)
                 turns[name].append(turn)
                 print(f"{repeat + 1}/{options.repeats} {name}: {turn.seconds:.1f} s", file=sys.stderr)
+                if options.turns:
+                    with options.turns.open("a", encoding="utf-8") as stream:
+                        stream.write(json.dumps({"name": name, "setting": setting(options), **asdict(turn)}) + "\n")
         parts.append(table(turns, utterances))
     text = "\n".join(parts) + "\n"
     print(text)
