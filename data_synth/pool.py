@@ -1,7 +1,8 @@
 """Processes that engines run in: one that crashes or hangs costs its clip an attempt, and never the run.
 
-A batch whose process died, or gave no answer in time, is taken apart: its clips are asked for one by one, and the
-one that does it again is told of in the ledger as any other failure. Its other clips lose nothing but time.
+Batches whose process died, or gave no answer in time, are taken apart: their clips are asked for one by one, each
+alone in its process, and the one that does it again is told of in the ledger as any other failure. The other clips
+lose nothing but time.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from speech_analogy.errors import SynthesisError
 
 PATIENCE_S = 120.0
 """How long one clip may take where neither the options nor the engine (`patience_s`) say; loading included."""
-JOBS_AHEAD = 2  # a process, so that none waits for the parent
+JOBS_AHEAD = 4  # a process: one is judged, one spoken, and none waits for the parent
 LOST_IN_A_ROW = 12
 """Processes lost one after the other, without one batch done, after which an engine is said to be broken."""
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from data_synth.serve import serve; serve()"
@@ -74,11 +75,17 @@ def run_jobs(jobs: Iterable[Job], options: PoolOptions) -> Iterator[Finished]:
 
 @dataclass
 class _Process:
-    """One process, the batches it was given, and when its present answer is due."""
+    """One process, the batches it was given by number, those it has begun, and when it must have gone on."""
 
     popen: subprocess.Popen[bytes]
-    jobs: deque[Job] = field(default_factory=deque)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)
     due: float | None = None
+
+    @property
+    def is_alone_with_one(self) -> bool:
+        """Whether it has a clip that nothing else may be made beside, to know who ends the process."""
+        return any(job.once for job in self.jobs.values())
 
 
 class _Pool:
@@ -88,6 +95,7 @@ class _Pool:
         self._processes: list[_Process] = []
         self._answers: queue.SimpleQueue[tuple[_Process, Any]] = queue.SimpleQueue()
         self._lost_in_a_row = 0
+        self._given = 0
 
     def run(self) -> Iterator[Finished]:
         self._feed()
@@ -108,14 +116,20 @@ class _Pool:
     def _feed(self) -> None:
         """Keep every process supplied; start one where there is work and room for it."""
         for depth in range(1, JOBS_AHEAD + 1):
-            for process in list(self._processes):
-                while len(process.jobs) < depth and (job := self._next_job()) is not None:
+            for process in self._processes:
+                while len(process.jobs) < depth and not process.is_alone_with_one:
+                    job = self._next_job(idle=not process.jobs)
+                    if job is None:
+                        break
                     self._give(process, job)
-            while len(self._processes) < self._options.workers and (job := self._next_job()) is not None:
+            while len(self._processes) < self._options.workers and (job := self._next_job(idle=True)) is not None:
                 self._give(self._start(), job)
 
-    def _next_job(self) -> Job | None:
-        return self._again.popleft() if self._again else next(self._jobs, None)
+    def _next_job(self, idle: bool) -> Job | None:
+        """The next batch for a process that is idle, or not: then not one that must be alone."""
+        if not self._again:
+            return next(self._jobs, None)
+        return self._again.popleft() if idle or not self._again[0].once else None
 
     def _start(self) -> _Process:
         command = [sys.executable, "-c", _START, json.dumps(sys.path)]
@@ -134,10 +148,11 @@ class _Pool:
     def _give(self, process: _Process, job: Job) -> None:
         assert process.popen.stdin is not None
         if not process.jobs:
-            process.due = self._due(job)
-        process.jobs.append(job)
+            process.due = self._due(job.engine, len(job.work))
+        self._given += 1
+        process.jobs[self._given] = job
         with contextlib.suppress(OSError):  # a process that has ended is told of by its listener
-            pickle.dump(job, process.popen.stdin)
+            process.popen.stdin.write(pickle.dumps((self._given, job)))
             process.popen.stdin.flush()
 
     def _take(self, process: _Process, message: Any) -> Iterator[Finished]:
@@ -147,15 +162,21 @@ class _Pool:
             process.popen.wait()
             yield from self._lose(process, _cause(process.popen.returncode))
             return
-        kind, content = message
+        kind, number, content = message
         if kind == "error":
             raise content
         if kind == "round":
-            process.due = time.monotonic() + self._options.patience_s(process.jobs[0].engine) * content
+            process.begun.add(number)
+            process.due = self._due(process.jobs[number].engine, content)
             return
         self._lost_in_a_row = 0
-        job = process.jobs.popleft()
-        process.due = self._due(process.jobs[0]) if process.jobs else None
+        job = process.jobs.pop(number)
+        process.begun.discard(number)
+        if not process.jobs:
+            process.due = None
+        elif not process.begun:
+            following = next(iter(process.jobs.values()))
+            process.due = self._due(following.engine, len(following.work))
         yield from self._go_on(job, content[-1]) if job.once else [(job, content)]
 
     def _next_due_s(self) -> float | None:
@@ -166,29 +187,28 @@ class _Pool:
         now = time.monotonic()
         for process in [process for process in self._processes if process.due is not None and process.due <= now]:
             _end(process)
-            patience = self._options.patience_s(process.jobs[0].engine)
+            patience = self._options.patience_s(next(iter(process.jobs.values())).engine)
             yield from self._lose(process, f"no answer within {patience:g} s; its process was ended")
 
     def _lose(self, process: _Process, cause: str) -> Iterator[Finished]:
-        """A process is gone: its first batch is suspect, the others have nothing to do with it."""
+        """A process is gone: what it had begun is suspect, or what it was to begin with; the rest is not."""
         self._processes.remove(process)
         _end(process)
         if not process.jobs:
             return
-        suspect, *innocent = process.jobs
+        begun = process.begun or {min(process.jobs)}
+        suspects = [job for number, job in process.jobs.items() if number in begun]
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= LOST_IN_A_ROW:
             rule = f"{LOST_IN_A_ROW} processes of this engine were lost one after the other: {cause}"
-            raise SynthesisError(rule, field=suspect.engine, do="mend it, and start again; finished clips are kept")
-        self._again.extend(innocent)
-        if len(suspect.work) > 1:
-            self._again.extend(replace(suspect, work=(item,), once=True) for item in suspect.work)
-            return
-        if not suspect.once:  # which of its attempts it was is not known
-            self._again.append(replace(suspect, once=True))
-            return
-        [(plan, attempt)] = suspect.work
-        yield from self._go_on(suspect, make_row(plan, attempt, Failure(cause), suspect.settings))
+            raise SynthesisError(rule, field=suspects[0].engine, do="mend it, and start again; finished clips are kept")
+        self._again.extend(job for number, job in process.jobs.items() if number not in begun)
+        for job in suspects:
+            if job.once:  # it was alone
+                [(plan, attempt)] = job.work
+                yield from self._go_on(job, make_row(plan, attempt, Failure(cause), job.settings))
+            else:
+                self._again.extend(replace(job, work=(item,), once=True) for item in job.work)
 
     def _go_on(self, job: Job, row: LedgerRow) -> Iterator[Finished]:
         """One attempt at one clip is done; the next one, if there is to be one, is put in line."""
@@ -198,8 +218,8 @@ class _Pool:
             self._again.append(replace(job, work=((plan, following),)))
         yield (job if following is None else replace(job, work=())), [row]
 
-    def _due(self, job: Job) -> float:
-        return time.monotonic() + self._options.patience_s(job.engine) * len(job.work)
+    def _due(self, engine: str, clips: int) -> float:
+        return time.monotonic() + self._options.patience_s(engine) * clips
 
 
 def _cause(status: int) -> str:

@@ -1,8 +1,10 @@
-"""What a process of the pool does: take a batch, make it, answer. It ends when whoever started it ends.
+"""What a process of the pool does: take batches, make them, answer. It ends when whoever started it ends.
 
-Messages are pickled one after the other: `Job`s come in on standard input; out go ("round", clips) when an engine
-is about to be asked, ("rows", rows) when a batch is done, ("error", exception) when it cannot be. What engines print
-goes to standard error.
+It has two hands: while what the engine spoke is judged and stored, the engine speaks the next batch.
+
+Messages are pickled one after the other. (number, `Job`) come in on standard input; out go ("round", number, clips)
+when the engine is about to be asked, ("rows", number, rows) when a batch is done, ("error", number, exception) when
+it cannot be. What engines print goes to standard error.
 """
 
 from __future__ import annotations
@@ -13,40 +15,83 @@ import queue
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import IO, Any
 
-from data_synth.worker import Job, run_job
+from data_synth.engines import Outcome
+from data_synth.ledger import LedgerRow
+from data_synth.worker import Job, Work, judge_round, speak_round
 
-Message = tuple[str, Any]
+SWITCH_S = 0.0005  # between threads: the engine shall not wait long for the one that judges
+
+
+@dataclass
+class _Batch:
+    """A batch under way: what is to be spoken next, and the rows there are."""
+
+    number: int
+    job: Job
+    work: Work
+    rows: list[LedgerRow] = field(default_factory=list)
+
+
+class _Server:
+    def __init__(self, answers: IO[bytes]) -> None:
+        self._answers, self._answering = answers, threading.Lock()
+        self.waiting: queue.SimpleQueue[_Batch] = queue.SimpleQueue()
+
+    def speak(self) -> None:
+        """Speak what is waiting, for ever; the other hand judges."""
+        with ThreadPoolExecutor(1) as other_hand:
+            while True:
+                batch = self.waiting.get()
+                self._tell("round", batch.number, len(batch.work))
+                try:
+                    outcomes = speak_round(batch.job, batch.work)
+                except Exception as error:
+                    self._tell("error", batch.number, error)
+                else:
+                    other_hand.submit(self._judge, batch, outcomes)
+
+    def _judge(self, batch: _Batch, outcomes: list[Outcome]) -> None:
+        try:
+            rows, batch.work = judge_round(batch.job, batch.work, outcomes)
+        except Exception as error:
+            self._tell("error", batch.number, error)
+            return
+        batch.rows += rows
+        if batch.work:
+            self.waiting.put(batch)
+        else:
+            self._tell("rows", batch.number, batch.rows)
+
+    def _tell(self, kind: str, number: int, content: Any) -> None:
+        message = pickle.dumps((kind, number, content))
+        try:
+            with self._answering:
+                self._answers.write(message)
+                self._answers.flush()
+        except BrokenPipeError:
+            os._exit(1)
 
 
 def serve() -> None:
     """Answer until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    sys.setswitchinterval(SWITCH_S)
+    server = _Server(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, jobs), daemon=True).start()
-
-    def tell(message: Message) -> None:
-        answers.write(pickle.dumps(message))
-        answers.flush()
-
-    while True:
-        job = jobs.get()
-        try:
-            tell(("rows", run_job(job, lambda clips: tell(("round", clips)))))
-        except BrokenPipeError:
-            os._exit(1)
-        except Exception as error:
-            tell(("error", error))
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, server), daemon=True).start()
+    server.speak()
 
 
-def _listen(stream: IO[bytes], jobs: queue.SimpleQueue[Job]) -> None:
-    """Take jobs from the stream; when it ends, so does the process, whatever its engine is doing."""
+def _listen(stream: IO[bytes], server: _Server) -> None:
+    """Take batches from the stream; when it ends, so does the process, whatever its engine is doing."""
     while True:
         try:
-            jobs.put(pickle.load(stream))
+            number, job = pickle.load(stream)
+            server.waiting.put(_Batch(number, job, job.work))
         except EOFError:
             os._exit(0)
         except Exception:

@@ -5,7 +5,7 @@ Light to import (no torch, no lhotse), for every spawned worker imports it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,30 +77,46 @@ class Job:
     once: bool = False
 
 
-def run_job(job: Job, tell: Callable[[int], None] | None = None) -> list[LedgerRow]:
-    """Make the clips of one batch, with retries. Clips are on disk before their rows are returned.
+Work = Sequence[tuple[ClipPlan, int]]
+"""Clips, each with the attempt to be made at it."""
 
-    Args:
-        tell: called with the number of utterances before the engine is asked for them.
+
+def run_job(job: Job) -> list[LedgerRow]:
+    """Make the clips of one batch, with retries. Clips are on disk before their rows are returned.
 
     Raises:
         OSError: a clip cannot be written (the disk is full).
         SynthesisError: the engine cannot be loaded.
     """
-    engine = load_engine(job.engine)
     rows: list[LedgerRow] = []
-    work = list(job.work)
+    work: Work = job.work
     while work:
-        if tell:
-            tell(len(work))
-        outcomes = _speak(engine, [_utterance(plan, attempt) for plan, attempt in work])
-        made = [
-            (plan, make_row(plan, attempt, outcome, job.settings))
-            for (plan, attempt), outcome in zip(work, outcomes, strict=True)
-        ]
-        rows += [row for _, row in made]
-        work = [(plan, attempt) for plan, row in made if (attempt := plan.after(row)) is not None and not job.once]
+        made, work = judge_round(job, work, speak_round(job, work))
+        rows += made
     return rows
+
+
+def speak_round(job: Job, work: Work) -> list[Outcome]:
+    """What the engine makes of one round of attempts.
+
+    Raises:
+        SynthesisError: the engine cannot be loaded.
+    """
+    return _speak(load_engine(job.engine), [_utterance(plan, attempt) for plan, attempt in work])
+
+
+def judge_round(job: Job, work: Work, outcomes: Sequence[Outcome]) -> tuple[list[LedgerRow], Work]:
+    """Judge and store what was made in one round; returns its rows, and the attempts of the next round.
+
+    Raises:
+        OSError: a clip cannot be written (the disk is full).
+    """
+    made = [
+        (plan, make_row(plan, attempt, outcome, job.settings))
+        for (plan, attempt), outcome in zip(work, outcomes, strict=True)
+    ]
+    again = [(plan, attempt) for plan, row in made if (attempt := plan.after(row)) is not None and not job.once]
+    return [row for _, row in made], again
 
 
 def _utterance(plan: ClipPlan, attempt: int) -> Utterance:

@@ -60,8 +60,8 @@ def transcribe(
     """Transcribe recordings, in batches of equal windows.
 
     An utterance's window hangs on its own length alone. Still, a matrix product may round differently in another
-    batch, and where two tokens are as good as equally likely that decides: see tests/benchmarks/transcription for
-    how many of 1,649 utterances come out otherwise one by one.
+    batch, and where two tokens are all but equally likely that decides: `speed.py --one-by-one` of
+    tests/benchmarks/transcription counts the utterances that come out otherwise alone.
 
     Args:
         source: cuts, the path of cuts, an audio file, or a folder of audio files. Audio over 30 s is refused.

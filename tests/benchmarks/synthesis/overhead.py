@@ -2,14 +2,17 @@
 
     python tests/benchmarks/synthesis/overhead.py [--texts FILE] [--count 500] [--engine hibari] [--out FILE.md]
 
-One process first: the time inside the engine, its share of the whole run, and where the rest goes, with the engine
-loaded and imports done before the clock starts (they are stated apart). Then whole runs of the command line, from
-its start to its end, with one and with two processes. Run it on a quiet machine: both are wall time.
+First where the time goes: everything in this process, one step after the other, the engine loaded and imports done
+before the clock starts. Then the ordinary way, one worker, whose second thread judges and stores while the engine
+speaks: its wall time from the first batch to the end of the run, against that of the engine alone, which speaks the
+same batches in a process of its own and does nothing else. Then whole runs of the command line, from its start to its
+end, with one and with two processes. Run it on a quiet machine: all are wall time.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -83,6 +86,52 @@ def one_process(texts: Path, folder: Path, engine: str) -> tuple[Spent, dict[str
     return spent, before, int(report.made)
 
 
+ENGINE_ALONE = """
+import json, sys, time
+from data_synth.engines import Utterance, load_engine
+engine, batches = load_engine(sys.argv[1]), json.load(sys.stdin)
+for number, batch in enumerate(batches):
+    engine.synthesize([Utterance(*item) for item in batch])
+    if number == 0:  # it loaded the voice
+        begin = time.perf_counter()
+print(time.perf_counter() - begin)
+"""
+
+
+def one_worker(texts: Path, folder: Path, engine: str) -> tuple[float, float]:
+    """Seconds from the first batch to the end of an ordinary run with one worker; seconds of the engine alone."""
+    from data_synth import pool
+    from data_synth.synthesize import SynthesisOptions, synthesize
+    from data_synth.texts import TextFile
+
+    batches: list[list[tuple[Any, ...]]] = []
+    begun: list[float] = []
+
+    class Watched(pool._Pool):
+        def _give(self, process: Any, job: Any) -> None:
+            batches.append([(c.spoken, c.voice, c.seeds[n], dict(c.parameters)) for c, n in job.work])
+            super()._give(process, job)
+
+        def _take(self, process: Any, message: Any) -> Any:
+            if message is not None and message[0] == "rows" and not begun:
+                begun.append(time.perf_counter())  # the first batch, which loads the voice, is done
+            return super()._take(process, message)
+
+    with mock.patch.object(pool, "_Pool", Watched):
+        synthesize(TextFile(texts), folder, SynthesisOptions(engines=(engine,)), progress=False)
+        whole = time.perf_counter() - begun[0]
+    done = subprocess.run(
+        [sys.executable, "-c", ENGINE_ALONE, engine.partition(":")[0]],
+        input=json.dumps(batches),
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return whole, float(done.stdout)
+
+
 def command_line(texts: Path, folder: Path, engine: str, workers: int) -> float:
     """Seconds of a whole run of `python -m data_synth`, its start and its imports included."""
     command = [sys.executable, "-m", "data_synth", str(texts), "--engines", engine, "--out", str(folder), "--quiet"]
@@ -97,7 +146,13 @@ def command_line(texts: Path, folder: Path, engine: str, workers: int) -> float:
     return time.perf_counter() - begin
 
 
-def table(spent: Spent, before: dict[str, float], clips: int, walls: dict[int, list[float]]) -> str:
+def table(
+    spent: Spent,
+    before: dict[str, float],
+    clips: int,
+    worker: list[tuple[float, float]],
+    walls: dict[int, list[float]],
+) -> str:
     """Markdown."""
     wall, processor = spent
     lines = ["| part of one process | wall s | % | processor s | % |", "|---|---|---|---|---|"]
@@ -105,7 +160,11 @@ def table(spent: Spent, before: dict[str, float], clips: int, walls: dict[int, l
         shares = [f"{part[name]:.2f} | {100 * part[name] / part['all']:.1f}" for part in (wall, processor)]
         lines.append(f"| {name} | " + " | ".join(shares) + " |")
     beside = [f"{100 * (1 - part['engine'] / part['all']):.1f} %" for part in (wall, processor)]
-    lines += ["", f"{clips} clips; all but the engine: {beside[0]} of the wall time, {beside[1]} of the processor's."]
+    lines += ["", f"{clips} clips; one step after the other all but the engine is {beside[0]} of the wall time,"]
+    lines[-1] += f" {beside[1]} of the processor's."
+    whole, alone = (min(seconds) for seconds in zip(*worker, strict=True))
+    lines.append(f"One worker: {whole:.2f} s, the engine alone {alone:.2f} s: {100 * (1 - alone / whole):.1f} % of the")
+    lines[-1] += f" wall time is not the engine's (best of {len(worker)})."
     lines.append("Before that: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in before.items()) + ".")
     best = {workers: min(seconds) for workers, seconds in walls.items()}
     for workers, seconds in best.items():
@@ -134,11 +193,12 @@ def main() -> None:
         texts = folder / "texts.txt"
         texts.write_text("\n".join(chosen) + "\n", encoding="utf-8")
         spent, before, clips = one_process(texts, folder / "inside", given.engine)
+        worker = [one_worker(texts, folder / f"worker-{n}", given.engine) for n in range(max(1, given.repeats))]
         walls: dict[int, list[float]] = {1: [], 2: []}
         for repeat in range(given.repeats):
             for workers, seconds in walls.items():
                 seconds.append(command_line(texts, folder / f"{workers}-{repeat}", given.engine, workers))
-        text = table(spent, before, clips, walls if given.repeats else {})
+        text = table(spent, before, clips, worker, walls if given.repeats else {})
     finally:
         shutil.rmtree(folder)
     print(text)

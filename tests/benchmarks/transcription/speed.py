@@ -7,8 +7,9 @@ openai-whisper and the transformers pipeline.
 `--model` is a model tuned in trimmed windows, `--data` the folder of speechocean762. Every measurement is a process
 of its own, with the same threads and the audio decoded beforehand; a few utterances are transcribed before the clock
 starts. Systems take turns, `--repeats` times over the same utterances; the fastest turn counts, memory is the peak
-resident set. With `--turns FILE` finished turns are kept, and the same command goes on from them. Opening (with conversion where there is one) is timed apart. `--one-by-one` instead counts how many
-utterances our own backends hear otherwise in batches than alone.
+resident set. Opening (with conversion where there is one) is timed apart. With `--turns FILE` finished turns are
+kept, and the same command goes on from them. `--one-by-one` instead counts how many utterances our own backends hear
+otherwise in batches than alone.
 """
 
 from __future__ import annotations
