@@ -113,7 +113,7 @@ def whisper_tokenizer(size: Dimensions) -> WhisperTokenizer:
     assets = Path(whisper.__file__).parent / "assets" / f"{name}.tiktoken"
     vocabulary, merges = TikTokenConverter().extract_vocab_merges_from_model(str(assets))
     vocabulary["<|endoftext|>"] = len(vocabulary)
-    tokenizer = WhisperTokenizer(vocab=vocabulary, merges=merges)
+    tokenizer = WhisperTokenizer(vocab=vocabulary, merges=merges, pad_token="<|endoftext|>")
     languages = [f"<|{language}|>" for language in list(LANGUAGES)[: size.languages]]
     tasks = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
     specials = ["<|endoftext|>", "<|startoftranscript|>", *languages, *(f"<|{task}|>" for task in tasks)]

@@ -62,6 +62,17 @@ def test_generation_config_suppresses_what_the_package_says(tiny_en: str) -> Non
     assert ours["begin_suppress_tokens"] == theirs["suppress_ids_begin"]
 
 
+def test_others_can_batch_with_a_folder_that_was_made_here(small_whisper: Path) -> None:
+    """transformers' pipeline asks the tokenizer for a padding token; published folders have one."""
+    from transformers import pipeline
+
+    speech = pipeline("automatic-speech-recognition", model=str(small_whisper), batch_size=2)
+    assert speech.tokenizer.pad_token == "<|endoftext|>"
+    assert speech.tokenizer.pad_token_id == speech.model.config.pad_token_id
+    noises = [np.random.default_rng(seed).normal(0, 0.1, 8000).astype(np.float32) for seed in range(2)]
+    assert len(speech(noises, generate_kwargs={"max_new_tokens": 2})) == 2
+
+
 def test_tokenizer_is_the_packages(tiny_en: str) -> None:
     from tokenizers import Tokenizer
     from transformers import WhisperTokenizer
