@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from data_synth.channel import ChannelOptions
 from data_synth.options import Options
@@ -80,6 +80,13 @@ class RecipeSynthesis(Options):
 
     source: SynthesisOptions
     target: SynthesisOptions
+
+    @field_validator("source", "target")
+    @classmethod
+    def _has_a_file_a_clip(cls, options: SynthesisOptions) -> SynthesisOptions:
+        if options.storage not in ("flac", "opus"):
+            raise ValueError(f"stages read a file a clip: storage must be flac or opus, not {options.storage}")
+        return options
 
 
 class SystemTraining(Options):

@@ -38,6 +38,10 @@ def _write(folder: Path, content: object) -> Path:
         ({"split": {**GOOD["split"], "source_dev": {}}}, "either speakers or prompts"),  # type: ignore[dict-item]
         ({"split": {**GOOD["split"], "field": None}}, "target_real"),  # type: ignore[dict-item]
         ({"systems": ["zero"]}, r"systems\.0"),
+        (
+            {"synthesis": {"source": {"storage": "shar"}, "target": {}}},
+            r"synthesis\.source: .*storage must be flac or opus, not shar",
+        ),
         ({"training_of": {"mixed": {"learning_rat": 1e-4}}}, r"training_of\.mixed\.learning_rat.*'learning_rate'"),
         ({"training_of": {"mixt": {"epochs": 1}}}, r"training_of\.mixt"),
         ({"training_of": {"mixed": {"epochs": 1}}, "search": {"learning_rates": [1e-5], "epochs": [1]}}, "one of them"),
