@@ -29,16 +29,17 @@ def shifted(base: Tensor, delta: Tensor, scale: float = 1.0, consume: bool = Fal
     return step.add_(start) if step.dtype == start.dtype else start + step
 
 
-def shift_in_place(base: Tensor, delta: Tensor, scale: float, scratch: Tensor) -> Tensor:
-    """The bits of `shifted` in no memory of its own.
+def shift_in_place(base: Tensor, delta: Tensor, scale: float) -> Tensor:
+    """The bits of `shifted`, in `delta`'s memory and without looking for zeros.
+
+    The negative of the shift is taken from the base: x − (+0.0) is x for every x, −0.0 too, and adding +0.0 makes
+    every zero of it a +0.0.
 
     Args:
-        base, delta, scratch: of one dtype and length; `delta` and `scratch` are written over.
+        base, delta: of one dtype and length; `delta` is written over.
     """
-    step = delta if scale == 1 else delta.mul_(scale)
-    if float(torch.abs(step, out=scratch).amin()) == 0:
-        return torch.where(step == 0, base, torch.add(base, step, out=scratch))
-    return step.add_(base)
+    step = delta.mul_(-scale).add_(0.0)
+    return torch.sub(base, step, out=step)
 
 
 def analogy_piece(

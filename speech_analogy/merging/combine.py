@@ -18,7 +18,7 @@ from speech_analogy.merging.publish import copy_companions, new_folder, write_js
 from speech_analogy.merging.safetensors_header import TensorSpec
 from speech_analogy.merging.stream import SHARD_BYTES, Progress, StreamOptions, gathered, write_model
 from speech_analogy.merging.tensors import (
-    PIECE,
+    SUM_PIECE,
     TensorSource,
     accumulator,
     as_source,
@@ -120,11 +120,11 @@ class _AnalogyMaker:
         compute = self.precision
         for source in inputs:
             compute = accumulator(source.dtype(name), compute)
-        length = min(PIECE, spec.numel)
+        length = min(SUM_PIECE, spec.numel)
         raw = [torch.empty(length, dtype=source.dtype(name)) for source in inputs]
         scratch = torch.empty(length, dtype=compute), torch.empty(length, dtype=compute)
         made = torch.empty(length, dtype=spec.dtype)
-        for at in pieces(spec.numel):
+        for at in pieces(spec.numel, SUM_PIECE):
             c, plus, minus = (source.read(name, *at, buffer) for source, buffer in zip(inputs, raw, strict=True))
             if scale == 0:
                 values = scratch[0][: len(c)].copy_(c)

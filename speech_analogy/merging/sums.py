@@ -14,10 +14,7 @@ from torch import Tensor
 
 from speech_analogy.merging.arithmetic import cast_piece, shift_in_place
 from speech_analogy.merging.consensus import MIN_DIVISOR
-from speech_analogy.merging.tensors import TensorSource, pieces
-
-SUM_PIECE = 1 << 16
-"""Elements worked on at once: four float32 buffers of this length stay in a core's own cache (1 MiB)."""
+from speech_analogy.merging.tensors import SUM_PIECE, TensorSource, pieces
 
 
 @dataclass(frozen=True)
@@ -71,4 +68,4 @@ class WeightedSum:
             total.div_(mass)
         if self.base is None:
             return total
-        return shift_in_place(base, total, self.scale, scratch=term)
+        return shift_in_place(base, total, self.scale)

@@ -19,6 +19,10 @@ cache.
 Fixed, because sums are taken piece by piece: the same tensor gives the same bits on every machine.
 """
 
+SUM_PIECE = 1 << 18
+"""Elements worked on at once where every entry is for itself: fewer, longer steps, so that threads do not wait for
+the interpreter. Any other number gives the same bits."""
+
 
 class TensorSource(ABC):
     """A mapping name -> tensor whose names, shapes and dtypes are known before anything is read."""

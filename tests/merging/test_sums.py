@@ -15,8 +15,7 @@ from speech_analogy.merging.merge import merge_tensors
 from speech_analogy.merging.merger import MergeInput, MergePlan, Merger
 from speech_analogy.merging.methods import get_method
 from speech_analogy.merging.scope import Setting
-from speech_analogy.merging.sums import SUM_PIECE
-from speech_analogy.merging.tensors import StateDict
+from speech_analogy.merging.tensors import SUM_PIECE, StateDict
 from tests.merging.conftest import State, same_bits
 
 LONG = SUM_PIECE + 17  # a whole piece and a rest
@@ -109,5 +108,5 @@ def test_what_is_not_finite_is_refused_and_named(weights: list[float], bad: int)
 def test_shifting_in_place_keeps_the_sign_of_zero(delta: list[float], scale: float) -> None:
     base, step = torch.full((len(delta),), -0.0), torch.tensor(delta)
     expected = shifted(base, step.clone(), scale)
-    found = shift_in_place(base.clone(), step.clone(), scale, torch.empty(len(delta)))
+    found = shift_in_place(base.clone(), step.clone(), scale)
     assert same_bits(found, expected)
