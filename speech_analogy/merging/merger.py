@@ -191,8 +191,8 @@ class Merger:
         """What differences are taken from and added to: the base, or a model that may stand in for it.
 
         Where the scaled weights of a sum of differences are 1 together, θ_0 + Σ w_i (θ_i − θ_0) is θ_k + Σ w_i
-        (θ_i − θ_k) for any k: θ_0 cancels out. The model of the largest weight takes its place, and θ_0 is not
-        read. Two models of the largest weight are left alone: the order of inputs must not matter.
+        (θ_i − θ_k) for any k: θ_0 cancels out. The model of the largest weight takes its place, and θ_0 is only
+        looked through for NaN. Two models of the largest weight are left alone: the order of inputs must not matter.
         """
         if name not in self._references:
             self._references[name] = self._reference(name)
@@ -310,6 +310,8 @@ class Merger:
             yield like[name]
             return
         present = [source for source in self.inputs() if name in source]
+        if self.base is not None and self.reference(name) is not self.base:
+            require_finite(self.base, name)  # it cancels out, but a broken input is refused all the same
         if sum_of_models := self._sum(name):
             yield from sum_of_models.make(name, spec.numel, spec.dtype, present)
             return

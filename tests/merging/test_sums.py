@@ -111,3 +111,10 @@ def test_shifting_in_place_keeps_the_sign_of_zero(delta: list[float], scale: flo
     expected = shifted(base, step.clone(), scale)
     found = shift_in_place(base.clone(), step.clone(), scale)
     assert same_bits(found, expected)
+
+
+def test_a_base_that_cancels_out_is_refused_where_it_is_not_finite() -> None:
+    models, base = [state(seed, torch.float32) for seed in (1, 2, 3)], state(0, torch.float32)
+    base["w"][5] = math.nan
+    with pytest.raises(CheckpointError, match="base"):
+        dict(merge_tensors(plan("task_arithmetic", models, base, [1.0, 0.5, -0.5])))
