@@ -49,10 +49,11 @@ class BackendChoice(StrEnum):
 
 
 class ComputeChoice(StrEnum):
-    """What CTranslate2 computes in."""
+    """What decoding computes in."""
 
     int8 = "int8"
     float32 = "float32"
+    bf16 = "bf16"
 
 
 class ClusterChoice(StrEnum):
@@ -76,7 +77,7 @@ Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
 Backend = Annotated[
     BackendChoice, typer.Option(help="What decodes; auto: CTranslate2 where it is installed and repays the conversion.")
 ]
-Compute = Annotated[ComputeChoice, typer.Option(help="What CTranslate2 computes in.")]
+Compute = Annotated[ComputeChoice, typer.Option(help="CTranslate2: int8 or float32; torch: bf16, or else float32.")]
 
 
 def main() -> None:
@@ -184,6 +185,41 @@ def finetune(
 
 
 @app.command()
+def shorten(
+    model: Annotated[str, typer.Argument(help="Weights, as for --base, that hear well in 30 s windows.")],
+    audio: Annotated[Path, typer.Option(help="Cuts or a folder of audio; texts are not looked at.")],
+    out: Annotated[Path, typer.Option(help="Folder of the shortened model.")],
+    learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 1e-5,
+    epochs: Annotated[int, typer.Option(min=1)] = 4,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    states: Annotated[str, typer.Option(help="The decoder's hidden states that are matched: last or all.")] = "all",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
+    seed: int = 0,
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Teach a model to hear trimmed windows as it hears 30 s ones, so that it transcribes short audio fast."""
+    from speech_analogy.training.shorten import ShortenOptions
+    from speech_analogy.training.shorten import shorten as distil
+
+    options = ShortenOptions.parse(
+        {
+            "learning_rate": learning_rate,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "states": states,
+            "precision": precision,
+            "seed": seed,
+            "language": language,
+        }
+    )
+    done = distil(model, audio, out, options, progress=not quiet)
+    losses = ", ".join(f"{loss:.3f}" for loss in done.losses)
+    print(f"{done.steps} steps, {done.utterances} utterances, {done.seconds:.0f} s, loss by epoch {losses}")
+    print(f"model: {done.folder}")
+
+
+@app.command()
 def analogy(
     c: Annotated[Path, typer.Option("--c", help="C: target, synthetic speech.")],
     plus: Annotated[Path, typer.Option(help="B: source, real speech.")],
@@ -287,11 +323,39 @@ def adapt(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="each: every target domain in turn, one table; or some of them: alarm,audio.")
+    ] = None,
+    shared_source: Annotated[
+        bool, typer.Option("--shared-source", help="With --targets: A and B once, on domains that are never a target.")
+    ] = False,
+    drop_models: Annotated[
+        bool, typer.Option("--drop-models", help="With --targets: remove a target's models once it is measured.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Do a recipe: corpus, synthesis, fine-tunings, analogy, evaluation, report. Finished stages are not done again."""
     run = out or Path("runs") / (recipe if recipe.is_dir() else recipe.parent).resolve().name
-    _adapt(recipe, run, data, overrides or [], dry_run, workers, quiet)
+    if targets is None:
+        if shared_source or drop_models:
+            raise ConfigError("--shared-source and --drop-models go with --targets", field="--targets")
+        _adapt(recipe, run, data, overrides or [], dry_run, workers, quiet)
+        return
+    from speech_analogy.adaptation import domains as each
+
+    job = each.plan_domains(
+        recipe,
+        run,
+        overrides=overrides or [],
+        data=data,
+        domains=() if targets == "each" else tuple(targets.split(",")),
+        source="rest" if shared_source else "others",
+        progress=not quiet,
+    )
+    print(each.describe_domains(job, workers), flush=True)
+    if not dry_run:
+        done = each.do_domains(job, keep_models=not drop_models, workers=workers, progress=not quiet, command=command())
+        print(each.table_markdown(done))
 
 
 @app.command()
@@ -304,6 +368,24 @@ def demo(
 ) -> None:
     """The whole job on telephone prompts that come with the package: about a quarter of an hour on 2 cores."""
     _adapt(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, workers, quiet)
+
+
+@app.command()
+def bench(
+    base: Base = "pip:whisper-tiny.en",
+    cuts: Annotated[Path | None, typer.Option(help="Speech with texts; by default noise shaped like it.")] = None,
+    seconds: Annotated[float, typer.Option(min=5, help="About how long to measure, all stages together.")] = 60.0,
+    threads: Annotated[int | None, typer.Option(min=1, help="By default one a core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """How fast this machine is at each stage, FLOP/s against its measured matmul peak, peak memory."""
+    from speech_analogy.benching.bench import bench as measure
+    from speech_analogy.benching.bench import table
+
+    found = measure(base, cuts=cuts, seconds=seconds, threads=threads, language=language, progress=not quiet)
+    print(found.model_dump_json(indent=2) if as_json else table(found))
 
 
 @app.command()

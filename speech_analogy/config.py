@@ -27,7 +27,34 @@ SystemName = Literal[
     "analogy",
     "target_real",
     "all_real",
+    "mixed_continued",
+    "source_real_then_target_synthetic",
+    "target_synthetic_frozen_encoder",
+    "target_synthetic_replay",
+    "analogy_on_mixed",
+    "analogy_on_mixed_continued",
+    "analogy_per_scope",
+    "mean_of_mixed_and_analogy",
+    "interpolated",
+    "scaled_source_real",
+    "scaled_target_synthetic",
+    "scaled_mixed",
+    "random_vector",
+    "shuffled_vector",
 ]
+"""What a recipe can compare; what each is stands in `adaptation.baselines` and, for readers, in `report.systems`."""
+DEFAULT_SYSTEMS: tuple[SystemName, ...] = (
+    "zero_shot",
+    "source_synthetic",
+    "source_real",
+    "target_synthetic",
+    "mixed",
+    "analogy",
+    "target_real",
+    "all_real",
+)
+Strategy = Literal["fixed", "source_dev", "leave_one_domain_out", "agreement"]
+UnlabelledPart = Literal["target_train", "target_dev", "source_dev"]
 Part = Literal["source_dev", "target_dev"]
 EvaluatedPart = Literal["test", "source_dev", "target_dev"]
 
@@ -105,13 +132,43 @@ class SearchOptions(Options):
     source_utterances: int = Field(default=600, ge=1, description="a seeded subset of the source training set")
 
 
+class ScaleSelection(Options):
+    """How the analogy's λ is chosen; see `adaptation.scale_selection` for what each strategy does."""
+
+    strategy: Strategy = Field(default="source_dev", description="source_dev: on the parts that scale_chosen_on names")
+    compare: tuple[Strategy, ...] = Field(
+        default=(), description="further strategies, done for their regret alone: the WER that each one's λ would cost"
+    )
+    fixed: float = Field(default=0.5, description="λ of the strategy fixed")
+    domains: tuple[str, ...] = Field(
+        default=(), description="source domains that play the target; none: all with enough held-out utterances"
+    )
+    utterances: int = Field(default=10, ge=1, description="held-out utterances that such a domain has at least")
+    own_corners: bool = Field(
+        default=False, description="an A and B without the domain that plays the target; costs two fine-tunings each"
+    )
+    unlabelled: UnlabelledPart = Field(default="target_train", description="audio for agreement; its texts are unread")
+    scopes: tuple[str, ...] = Field(
+        default=("encoder", "decoder"), min_length=1, description="of analogy_per_scope; see `merging.scope`"
+    )
+    rounds: int = Field(default=1, ge=1, description="of the search over scopes")
+
+
+class ControlOptions(Options):
+    """What the controls and the rivals with a training of their own are made with."""
+
+    seeds: int = Field(default=3, ge=1, description="draws of each random control; its row is their mean")
+    continued_rate: float = Field(default=0.1, gt=0, description="times the learning rate, where a mixed model goes on")
+    replay_share: float = Field(default=0.25, gt=0, le=1, description="of the real source speech that is replayed")
+
+
 class EvaluationOptions(Options):
     """How systems are decoded and scored."""
 
     beams: int = Field(default=1, ge=1)
     window: Window | None = Field(default=None, description="None: the window each model was tuned in")
     backend: Backend = Field(default="torch", description="what decodes: torch, ctranslate2 or auto")
-    compute: Compute = Field(default="int8", description="of CTranslate2: int8 or float32")
+    compute: Compute = Field(default="int8", description="of CTranslate2: int8 or float32; bf16: torch's encoder")
     cluster: Literal["prompt", "speaker"] = "speaker"
     part: EvaluatedPart = Field(
         default="test", description="a held-out part leaves the test unheard: for choosing what a recipe says"
@@ -126,18 +183,33 @@ class Recipe(Options):
     base: str = "pip:whisper-tiny.en"
     language: str = "en"
     seed: int = 0
+    training_seed: int | None = Field(
+        default=None,
+        description="of the fine-tunings alone, to see what the seed is worth: the division and the synthetic speech "
+        "stay those of `seed`, which it is where nothing is said",
+    )
     corpus: CorpusOptions
     split: SplitOptions
     channel: RecipeChannel | None = None
     synthesis: RecipeSynthesis
-    training: FinetuneOptions = Field(default_factory=FinetuneOptions)
+    training: FinetuneOptions = Field(
+        default_factory=FinetuneOptions,
+        description="of every system. `order: text` makes twins of A and B: the same texts in the same batches in one "
+        "order (with one clip a text), so that B − A is the difference of speech and not of order. The default, "
+        "duration, pads less",
+    )
     training_of: dict[SystemName, SystemTraining] = Field(
         default_factory=dict, description="system -> what it is trained with instead; a search chooses for all"
     )
     search: SearchOptions | None = None
     scales: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
     scale_chosen_on: tuple[Part, ...] = Field(default=("source_dev",), min_length=1)
-    systems: tuple[SystemName, ...] = get_args(SystemName)
+    scale_selection: ScaleSelection = Field(default_factory=ScaleSelection)
+    systems: tuple[SystemName, ...] = DEFAULT_SYSTEMS
+    controls: ControlOptions = Field(default_factory=ControlOptions)
+    report_forgetting: bool = Field(
+        default=False, description="every system also hears held-out source speech: what it keeps of it"
+    )
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
 
     @model_validator(mode="after")
@@ -149,14 +221,21 @@ class Recipe(Options):
             raise ValueError("training_of and search both say how a system is trained: give one of them")
         if "analogy" in self.systems and not self.scales:
             raise ValueError("the analogy needs at least one scale")
+        unlabelled = self.scale_selection.unlabelled
+        if "agreement" in (self.scale_selection.strategy, *self.scale_selection.compare):
+            if unlabelled == "target_train" and self.split.field is None:
+                raise ValueError("agreement on target_train needs split.field: give one, or scale_selection.unlabelled")
+            if unlabelled == "target_dev" and self.split.target_dev is None:
+                raise ValueError("agreement hears target_dev, but split.target_dev is not given")
         recorded = {"target_real", "all_real"} & set(self.systems)
         if recorded and self.split.field is None:
             raise ValueError(f"{', '.join(sorted(recorded))} needs target training recordings: give split.field")
         return self
 
-    def training_for(self, system: str) -> FinetuneOptions:
-        """How a system is trained, unless a search chooses."""
-        own = next((options for name, options in self.training_of.items() if name == system), SystemTraining())
+    def training_for(self, system: str, like: str | None = None) -> FinetuneOptions:
+        """How a system is trained, unless a search chooses; without values of its own, as `like` is."""
+        said: dict[str, SystemTraining] = {str(name): options for name, options in self.training_of.items()}
+        own = said.get(system) or said.get(like or system) or SystemTraining()
         return self.training.model_copy(update=own.model_dump(exclude_none=True))
 
 

@@ -35,6 +35,10 @@ def _write(folder: Path, content: object) -> Path:
         ({"scale_chosen_on": ["target_dev"]}, "target_dev"),
         ({"scale_chosen_on": ["test"]}, r"scale_chosen_on\.0: .*'test'"),
         ({"scales": []}, "at least one scale"),
+        ({"scale_selection": {"strategi": "fixed"}}, r"scale_selection\.strategi: .*did you mean 'strategy'"),
+        ({"scale_selection": {"strategy": "oracle"}}, r"scale_selection\.strategy: .*'oracle'"),
+        ({"scale_selection": {"compare": ["agreement"], "unlabelled": "target_dev"}}, "agreement hears target_dev"),
+        ({"controls": {"replay_share": 0}}, r"controls\.replay_share"),
         ({"split": {**GOOD["split"], "source_dev": {}}}, "either speakers or prompts"),  # type: ignore[dict-item]
         ({"split": {**GOOD["split"], "field": None}}, "target_real"),  # type: ignore[dict-item]
         ({"systems": ["zero"]}, r"systems\.0"),
@@ -82,6 +86,8 @@ def test_a_system_may_be_trained_with_values_of_its_own(tmp_path: Path) -> None:
     recipe, _ = load_recipe(_write(tmp_path, {**GOOD, **changes}))
     assert recipe.training_for("source_real") == recipe.training
     assert recipe.training_for("mixed") == recipe.training.model_copy(update={"learning_rate": 1e-4})
+    assert recipe.training_for("target_synthetic_replay", like="mixed") == recipe.training_for("mixed")
+    assert recipe.training_for("source_real", like="target_synthetic") == recipe.training
 
 
 @pytest.mark.parametrize("name", ["speechocean762", "phone_line"])

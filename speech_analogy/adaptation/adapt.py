@@ -16,7 +16,7 @@ from speech_analogy.adaptation.data import read_cuts_of, split
 from speech_analogy.adaptation.estimate import clock
 from speech_analogy.adaptation.execution import default_workers, execute
 from speech_analogy.adaptation.plan import Plan
-from speech_analogy.adaptation.stages import MODEL_FOLDER
+from speech_analogy.adaptation.work import FEATURES_FOLDER, MODEL_FOLDER
 from speech_analogy.config import Recipe, load_recipe
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import WeightsUnavailableError
@@ -85,6 +85,7 @@ def adapt(
     resolved, plan = plan_of(recipe, out, overrides=overrides, data=data)
     resolve_weights(resolved.base)
     execute(plan, workers=workers, progress=progress)
+    shutil.rmtree(plan.run / FEATURES_FOLDER, ignore_errors=True)
     results = collect(resolved, plan, Path(recipe), command, _versions(), _machine())
     results.write(plan.run / RESULTS_FILE)
     return Adaptation(plan.run, _publish_model(plan), results)

@@ -1,35 +1,124 @@
-"""The systems that are compared: what each is trained on, and how it is put together."""
+"""The systems that are compared, as data: what each is trained on, or which weights it is put together from."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 TrainingSet = Literal["source_real", "source_synthetic", "target_synthetic", "target_real"]
+Direction = Literal["difference", "random", "shuffled"]
+Evidence = Literal["own", "analogy", "scopes"]
 
-# Which training sets a fine-tuned system sees, in one fine-tuning from the base.
-TRAINED_ON: dict[str, tuple[TrainingSet, ...]] = {
-    "source_synthetic": ("source_synthetic",),  # A
-    "source_real": ("source_real",),  # B
-    "target_synthetic": ("target_synthetic",),  # C
-    "mixed": ("source_real", "target_synthetic"),
-    "target_real": ("target_real",),
-    "all_real": ("source_real", "target_real"),
+
+@dataclass(frozen=True)
+class Training:
+    """One fine-tuning.
+
+    Args:
+        sets: what it hears, all in one fine-tuning.
+        start: the training it goes on from; None: the base.
+        slower: its learning rate is the recipe's `controls.continued_rate` times the usual one.
+        replay: of the real source speech only the recipe's `controls.replay_share` is heard.
+        freeze: modules left as they are.
+        like: the system whose learning rate and epochs it has, where the recipe gives it none of its own.
+    """
+
+    sets: tuple[TrainingSet, ...]
+    start: str | None = None
+    slower: bool = False
+    replay: bool = False
+    freeze: tuple[str, ...] = ()
+    like: str | None = None
+
+
+_C = "target_synthetic"
+# In an order in which they can be trained. `source_both` is no system of its own: mixed_continued starts from it.
+TRAININGS: dict[str, Training] = {
+    "source_synthetic": Training(("source_synthetic",)),  # A
+    "source_real": Training(("source_real",)),  # B
+    "target_synthetic": Training(("target_synthetic",)),  # C
+    "mixed": Training(("source_real", "target_synthetic")),
+    "source_both": Training(("source_real", "source_synthetic"), like="source_real"),
+    "mixed_continued": Training(("target_synthetic",), "source_both", slower=True, like=_C),  # arXiv 2406.02925
+    "source_real_then_target_synthetic": Training(("target_synthetic",), "source_real", like=_C),
+    "target_synthetic_frozen_encoder": Training(("target_synthetic",), freeze=("encoder",), like=_C),
+    "target_synthetic_replay": Training(("target_synthetic", "source_real"), replay=True, like="mixed"),
+    "target_real": Training(("target_real",)),
+    "all_real": Training(("source_real", "target_real")),
 }
+TRAINED_ON: dict[str, tuple[TrainingSet, ...]] = {name: training.sets for name, training in TRAININGS.items()}
 
+
+@dataclass(frozen=True)
+class Combination:
+    """θ = θ_c + (λ + offset)·(θ_plus − θ_minus): a system made of finished models, without training.
+
+    Args:
+        c, plus, minus: trainings, `analogy`, or BASE.
+        scales: the λs it is chosen from; None: the recipe's `scales`.
+        chosen: by its `own` WER on what λ is chosen on; or it takes the `analogy`'s λ; or a λ for each of `scopes`.
+        fixed: a λ that is not chosen at all.
+        offset: −1 writes θ_0 + s(θ_X − θ_0) as θ_X + (s − 1)(θ_X − θ_0): s = 1 is θ_X bit for bit, and the result
+            is in X's precision and decoded in X's window.
+        direction: what stands for θ_plus − θ_minus: itself, or a control made of it (see `controls`).
+    """
+
+    c: str
+    plus: str
+    minus: str
+    scales: tuple[float, ...] | None = None
+    chosen: Evidence = "own"
+    fixed: float | None = None
+    offset: float = 0.0
+    direction: Direction = "difference"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The models it is made of, each once."""
+        return tuple(dict.fromkeys((self.c, self.plus, self.minus)))
+
+
+BASE = "base"
 # The corners of the analogy, τ_D = τ_C + λ(τ_B − τ_A).
 CORNERS = {"c": "target_synthetic", "plus": "source_real", "minus": "source_synthetic"}
+ANALOGY = (CORNERS["c"], CORNERS["plus"], CORNERS["minus"])
+SHARES = (0.25, 0.5, 0.75, 0.9, 1.0)  # of the way from the base to the model
+STEPS = (0.5, 0.75, 1.0, 1.25, 1.5)  # a shorter or longer step than the fine-tuning took
+
+COMBINATIONS: dict[str, Combination] = {
+    "analogy_on_mixed": Combination("mixed", CORNERS["plus"], CORNERS["minus"]),
+    "analogy_on_mixed_continued": Combination("mixed_continued", CORNERS["plus"], CORNERS["minus"]),
+    "analogy_per_scope": Combination(*ANALOGY, chosen="scopes"),
+    "mean_of_mixed_and_analogy": Combination("mixed", "analogy", "mixed", fixed=0.5),
+    "interpolated": Combination("analogy", "analogy", BASE, SHARES, offset=-1.0),
+    "scaled_source_real": Combination("source_real", "source_real", BASE, STEPS, offset=-1.0),
+    "scaled_target_synthetic": Combination("target_synthetic", "target_synthetic", BASE, STEPS, offset=-1.0),
+    "scaled_mixed": Combination("mixed", "mixed", BASE, STEPS, offset=-1.0),
+    "random_vector": Combination(*ANALOGY, chosen="analogy", direction="random"),
+    "shuffled_vector": Combination(*ANALOGY, chosen="analogy", direction="shuffled"),
+}
 
 # Systems that hear real source speech in training choose their own learning rate and epochs on held-out source
 # speech. The others take source_real's: held-out real speech would only tell them to learn less.
 SEARCHED = ("source_real", "mixed")
 
 
+def needs_analogy(systems: tuple[str, ...]) -> bool:
+    """Is λ of the analogy asked for, by itself or by what is made with it?"""
+    made = [COMBINATIONS[name] for name in systems if name in COMBINATIONS]
+    return "analogy" in systems or any("analogy" in one.parts or one.chosen != "own" for one in made)
+
+
 def trained_systems(systems: tuple[str, ...]) -> list[str]:
-    """The fine-tunings that the wanted systems need, in the order they are defined."""
-    needed = set(systems) | (set(CORNERS.values()) if "analogy" in systems else set())
-    return [name for name in TRAINED_ON if name in needed]
+    """The fine-tunings that the wanted systems need, in an order in which they can be done."""
+    needed = set(systems) | (set(CORNERS.values()) if needs_analogy(systems) else set())
+    needed |= {part for name in systems if name in COMBINATIONS for part in COMBINATIONS[name].parts}
+    for name, training in reversed(TRAININGS.items()):
+        if name in needed and training.start is not None:
+            needed.add(training.start)
+    return [name for name in TRAININGS if name in needed]
 
 
 def searched_as(system: str) -> str:
     """The system whose chosen learning rate and epochs this one is trained with."""
-    return system if system in SEARCHED else "source_real"
+    return "mixed" if "mixed" in (system, TRAININGS[system].like) else "source_real"

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from data_synth.round_trip import refuse_trained
-from data_synth.synthesize import SynthesisOptions
-from speech_analogy.adaptation.baselines import CORNERS, SEARCHED, TRAINED_ON, searched_as, trained_systems
-from speech_analogy.adaptation.data import Split
-from speech_analogy.adaptation.estimate import (
-    CHANNEL_S,
-    NOTHING,
-    START_S,
-    Size,
-    decode_cost,
-    finetune_cost,
-    synthesis_cost,
+from speech_analogy.adaptation.baselines import (
+    COMBINATIONS,
+    CORNERS,
+    SEARCHED,
+    TRAINED_ON,
+    TRAININGS,
+    needs_analogy,
+    searched_as,
+    trained_systems,
 )
+from speech_analogy.adaptation.compose import Composer, model_stage, slug, source_domains, strategies
+from speech_analogy.adaptation.data import Split
+from speech_analogy.adaptation.estimate import NOTHING, START_S, Size, decode_cost, finetune_cost
 from speech_analogy.adaptation.plan import Plan, Stage
-from speech_analogy.adaptation.stages import CUTS_FILE, VERSIONS
+from speech_analogy.adaptation.sets import Sets, real_sets, split_stage, synthetic_sets
+from speech_analogy.adaptation.stages import VERSIONS
 from speech_analogy.config import Recipe, SearchOptions
-from speech_analogy.corpora.cuts import text_of
+from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.recognisers.backends import choose_backend, ctranslate2_installed
 from speech_analogy.recognisers.protocol import Backend
 from speech_analogy.recognisers.windows import Window
-
-TRAIN_PARTS = ("source_train", "target_train")
-
-
-@dataclass
-class Sets:
-    """Where each set of cuts is found, (stage, file), and how much speech it is."""
-
-    where: dict[str, tuple[str, str]] = field(default_factory=dict)
-    size: dict[str, Size] = field(default_factory=dict)
-
-    def add(self, name: str, stage: str, file: str, size: Size) -> None:
-        self.where[name], self.size[name] = (stage, file), size
 
 
 def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_digest: str, base_key: str) -> Plan:
@@ -51,95 +40,59 @@ def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_dig
         corpus_digest: of all the corpus's cuts; a changed recording makes everything anew.
         base_key: of the base's weights.
     """
-    stages = [_split_stage(recipe, folder, corpus_digest)]
-    sets = _real_sets(recipe, folder, parts, stages)
-    _synthetic_sets(recipe, folder, parts, base_key, sets, stages)
+    stages = [split_stage(recipe, folder, corpus_digest)]
+    sets = real_sets(recipe, folder, parts, stages)
+    synthetic_sets(recipe, folder, parts, base_key, sets, stages)
     choice = _search(recipe, recipe.search, sets, base_key, stages) if recipe.search else None
     for system in trained_systems(recipe.systems):
         stages.append(_finetune(recipe, system, sets, base_key, choice))
-    if "analogy" in recipe.systems:
-        _scale_choice(recipe, sets, stages)
-    for system in recipe.systems:
-        if system == "analogy":
-            for scale in recipe.scales:
-                stage = _evaluate_analogy(recipe, scale, recipe.evaluation.part, sets)
-                if stage.name not in {earlier.name for earlier in stages}:  # the choice of λ may have heard it
-                    stages.append(stage)
-        else:
-            stages.append(_evaluate(recipe, system, sets, base_key))
-    if "analogy" in recipe.systems:
-        stages.append(_analogy(stages))
+    composer = _composer(recipe, sets, base_key)
+    if needs_analogy(recipe.systems):
+        _scale_choices(recipe, composer, sets, parts, base_key, choice, stages)
+    if any("analogy" in COMBINATIONS[system].parts for system in recipe.systems if system in COMBINATIONS):
+        stages.append(_analogy())
+    for part in evaluated_parts(recipe):
+        _evaluations(recipe, part, composer, sets, base_key, stages)
+    if "analogy" in recipe.systems and "analogy" not in {stage.name for stage in stages}:
+        stages.append(_analogy())
     return Plan(run, stages, VERSIONS)
 
 
-def _split_stage(recipe: Recipe, folder: Path, corpus_digest: str) -> Stage:
-    # Only what the division hangs on, so that another λ or learning rate leaves it as it is.
-    kept = recipe.model_dump(mode="json", include={"title", "language", "seed", "corpus", "split"})
-    kept["synthesis"] = {"source": {}, "target": {}}
-    kept["systems"] = ["zero_shot"]
-    kept["title"] = ""
-    return Stage("split", "split", {"recipe": kept, "folder": str(folder), "digest": corpus_digest}, cost_s=START_S)
+def evaluated_parts(recipe: Recipe) -> list[str]:
+    """What every system hears: the part that is reported, and held-out source speech where forgetting is."""
+    return list(dict.fromkeys([recipe.evaluation.part, *(["source_dev"] if recipe.report_forgetting else [])]))
 
 
-def _real_sets(recipe: Recipe, folder: Path, parts: Split, stages: list[Stage]) -> Sets:
-    """The real parts, through the recipe's channel if it has one."""
-    sets = Sets()
-    for part in ("source_train", "source_dev", "target_train", "target_dev", "test"):
-        if not len(parts.part(part)):
-            continue
-        size = Size.of(parts.part(part))
-        name = {"source_train": "source_real", "target_train": "target_real"}.get(part, part)
-        if recipe.channel is None:
-            sets.add(name, "split", f"{part}.jsonl.gz", size)
-            continue
-        copies = recipe.channel.train_copies if part in TRAIN_PARTS else recipe.channel.test_copies
-        options = recipe.channel.options.beside(folder)
-        params = {
-            "part": part,
-            "options": options.model_dump(mode="json"),
-            "seed": recipe.seed,
-            "copies": copies,
-        }
-        if files := options.files_digest():
-            params["files"] = files
-        cost = START_S + CHANNEL_S * size.utterances * copies
-        stages.append(Stage(f"channel-{part}", "channel", params, ("split",), cost))
-        sets.add(name, f"channel-{part}", CUTS_FILE, size.times(copies))
-    return sets
+def tested_scales(recipe: Recipe) -> list[float]:
+    """The λs of the analogy's curve, ascending: the grid, and the one that is said to be taken."""
+    said = [recipe.scale_selection.fixed] if "fixed" in strategies(recipe) else []
+    return sorted({*recipe.scales, *said})
 
 
-def _synthetic_sets(recipe: Recipe, folder: Path, parts: Split, base_key: str, sets: Sets, stages: list[Stage]) -> None:
-    """A's and C's speech."""
-    texts = {"source": [text_of(cut) for cut in parts.source_train], "target": [t.text for t in parts.target_texts]}
-    for side, spoken in texts.items():
-        options = recipe.synthesis.source if side == "source" else recipe.synthesis.target
-        options = _without_the_trained(options, recipe.base, base_key)
-        channel = options.channel and options.channel.beside(folder)
-        options = options.model_copy(update={"language": recipe.language, "workers": 1, "channel": channel})
-        size = Size.of_texts(spoken).times(options.voices_per_text)
-        params = {
-            "side": side,
-            "options": options.model_dump(mode="json", exclude={"workers", "isolated", "timeout_s"}),
-        }
-        if channel and (files := channel.files_digest()):
-            params["files"] = files
-        name = f"synthesise-{side}"
-        stages.append(Stage(name, "synthesis", params, ("split",), synthesis_cost(size, options.engines)))
-        sets.add(f"{side}_synthetic", name, CUTS_FILE, size)
+def _evaluations(recipe: Recipe, part: str, composer: Composer, sets: Sets, base_key: str, stages: list[Stage]) -> None:
+    """Every system on one part."""
+    for system in recipe.systems:
+        if system == "analogy":
+            for scale in _grid(recipe):
+                stage = _evaluate_analogy(recipe, scale, part, sets)
+                if stage.name not in {earlier.name for earlier in stages}:  # the choice of λ may have heard it
+                    stages.append(stage)
+        elif system in COMBINATIONS:
+            composer.combined(system, part, stages)
+        else:
+            stages.append(_evaluate(recipe, system, part, sets, base_key))
 
 
-def _without_the_trained(options: SynthesisOptions, base: str, base_key: str) -> SynthesisOptions:
-    """The options with a round trip, if there is one, that knows and refuses the recogniser that is trained here.
+def _grid(recipe: Recipe) -> list[float]:
+    """The analogy's λs in the recipe's order, which is the order of its stages."""
+    return list(dict.fromkeys([*recipe.scales, *tested_scales(recipe)]))
 
-    Raises:
-        ConfigError: by its name it is the recipe's base; what only its weights tell is refused when they are loaded.
-    """
-    if options.gates is None or options.gates.round_trip is None:
-        return options
-    trained = tuple(dict.fromkeys(filter(None, (*options.gates.round_trip.trained, base, base_key))))
-    listening = options.gates.round_trip.model_copy(update={"trained": trained})
-    refuse_trained(listening)
-    return options.model_copy(update={"gates": options.gates.model_copy(update={"round_trip": listening})})
+
+def _composer(recipe: Recipe, sets: Sets, base_key: str) -> Composer:
+    def evaluation(system: str, cuts: str) -> dict[str, Any]:
+        return _evaluation_params(recipe, system, sets.where[cuts], sets)
+
+    return Composer(recipe, evaluation, sets.where, sets.size, base_key, _window(recipe))
 
 
 def _training(recipe: Recipe, system: str, sets: Sets, base_key: str) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -151,8 +104,8 @@ def _training(recipe: Recipe, system: str, sets: Sets, base_key: str) -> tuple[d
         "base": recipe.base,
         "base_key": base_key,
         "training": {
-            **recipe.training_for(system).model_dump(mode="json", exclude={"save_every_s"}),
-            "seed": recipe.seed,
+            **recipe.training_for(system, TRAININGS[system].like).model_dump(mode="json", exclude={"save_every_s"}),
+            "seed": recipe.seed if recipe.training_seed is None else recipe.training_seed,
             "language": recipe.language,
         },
     }
@@ -161,12 +114,23 @@ def _training(recipe: Recipe, system: str, sets: Sets, base_key: str) -> tuple[d
 
 def _finetune(recipe: Recipe, system: str, sets: Sets, base_key: str, choice: str | None) -> Stage:
     params, needs = _training(recipe, system, sets, base_key)
-    epochs = max(recipe.search.epochs) if recipe.search else recipe.training_for(system).epochs
+    epochs = max(recipe.search.epochs) if recipe.search else recipe.training_for(system, TRAININGS[system].like).epochs
     if choice is not None:
         params |= {"choice": choice, "searched_as": searched_as(system)}
         needs += (choice,)
-    size = _sum([sets.size[name] for name in TRAINED_ON[system]])
+    training = TRAININGS[system]
+    share = recipe.controls.replay_share if training.replay else 1.0
+    size = _sum([sets.size[name].times(share if name == "source_real" else 1.0) for name in training.sets])
     cost = finetune_cost(size, epochs, recipe.training.window)
+    if training.start is not None:
+        params["continues"] = model_stage(training.start)
+        needs += (params["continues"],)
+    if training.slower:
+        params["slower"] = recipe.controls.continued_rate
+    if training.replay:
+        params["replay"] = share
+    if training.freeze:
+        params["training"]["freeze"] = list(training.freeze)
     return Stage(f"finetune-{system}", "finetune", params, needs, cost)
 
 
@@ -231,8 +195,9 @@ def evaluation_stage(part: str, system: str, scale: float | None = None) -> str:
 def _evaluation_params(recipe: Recipe, system: str, place: tuple[str, str], sets: Sets) -> dict[str, Any]:
     evaluation = recipe.evaluation.model_dump(mode="json", exclude={"part", "backend", "compute"})
     backend = _backend(recipe, sets)
-    if backend != "torch":  # torch has no key of its own, so that what it made earlier stays valid
-        evaluation |= {"backend": backend, "compute": recipe.evaluation.compute}
+    compute = recipe.evaluation.compute
+    if backend != "torch" or compute == "bf16":  # torch in float32 has no key: what it made earlier stays valid
+        evaluation |= {"backend": backend, "compute": compute}
     return {
         "system": system,
         "cuts": list(place),
@@ -249,8 +214,7 @@ def _backend(recipe: Recipe, sets: Sets) -> Backend:
     return choose_backend(window_s, on_cpu=True, installed=ctranslate2_installed(), converted=False)
 
 
-def _evaluate(recipe: Recipe, system: str, sets: Sets, base_key: str) -> Stage:
-    part = recipe.evaluation.part
+def _evaluate(recipe: Recipe, system: str, part: str, sets: Sets, base_key: str) -> Stage:
     place, name = sets.where[part], evaluation_stage(part, system)
     params = _evaluation_params(recipe, system, place, sets)
     if system == "zero_shot":
@@ -271,17 +235,77 @@ def _evaluate_analogy(recipe: Recipe, scale: float, part: str, sets: Sets) -> St
     return Stage(name, "evaluate", params, needs, decode_cost(sets.size[part], _window(recipe)))
 
 
-def _scale_choice(recipe: Recipe, sets: Sets, stages: list[Stage]) -> None:
+def _scale_choices(
+    recipe: Recipe,
+    composer: Composer,
+    sets: Sets,
+    parts: Split,
+    base_key: str,
+    choice: str | None,
+    stages: list[Stage],
+) -> None:
+    """The stages of every strategy that the recipe asks for."""
+    for strategy, name in strategies(recipe).items():
+        if strategy == "source_dev":
+            _source_dev(recipe, name, sets, stages)
+        elif strategy == "fixed":
+            stages.append(composer.fixed(name))
+        elif strategy == "agreement":
+            stages.append(composer.agreement(name, stages))
+        else:
+            _leave_one_out(recipe, name, composer, sets, parts, base_key, choice, stages)
+
+
+def _leave_one_out(
+    recipe: Recipe,
+    name: str,
+    composer: Composer,
+    sets: Sets,
+    parts: Split,
+    base_key: str,
+    choice: str | None,
+    stages: list[Stage],
+) -> None:
+    """Every source domain plays the target: a C of its synthetic speech, and the shared A and B or its own."""
+    held_out, trained = (_by_domain(cuts) for cuts in (parts.source_dev, parts.source_train))
+    sweeps = {}
+    for domain in source_domains(recipe, held_out, trained):
+        share = trained[domain] / max(1, sum(trained.values()))
+        corners = [_of_domain(_finetune(recipe, "source_synthetic", sets, base_key, choice), domain, share)]
+        for system in ("source_real", "source_synthetic") if recipe.scale_selection.own_corners else ():
+            corners.append(_of_domain(_finetune(recipe, system, sets, base_key, choice), domain, 1 - share, True))
+        stages += corners
+        shared = [model_stage(CORNERS["plus"]), model_stage(CORNERS["minus"])]
+        plus, minus = [stage.name for stage in corners[1:]] or shared
+        dev = sets.size["source_dev"].times(held_out[domain] / max(1, sum(held_out.values())))
+        stages.append(composer.domain_sweep(domain, (corners[0].name, plus, minus), dev))
+        sweeps[stages[-1].name] = domain
+    params = {"strategy": "leave_one_domain_out", "sweeps": sweeps}
+    stages.append(Stage(name, "pick", params, tuple(sweeps)))
+
+
+def _of_domain(stage: Stage, domain: str, share: float, without: bool = False) -> Stage:
+    """A fine-tuning on one domain of its sets alone, or on all but that domain."""
+    params = {**stage.params, "without" if without else "domains": [domain]}
+    label = f"{stage.name}-{'without' if without else 'of'}-{slug(domain)}"
+    return Stage(label, stage.kind, params, stage.needs, stage.cost_s * share)
+
+
+def _by_domain(cuts: Iterable[Any]) -> Counter[str]:
+    return Counter(domain_of(cut) for cut in cuts)
+
+
+def _source_dev(recipe: Recipe, name: str, sets: Sets, stages: list[Stage]) -> None:
     parts = {}
     for part in recipe.scale_chosen_on:
         for scale in recipe.scales:
             stage = _evaluate_analogy(recipe, scale, part, sets)
             stages.append(stage)
             parts[stage.name] = part
-    stages.append(Stage("choose-scale", "scale", {"parts": parts}, tuple(parts)))
+    stages.append(Stage(name, "scale", {"parts": parts}, tuple(parts)))
 
 
-def _analogy(stages: list[Stage]) -> Stage:
+def _analogy() -> Stage:
     corners = [f"finetune-{CORNERS[corner]}" for corner in ("c", "plus", "minus")]
     params = {"corners": corners, "choice": "choose-scale"}
     return Stage("analogy", "analogy", params, (*corners, "choose-scale"), START_S)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.adaptation.baselines import TRAINED_ON, searched_as, trained_systems
-from speech_analogy.adaptation.build import evaluation_stage
+from speech_analogy.adaptation.baselines import COMBINATIONS, TRAINED_ON, TRAININGS, searched_as, trained_systems
+from speech_analogy.adaptation.build import evaluation_stage, tested_scales
+from speech_analogy.adaptation.compose import combined_evaluations, strategies
 from speech_analogy.adaptation.plan import Plan
-from speech_analogy.adaptation.stages import CHOICE_FILE, HYPOTHESES_FILE, SCORE_FILE
+from speech_analogy.adaptation.scale_selection import regret
+from speech_analogy.adaptation.work import CHOICE_FILE, HYPOTHESES_FILE, SCORE_FILE
 from speech_analogy.config import Recipe
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_cuts
-from speech_analogy.evaluation.evaluate import compare_hypotheses
+from speech_analogy.evaluation.evaluate import compare_hypotheses, pooled
 from speech_analogy.evaluation.normalise import normaliser_name
 from speech_analogy.evaluation.results import (
     Comparison,
@@ -21,11 +24,28 @@ from speech_analogy.evaluation.results import (
     Results,
     ScalePoint,
     Selection,
+    StrategyChoice,
     System,
     Test,
     read_hypotheses,
     write_hypotheses,
 )
+from speech_analogy.evaluation.significance import holm
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of the table: a system, at one λ where it has a grid, and the stages that heard the part with it."""
+
+    system: str
+    scale: float | None
+    stages: list[str]
+    kept: list[str]
+    """The stages that heard held-out source speech, where forgetting is reported."""
+
+    @property
+    def label(self) -> str:
+        return self.system if self.scale is None else f"{self.system}-{self.scale:g}"
 
 
 def collect(
@@ -36,23 +56,23 @@ def collect(
     systems: list[System] = []
     heard: dict[tuple[str, float | None], list[Hypothesis]] = {}
     dropped = 0
-    for name, scale, stage in _evaluations(recipe):
-        content = json.loads((plan.folder(stage) / SCORE_FILE).read_text(encoding="utf-8"))
-        label = name if scale is None else f"{name}-{scale:g}"
-        is_chosen = chosen is not None and scale == chosen["scale"]
-        file = f"hypotheses/{label}.jsonl"
-        systems.append(System(**{**content["system"], "hypotheses_file": file, "chosen": is_chosen}))
-        rows = [_relative(row, plan.run) for row in read_hypotheses(plan.folder(stage) / HYPOTHESES_FILE)]
-        heard[(name, scale)] = rows
-        dropped = content["dropped_empty_references"]
+    for row in _rows(recipe):
+        file = f"hypotheses/{row.label}.jsonl"
+        system, rows, dropped = _heard(plan, row)
+        if row.system in COMBINATIONS:
+            is_chosen = COMBINATIONS[row.system].fixed is None
+        else:
+            is_chosen = row.system == "analogy" and chosen is not None and row.scale == chosen["scale"]
+        systems.append(system.model_copy(update={"hypotheses_file": file, "chosen": is_chosen}))
+        heard[(row.system, row.scale)] = rows
         (plan.run / "hypotheses").mkdir(exist_ok=True)
         write_hypotheses(rows, plan.run / file)
     any_rows = next(iter(heard.values()))
     return Results(
         test=_test(recipe, path, any_rows, dropped),
         systems=systems,
-        comparisons=_comparisons(heard, chosen["scale"]) if chosen else [],
-        selection=_selection(recipe, plan, chosen),
+        comparisons=_comparisons(heard, chosen["scale"]) if chosen and "analogy" in recipe.systems else [],
+        selection=_selection(recipe, plan, chosen, systems),
         counts=_counts(recipe, plan),
         command=command,
         versions=versions,
@@ -61,25 +81,52 @@ def collect(
     )
 
 
-def _evaluations(recipe: Recipe) -> list[tuple[str, float | None, str]]:
-    """(system, λ, stage) of every row of the table."""
-    rows: list[tuple[str, float | None, str]] = []
-    part = recipe.evaluation.part
-    for system in recipe.systems:
-        if system == "analogy":
-            rows += [(system, scale, evaluation_stage(part, system, scale)) for scale in sorted(recipe.scales)]
-        else:
-            rows.append((system, None, evaluation_stage(part, system)))
-    return rows
+def _rows(recipe: Recipe) -> list[_Row]:
+    """Every row of the table."""
+
+    def row(system: str, scale: float | None) -> _Row:
+        parts = [recipe.evaluation.part, "source_dev" if recipe.report_forgetting else None]
+        stages = [[] if part is None else _stages(recipe, part, system, scale) for part in parts]
+        return _Row(system, scale, *stages)
+
+    return [
+        row(system, scale)
+        for system in recipe.systems
+        for scale in (tested_scales(recipe) if system == "analogy" else [None])
+    ]
+
+
+def _stages(recipe: Recipe, part: str, system: str, scale: float | None) -> list[str]:
+    if system in COMBINATIONS:
+        return [name for name, _ in combined_evaluations(recipe, system, part)]
+    return [evaluation_stage(part, system, scale)]
+
+
+def _heard(plan: Plan, row: _Row) -> tuple[System, list[Hypothesis], int]:
+    """Score and hypotheses of one row; those of several seeds are pooled."""
+    contents = [json.loads((plan.folder(stage) / SCORE_FILE).read_text(encoding="utf-8")) for stage in row.stages]
+    rows = [
+        [_relative(one, plan.run) for one in read_hypotheses(plan.folder(stage) / HYPOTHESES_FILE)]
+        for stage in row.stages
+    ]
+    system = pooled([System(**content["system"]) for content in contents], rows)
+    if row.kept:
+        kept = [json.loads((plan.folder(stage) / SCORE_FILE).read_text(encoding="utf-8")) for stage in row.kept]
+        mean = sum(content["system"]["wer"] for content in kept) / len(kept)
+        system = system.model_copy(update={"source_wer": mean})
+    return system, [one for own in rows for one in own], contents[0]["dropped_empty_references"]
 
 
 def _comparisons(heard: dict[tuple[str, float | None], list[Hypothesis]], scale: float) -> list[Comparison]:
+    """The chosen analogy against every other system, on the same utterances; p-values also corrected by Holm."""
     ours = heard[("analogy", scale)]
-    return [
-        compare_hypotheses(ours, rows, ("analogy", name), scale)
+    found = [
+        compare_hypotheses(ours * max(1, len(rows) // len(ours)), rows, ("analogy", name), scale)
         for (name, other), rows in heard.items()
         if other is None
     ]
+    corrected = holm({one.against: one.p_value for one in found})
+    return [one.model_copy(update={"p_holm": corrected[one.against]}) for one in found]
 
 
 def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> Test:
@@ -101,25 +148,55 @@ def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> T
     )
 
 
-def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None) -> Selection | None:
+def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None, heard: list[System]) -> Selection | None:
     if chosen is None:
         return None
+    disagreement = recipe.scale_selection.strategy == "agreement"  # its curve is not one of WER
     searched = _choice(plan, "choose-training")
     systems = trained_systems(recipe.systems)
     return Selection(
         scale=chosen["scale"],
-        scale_curve=[ScalePoint(**point) for point in chosen["curve"]],
+        scale_curve=[] if disagreement else [ScalePoint(**point) for point in chosen["curve"]],
         scale_chosen_on=chosen["chosen_on"],
+        strategies=_strategies(recipe, plan, heard),
         training={
-            name: searched["chosen"][searched_as(name)] if searched else _given(recipe, name) for name in systems
+            name: _trained(recipe, name, searched["chosen"][searched_as(name)] if searched else _given(recipe, name))
+            for name in systems
         },
         training_trials=searched["trials"] if searched else [],
     )
 
 
+def _strategies(recipe: Recipe, plan: Plan, heard: list[System]) -> list[StrategyChoice]:
+    """What every strategy chose; regret against the analogy's own curve on the part that is reported."""
+    curve = {system.scale: system.wer for system in heard if system.name == "analogy" and system.scale is not None}
+    asked = strategies(recipe)
+    found = []
+    for strategy, stage in asked.items() if len(asked) > 1 else ():
+        choice = _choice(plan, stage)
+        assert choice is not None
+        scale = choice["scale"]
+        found.append(
+            StrategyChoice(
+                strategy=strategy,
+                scale=scale,
+                chosen_on=choice["chosen_on"],
+                taken=stage == "choose-scale",
+                regret=regret(scale, curve) if scale in curve else None,
+            )
+        )
+    return found
+
+
+def _trained(recipe: Recipe, system: str, values: dict[str, float]) -> dict[str, float]:
+    """The values as the system took them: one that goes on from a mixed model goes slower."""
+    factor = recipe.controls.continued_rate if TRAININGS[system].slower else 1.0
+    return {**values, "learning_rate": values["learning_rate"] * factor}
+
+
 def _given(recipe: Recipe, system: str) -> dict[str, float]:
     """The learning rate and epochs that a recipe without a search says."""
-    options = recipe.training_for(system)
+    options = recipe.training_for(system, TRAININGS[system].like)
     return {"learning_rate": options.learning_rate, "epochs": float(options.epochs)}
 
 

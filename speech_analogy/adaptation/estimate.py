@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lhotse import CutSet
 
-from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, window_seconds
+from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, kind, window_seconds
 
 FINETUNE_S = 0.032  # a second of window and epoch
 DECODE_TRIMMED_S = 0.018  # a second of window
@@ -53,7 +53,7 @@ class Size:
         )
 
     def window_s(self, window: Window) -> float:
-        return self.trimmed_s if window == "trimmed" else FULL_WINDOW_S * self.utterances
+        return self.trimmed_s if kind(window) == "trimmed" else FULL_WINDOW_S * self.utterances
 
 
 NOTHING = Size(0, 0.0, 0.0)
@@ -66,7 +66,7 @@ def finetune_cost(size: Size, epochs: int, window: Window) -> float:
 
 def decode_cost(size: Size, window: Window) -> float:
     """Seconds on one core."""
-    return START_S + size.window_s(window) * (DECODE_TRIMMED_S if window == "trimmed" else DECODE_FULL_S)
+    return START_S + size.window_s(window) * (DECODE_TRIMMED_S if kind(window) == "trimmed" else DECODE_FULL_S)
 
 
 def synthesis_cost(size: Size, engines: tuple[str, ...]) -> float:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PARENT_CHECK_S = 0.3
 BELIEF_S = 120.0
 CLEAR_LINE = "\r\x1b[K"
-SECONDS_FILE = "seconds.txt"  # of work so far, in a stage that is being built
+SECONDS_SUFFIX = ".seconds"  # of the file beside a stage that is being built: its work so far
 
 
 class RunError(SpeechAnalogyError):
@@ -130,7 +130,8 @@ def _urgencies(stages: list[Stage]) -> dict[str, float]:
 
 def run_stage(stage: Stage, building: Path, final: Path, inputs: dict[str, Path], progress: bool) -> None:
     """Do one stage: fill `building`, rename it to `final`. Runs in a worker process."""
-    from speech_analogy.adaptation.stages import KINDS, Work  # heavy: only workers pay for it
+    from speech_analogy.adaptation.stages import KINDS  # heavy: only workers pay for it
+    from speech_analogy.adaptation.work import Work
 
     building.mkdir(parents=True, exist_ok=True)
     spent, start = _spent(building), time.monotonic()
@@ -142,24 +143,29 @@ def run_stage(stage: Stage, building: Path, final: Path, inputs: dict[str, Path]
     finally:
         stop.set()
         clockwork.join()
-    (building / SECONDS_FILE).unlink(missing_ok=True)
     seconds = spent + time.monotonic() - start
     (building / DONE_FILE).write_text(f'{{"name": "{stage.name}", "seconds": {seconds:.1f}}}\n', encoding="utf-8")
     if final.exists():  # whole but for its mark: cannot happen by a kill, so it is somebody's copy
         shutil.rmtree(final)
+    _seconds_file(building).unlink(missing_ok=True)
     building.rename(final)
+
+
+def _seconds_file(building: Path) -> Path:
+    """Beside the folder and not in it: who fills a folder may ask that it is empty."""
+    return building.with_name(building.name + SECONDS_SUFFIX)
 
 
 def _spent(building: Path) -> float:
     try:
-        return float((building / SECONDS_FILE).read_text(encoding="utf-8"))
+        return float(_seconds_file(building).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return 0.0
 
 
 def _keep_time(building: Path, spent: float, start: float, stop: threading.Event) -> None:
     while not stop.wait(1.0):
-        (building / SECONDS_FILE).write_text(f"{spent + time.monotonic() - start:.1f}", encoding="utf-8")
+        _seconds_file(building).write_text(f"{spent + time.monotonic() - start:.1f}", encoding="utf-8")
 
 
 def _start_worker(parent: int, slots: Any, lock: Any, workers: int) -> None:

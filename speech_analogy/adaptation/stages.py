@@ -18,40 +18,27 @@ from data_synth.synthesize import SynthesisOptions, synthesize
 from data_synth.texts import Text
 from speech_analogy.adaptation.data import PARTS, read_cuts_of, split, texts_of
 from speech_analogy.adaptation.scale_selection import choose_scale
+from speech_analogy.adaptation.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage
+from speech_analogy.adaptation.work import (
+    CHOICE_FILE,
+    FEATURES_FOLDER,
+    MODEL_FOLDER,
+    SCORE_FILE,
+    TEXTS_FILE,
+    Work,
+    write_evaluation,
+)
 from speech_analogy.config import EvaluationOptions, Part, Recipe
+from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.corpora.read import read_cuts, write_cuts
 from speech_analogy.corpora.splits import subset
-from speech_analogy.evaluation.evaluate import Evaluation, evaluate
-from speech_analogy.evaluation.results import write_hypotheses
-from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.evaluation.evaluate import evaluate
+from speech_analogy.merging.checkpoints import PROVENANCE_FILE, open_checkpoint
 from speech_analogy.merging.combine import analogy, analogy_tensors
-from speech_analogy.recognisers.protocol import load_recogniser
+from speech_analogy.merging.publish import write_json
+from speech_analogy.recognisers.protocol import load_recogniser, provenance
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions
-
-CUTS_FILE, MODEL_FOLDER, SCORE_FILE, HYPOTHESES_FILE = "cuts.jsonl.gz", "model", "score.json", "hypotheses.jsonl"
-CHOICE_FILE, TEXTS_FILE, COUNTS_FILE = "choice.json", "target_texts.jsonl", "counts.json"
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a stage function is given."""
-
-    name: str
-    folder: Path  # to fill; it may hold what a killed run left
-    final: Path  # what the folder will be called when the stage is whole
-    params: dict[str, Any]
-    inputs: dict[str, Path]  # stage name -> folder
-    progress: bool
-
-    def cuts(self, name: str, file: str = CUTS_FILE) -> CutSet:
-        return read_cuts(self.inputs[name] / file)
-
-    def write(self, file: str, content: Any) -> None:
-        (self.folder / file).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-    def read(self, name: str, file: str) -> Any:
-        return json.loads((self.inputs[name] / file).read_text(encoding="utf-8"))
 
 
 def split_stage(work: Work) -> None:
@@ -92,11 +79,19 @@ def synthesis_stage(work: Work) -> None:
 
 
 def _training_cuts(work: Work, count: int | None = None) -> CutSet:
-    """The training sets of a system, one behind the other; `count` takes a subset of the real source speech."""
+    """The training sets of a system, one behind the other; `count` takes a subset of the real source speech.
+
+    `domains` keeps these alone, `without` leaves these out, and `replay` is the share of real source speech.
+    """
+    domains, without = work.params.get("domains"), work.params.get("without", [])
     cuts = []
     for name, (stage, file) in work.params["sets"].items():
         part = read_cuts(work.inputs[stage] / file)
-        cuts += list(subset(part, count, 0) if count is not None and name == "source_real" else part)
+        real = name == "source_real"
+        if real and "replay" in work.params:
+            part = subset(part, max(1, round(work.params["replay"] * len(part))), 0)
+        kept = subset(part, count, 0) if real and count is not None else part
+        cuts += [c for c in kept if (domains is None or domain_of(c) in domains) and domain_of(c) not in without]
     return CutSet.from_cuts(cuts)
 
 
@@ -106,22 +101,35 @@ def _options(work: Work) -> FinetuneOptions:
     if "choice" in work.params:
         values |= work.read(work.params["choice"], CHOICE_FILE)["chosen"][work.params["searched_as"]]
     values |= work.params.get("override", {})
+    values["learning_rate"] *= work.params.get("slower", 1.0)
     return FinetuneOptions.model_validate(values)
 
 
 def finetune_stage(work: Work) -> None:
-    """Fine-tune the base on a system's training sets."""
+    """Fine-tune the base, or the model of another stage, on a system's training sets."""
     model = work.folder / MODEL_FOLDER
-    if model.exists():  # killed between the last step and the stage's own rename
-        return
-    finetune(
-        _training_cuts(work),
-        work.params["base"],
-        model,
-        _options(work),
-        description=work.name,
-        progress=work.progress,
-    )
+    start = work.model(work.params["continues"]) if "continues" in work.params else work.params["base"]
+    if not model.exists():  # it does if the stage was killed between the last step and its own rename
+        options = _options(work)
+        finetune(_training_cuts(work), start, model, options, **_shared(work))
+    if "continues" in work.params:
+        _keep_base(model, start)
+
+
+def _shared(work: Work) -> dict[str, Any]:
+    """What every fine-tuning of a run is given; features are made once for all of them."""
+    return {"description": work.name, "features": work.final.parents[1] / FEATURES_FOLDER, "progress": work.progress}
+
+
+def _keep_base(model: Path, start: Path) -> None:
+    """A model that went on from another is still one of the base: its task vector is θ − θ_0.
+
+    Its provenance names θ_0's fingerprint, which what it is combined with must share, and that of its start.
+    """
+    record, earlier = provenance(model), provenance(start)
+    if "continued_from" not in record and "base_fingerprint" in earlier:
+        record["continued_from"] = record["base_fingerprint"]
+        write_json(model / PROVENANCE_FILE, {**record, "base_fingerprint": earlier["base_fingerprint"]})
 
 
 def trial_stage(work: Work) -> None:
@@ -129,7 +137,7 @@ def trial_stage(work: Work) -> None:
     options, model = _options(work), work.folder / MODEL_FOLDER
     if not model.exists():
         cuts = _training_cuts(work, work.params["source_utterances"])
-        finetune(cuts, work.params["base"], model, options, description=work.name, progress=work.progress)
+        finetune(cuts, work.params["base"], model, options, **_shared(work))
     stage, file = work.params["dev"]
     found = evaluate(read_cuts(work.inputs[stage] / file), model, language=options.language, progress=work.progress)
     row = {"system": work.params["system"], "learning_rate": options.learning_rate, "epochs": options.epochs}
@@ -182,13 +190,6 @@ def evaluate_stage(work: Work) -> None:
     write_evaluation(found, work.folder)
 
 
-def write_evaluation(found: Evaluation, folder: Path) -> None:
-    """Score and hypotheses of one system into one folder."""
-    content = {"system": found.system.model_dump(), "dropped_empty_references": found.dropped_empty_references}
-    (folder / SCORE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    write_hypotheses(found.hypotheses, folder / HYPOTHESES_FILE)
-
-
 def scale_stage(work: Work) -> None:
     """Choose λ by the held-out parts' curves."""
     curves: dict[str, dict[float, float]] = {}
@@ -224,11 +225,15 @@ KINDS: dict[str, Kind] = {
     "split": Kind(1, split_stage),
     "channel": Kind(1, channel_stage),
     "synthesis": Kind(1, synthesis_stage),
-    "finetune": Kind(1, finetune_stage),
-    "trial": Kind(1, trial_stage),
+    "finetune": Kind(2, finetune_stage),
+    "trial": Kind(2, trial_stage),
     "choice": Kind(1, choice_stage),
     "evaluate": Kind(1, evaluate_stage),
     "scale": Kind(1, scale_stage),
     "analogy": Kind(1, analogy_stage),
+    "sweep": Kind(1, sweep_stage),
+    "pick": Kind(1, pick_stage),
+    "scopes": Kind(1, scopes_stage),
+    "combined": Kind(1, combined_stage),
 }
 VERSIONS = {name: kind.version for name, kind in KINDS.items()}

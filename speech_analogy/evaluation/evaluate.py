@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,7 @@ from speech_analogy.evaluation.score import character_errors, word_errors
 from speech_analogy.evaluation.significance import compare, wer_interval
 from speech_analogy.evaluation.transcribe import Transcription, transcribe
 from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber
-from speech_analogy.recognisers.windows import Window
+from speech_analogy.recognisers.windows import Window, kind
 
 Cluster = Literal["prompt", "speaker"]
 
@@ -132,12 +133,36 @@ def score(
         words=int(words.words.sum()),
         utterances=len(rows),
         over_100=int((words.total > words.words).sum()),
-        window=heard.window,
+        window=kind(heard.window),
         backend=heard.backend,
         seconds=heard.seconds,
         hypotheses_file=hypotheses_file,
     )
     return Evaluation(system, rows, len(heard.transcripts) - len(kept))
+
+
+def pooled(systems: Sequence[System], heard: Sequence[Sequence[Hypothesis]]) -> System:
+    """One row of several runs of a system that differ in a seed alone, on the same recordings.
+
+    Errors and words are added up, so every rate is the mean of the runs'; the interval is a bootstrap over the same
+    clusters, each with all of its runs.
+
+    Raises:
+        DataError: they did not hear the same recordings.
+    """
+    if len(systems) == 1:
+        return systems[0]
+    ids = [[row.id for row in rows] for rows in heard]
+    if any(own != ids[0] for own in ids):
+        raise DataError("runs can only be pooled on the same utterances", field=systems[0].name)
+    rows = [row for own in heard for row in own]
+    words = np.array([row.words for row in rows], dtype=np.int64)
+    sums = ("substitutions", "deletions", "insertions", "words", "utterances", "over_100", "seconds")
+    changed = {name: sum(getattr(system, name) for system in systems) for name in sums}
+    means = {name: sum(getattr(s, name) for s in systems) / len(systems) for name in ("wer", "cer", "raw_wer")}
+    interval = wer_interval(_errors(rows), words, [row.cluster for row in rows])
+    each = [system.wer for system in systems]
+    return systems[0].model_copy(update={**changed, **means, "ci95": interval, "wer_of_seeds": each})
 
 
 def compare_hypotheses(

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from speech_analogy.errors import DataError
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    later: ClassVar[tuple[str, ...]] = ()
+    """Fields that came after results had been written: at their defaults they are left out, as in `Options`."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        for name in self.later:
+            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
+                values.pop(name, None)
+        return values
 
 
 class Hypothesis(_Model):
@@ -37,6 +55,8 @@ class Hypothesis(_Model):
 class System(_Model):
     """The score of one system on the test set. Rates are percentages of the reference's words."""
 
+    later: ClassVar = ("source_wer", "wer_of_seeds", "scopes")
+
     name: str = Field(description="zero_shot, source_synthetic, ..., analogy")
     scale: float | None = Field(default=None, description="λ; None where the system has none")
     chosen: bool = Field(default=False, description="this λ was the one chosen without the test set")
@@ -54,10 +74,17 @@ class System(_Model):
     backend: str = Field(default="torch", description="torch, ctranslate2-int8 or ctranslate2-float32")
     seconds: float = Field(description="wall time of decoding")
     hypotheses_file: str = Field(description="relative to the run folder")
+    source_wer: float | None = Field(default=None, description="WER on held-out source speech: what is kept of it")
+    wer_of_seeds: list[float] = Field(
+        default_factory=list, description="where several seeds were drawn: each one's WER; everything else is pooled"
+    )
+    scopes: dict[str, float] = Field(default_factory=dict, description="scope -> λ, where it is not one for all")
 
 
 class Comparison(_Model):
     """A paired comparison on the test set: `difference` = WER(system) − WER(against), in points."""
+
+    later: ClassVar = ("p_holm",)
 
     system: str
     against: str
@@ -66,6 +93,7 @@ class Comparison(_Model):
     relative: float = Field(description="difference / WER(against); −0.2 is 20 % fewer errors")
     ci95: tuple[float, float]
     p_value: float = Field(description="two-sided, paired, clustered")
+    p_holm: float | None = Field(default=None, description="corrected by Holm for all comparisons of the run")
 
 
 class ScalePoint(_Model):
@@ -75,12 +103,25 @@ class ScalePoint(_Model):
     wer: float
 
 
+class StrategyChoice(_Model):
+    """The λ that one strategy chooses, and what not knowing the test has cost it."""
+
+    strategy: str
+    scale: float
+    chosen_on: str = ""
+    taken: bool = Field(default=False, description="this is the strategy whose λ the analogy has")
+    regret: float | None = Field(default=None, description="WER at this λ less the test curve's lowest, in points")
+
+
 class Selection(_Model):
     """What was chosen, from what, without the test set."""
+
+    later: ClassVar = ("strategies",)
 
     scale: float
     scale_curve: list[ScalePoint]
     scale_chosen_on: str = Field(description="e.g. 'held-out source speech: 200 utterances of 12 speakers'")
+    strategies: list[StrategyChoice] = Field(default_factory=list, description="where several were compared")
     training: dict[str, dict[str, float]] = Field(default_factory=dict, description="system -> {learning_rate, epochs}")
     training_trials: list[dict[str, Any]] = Field(
         default_factory=list, description="{system, learning_rate, epochs, wer} on held-out source speech"

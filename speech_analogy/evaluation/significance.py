@@ -6,13 +6,15 @@ Source: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR per
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 REPLICATES = 10_000
 CONFIDENCE_PERCENT = 95.0
+Key = TypeVar("Key", bound=Hashable)
 _BLOCK = 500  # replicates drawn at a time, which bounds the memory
 
 
@@ -50,6 +52,19 @@ def compare(
     beyond = int(np.sum(np.abs(differences - observed) >= abs(observed) - tolerance))
     relative = float(total[0] - total[1]) / float(total[1]) if total[1] else 0.0
     return Difference(observed, relative, _interval(differences), (1 + beyond) / (1 + REPLICATES))
+
+
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
+    """Adjusted p-values of several tests, in the order given: the chance of one false finding among all is kept.
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6 (1979).
+    """
+    adjusted: dict[Key, float] = {}
+    largest = 0.0
+    for place, key in enumerate(sorted(p_values, key=lambda key: p_values[key])):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[key]))
+        adjusted[key] = largest
+    return {key: adjusted[key] for key in p_values}
 
 
 def _by_cluster(rows: np.ndarray, clusters: Sequence[str]) -> np.ndarray:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lhotse import CutSet
@@ -16,12 +16,14 @@ from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.evaluation.evaluate import Cluster, Evaluation, score
 from speech_analogy.evaluation.transcribe import Batch, Transcript, Transcription, batches
-from speech_analogy.merging.arithmetic import cast_piece, require_scale, shifted
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import Weights, require_same_base
+from speech_analogy.merging.arithmetic import cast_piece, shifted
+from speech_analogy.merging.checkpoints import Checkpoint, open_checkpoint
+from speech_analogy.merging.combine import Scale, Weights, require_same_base, scale_of
+from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.merging.tensors import accumulator, as_source, pieces, require_finite, require_same_layout
-from speech_analogy.recognisers.protocol import Recogniser, load_recogniser, native_window
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window
+from speech_analogy.recognisers.backends import load_transcriber
+from speech_analogy.recognisers.protocol import Compute, Recogniser, native_window
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, kind, padding_of
 
 # Features are made once for all λ; those of this much window are held at a time (38 MB with 80 mels).
 HELD_WINDOW_S = 1200.0
@@ -37,12 +39,21 @@ class ScaleSweep:
     Args:
         recogniser: of C's sizes; its weights are written over.
         c, plus, minus: θ_C, θ_B and θ_A.
+        change: what stands for τ, tensor by tensor: (name, flat τ) -> flat tensor; None: τ itself.
 
     Raises:
         CheckpointError: other names or shapes than C's, NaN or infinity.
     """
 
-    def __init__(self, recogniser: Recogniser, c: Weights, plus: Weights, minus: Weights) -> None:
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        c: Weights,
+        plus: Weights,
+        minus: Weights,
+        *,
+        change: Callable[[str, Tensor], Tensor] | None = None,
+    ) -> None:
         sources = [as_source(c, "C"), as_source(plus, "B (plus)"), as_source(minus, "A (minus)")]
         require_same_layout(sources)
         self.recogniser = recogniser
@@ -57,21 +68,24 @@ class ScaleSweep:
             for source in sources:
                 compute = accumulator(source.dtype(name), compute)
             tau = sources[1][name].to(compute, copy=True).sub_(sources[2][name].to(compute))
-            theta = sources[0][name].clone()
-            self._moved.append((name, state[name].view(-1), theta.reshape(-1), tau.reshape(-1)))
+            tau = tau.reshape(-1) if change is None else change(name, tau.reshape(-1))
+            self._moved.append((name, state[name].view(-1), sources[0][name].clone().reshape(-1), tau))
 
     @torch.no_grad()
-    def move(self, scale: float) -> Recogniser:
+    def move(self, scale: Scale) -> Recogniser:
         """The recogniser, holding θ_C + λτ in C's dtype; piece by piece, so in no memory of its own.
+
+        Args:
+            scale: λ: one number, or one for each tensor by name.
 
         Raises:
             CheckpointError: λ is not finite, or a weight would be beyond its dtype's range.
         """
-        require_scale(scale)
-        for name, weights, theta, tau in self._moved:
+        scales = [scale_of(scale, name) for name, *_ in self._moved]
+        for (name, weights, theta, tau), factor in zip(self._moved, scales, strict=True):
             for start, stop in pieces(len(theta)):
                 start_c = theta[start:stop].to(tau.dtype)
-                values = start_c if scale == 0 else shifted(start_c, tau[start:stop], scale)
+                values = start_c if factor == 0 else shifted(start_c, tau[start:stop], factor)
                 weights[start:stop].copy_(cast_piece(values, theta.dtype, name, []))
         return self.recogniser
 
@@ -81,11 +95,13 @@ def evaluate_scales(
     c: str | Path,
     plus: str | Path,
     minus: str | Path,
-    scales: Sequence[float],
+    scales: Sequence[Scale],
     *,
+    change: Callable[[str, Tensor], Tensor] | None = None,
     name: str = "analogy",
     window: Window | None = None,
     beams: int = 1,
+    compute: Compute = "float32",
     language: str = "en",
     cluster: Cluster = "speaker",
     device: str | torch.device = "cpu",
@@ -97,37 +113,58 @@ def evaluate_scales(
 
     Args:
         c, plus, minus: model folders of C, B and A.
+        scales: λs; one that is a function of the tensor's name leaves `scale` of its evaluation empty.
+        change: as of `ScaleSweep`.
         window: None takes C's own.
+        compute: bf16 of the encoder; anything else is float32.
 
     Raises:
         DataError, CheckpointError: as `evaluate`; other bases, names or shapes than C's.
     """
     eager = cuts_of(cuts)
     corners = [open_checkpoint(path) for path in (c, plus, minus)]
-    require_same_base(corners)
-    sweep = ScaleSweep(load_recogniser(c, language=language, device=device), *corners)
+    require_one_lineage(corners)
+    recogniser = load_transcriber(c, 0.0, backend="torch", compute=compute, language=language, device=device)
+    sweep = ScaleSweep(cast("Recogniser", recogniser), *corners, change=change)
     chosen = window or native_window(sweep.recogniser.folder)
     heard = _hear(list(eager), sweep, scales, chosen, beams, progress)
     return [
-        score(eager, transcription, name=name, scale=scale, language=language, cluster=cluster)
+        score(eager, transcription, name=name, scale=_number(scale), language=language, cluster=cluster)
         for scale, transcription in zip(scales, heard, strict=True)
     ]
 
 
+def require_one_lineage(corners: Sequence[Checkpoint]) -> None:
+    """`require_same_base`, where a corner may also be the base itself, whatever its own provenance says.
+
+    Raises:
+        CheckpointError: naming both files and both fingerprints.
+    """
+    named = {corner.provenance.get("base_fingerprint") for corner in corners} - {None}
+    same = len(named) < 2
+    require_same_base([corner for corner in corners if same or fingerprint(corner) not in named])
+
+
+def _number(scale: Scale) -> float | None:
+    return float(scale) if isinstance(scale, int | float) else None
+
+
 def _hear(
-    cuts: list[Any], sweep: ScaleSweep, scales: Sequence[float], window: Window, beams: int, progress: bool
+    cuts: list[Any], sweep: ScaleSweep, scales: Sequence[Scale], window: Window, beams: int, progress: bool
 ) -> list[Transcription]:
     """One transcription a λ; each one's seconds are its own decoding, features not counted."""
     plan = batches([cut.duration for cut in cuts], window, [cut.id for cut in cuts])
     texts = [[""] * len(cuts) for _ in scales]
     seconds = [0.0] * len(scales)
-    bar = tqdm(total=len(cuts) * len(scales), desc=f"λ sweep ({window})", unit="utt", disable=not progress)
+    bar = tqdm(total=len(cuts) * len(scales), desc=f"λ sweep ({kind(window)})", unit="utt", disable=not progress)
     with bar, torch.inference_mode():
         for group in _groups(plan):
             held = [
                 (
                     sweep.recogniser.features(
-                        [load_audio(cuts[row], SAMPLING_RATE_HZ) for row in batch.rows], batch.window_s
+                        [load_audio(cuts[row], SAMPLING_RATE_HZ) for row in batch.rows],
+                        batch.window_s,
+                        padding_of(window),
                     ),
                     [cuts[row].duration for row in batch.rows],
                 )

@@ -17,7 +17,7 @@ from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.recognisers.backends import backend_name, load_transcriber
 from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber, native_window
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, window_seconds
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, Window, kind, padding_of, window_seconds
 
 BATCH_SECONDS = 240.0  # of window: 8 full windows, or about 60 short utterances
 LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
@@ -90,7 +90,7 @@ def transcribe(
     start = time.perf_counter()
     bar = tqdm(
         total=len(cuts),
-        desc=f"transcribe ({chosen})",
+        desc=f"transcribe ({kind(chosen)})",
         unit="utt",
         disable=not progress,
         mininterval=0.2 if _terminal() else LOG_INTERVAL_S,
@@ -101,6 +101,7 @@ def transcribe(
             [cut.duration for cut in cuts],
             lambda row: load_audio(cuts[row], SAMPLING_RATE_HZ),
             transcriber,
+            padding_of(chosen),
             beams,
             bar.update,
         )
@@ -113,8 +114,9 @@ def transcribe_arrays(
 ) -> list[str]:
     """Transcribe float32 mono 16 kHz arrays, each (samples,), in batches of equal windows; texts in their order."""
     durations = [len(waveform) / SAMPLING_RATE_HZ for waveform in waveforms]
-    plan = batches(durations, window or native_window(transcriber.folder))
-    return _hear(plan, durations, waveforms.__getitem__, transcriber, beams, lambda count: None)
+    chosen = window or native_window(transcriber.folder)
+    plan = batches(durations, chosen)
+    return _hear(plan, durations, waveforms.__getitem__, transcriber, padding_of(chosen), beams, lambda count: None)
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def _hear(
     durations_s: Sequence[float],
     load: Load,
     transcriber: Transcriber,
+    padding: Padding,
     beams: int,
     heard_more: Callable[[int], object],
 ) -> list[str]:
@@ -155,7 +158,7 @@ def _hear(
     with torch.inference_mode():
         feed = (
             (
-                transcriber.features([load(row) for row in batch.rows], batch.window_s),
+                transcriber.features([load(row) for row in batch.rows], batch.window_s, padding),
                 [durations_s[row] for row in batch.rows],
             )
             for batch in plan

@@ -55,11 +55,11 @@ def load_transcriber(
         model: weights by name or folder; or a loaded recogniser, of which CTranslate2 gets the weights it holds now;
             or a `CTranslate2Transcriber`, which is taken as it is.
         window_s: seconds of encoder window that are to be transcribed; for `auto`.
-        compute: of CTranslate2. torch always computes in float32.
+        compute: int8 or float32 of CTranslate2; bf16 of torch's encoder, which otherwise computes in float32.
 
     Raises:
         CheckpointError: the model cannot be loaded.
-        ConfigError: CTranslate2 is asked for and not installed, or for another device than the processor.
+        ConfigError: CTranslate2 is asked for and not installed, or for another device than the processor, or in bf16.
     """
     from speech_analogy.recognisers import ctranslate2_model as ct2
     from speech_analogy.recognisers.whisper import WhisperRecogniser
@@ -69,13 +69,20 @@ def load_transcriber(
     loaded = None if isinstance(model, str | Path) else model
     place = torch.device(device) if loaded is None else getattr(loaded, "device", torch.device(device))
     folder = resolve_weights(str(model)) if isinstance(model, str | Path) else model.folder
+    if backend == "auto" and compute == "bf16":
+        backend = "torch"
     if backend == "auto":
         ready = ctranslate2_installed() and loaded is None and ct2.converted_path(folder).is_dir()
         backend = choose_backend(
             window_s, on_cpu=place.type == "cpu", installed=ctranslate2_installed(), converted=ready
         )
     if backend == "torch":
-        return loaded if loaded is not None else load_recogniser(folder, language=language, device=device)
+        found = loaded if loaded is not None else load_recogniser(folder, language=language, device=device)
+        if isinstance(found, WhisperRecogniser):
+            found.compute = "bf16" if compute == "bf16" else "float32"
+        return found
+    if compute == "bf16":
+        raise ConfigError("CTranslate2 computes in int8 or float32 here", field="compute", value=compute)
     if not ctranslate2_installed():
         raise ConfigError(
             "its package is not installed", field="backend", value="ctranslate2", do="pip install ctranslate2"
@@ -95,6 +102,8 @@ def ctranslate2_installed() -> bool:
 
 
 def backend_name(transcriber: Transcriber) -> str:
-    """As named in results: torch, ctranslate2-int8, ctranslate2-float32."""
+    """As named in results: torch, torch-bf16, ctranslate2-int8, ctranslate2-float32."""
     compute = getattr(transcriber, "compute", None)
-    return "torch" if compute is None else f"ctranslate2-{compute}"
+    if hasattr(transcriber, "model"):
+        return "torch-bf16" if compute == "bf16" else "torch"
+    return f"ctranslate2-{compute}"

@@ -14,7 +14,7 @@ from transformers import WhisperFeatureExtractor, WhisperTokenizer
 from transformers.utils import logging
 
 from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, pad
 
 # Tokens capped by duration: fast English speech is about 5 words, 6 tokens a second; loops are longer.
 TOKENS_PER_SECOND = 8.0
@@ -50,21 +50,25 @@ class WhisperFrontEnd:
         self.prompt = prompt_of_model(config, generation, language)
         self._most_new_tokens = config.max_target_positions - len(self.prompt)
 
-    def features(self, waveforms: Sequence[np.ndarray], window_s: float) -> torch.Tensor:
-        """Log-mel features of waveforms padded with silence to one window.
+    @property
+    def kind_of_features(self) -> str:
+        """What tells this model's features from another's."""
+        made = self.extractor
+        return f"log-mel {made.feature_size} {made.n_fft} {made.hop_length} {made.sampling_rate} {made.dither}"
+
+    def features(self, waveforms: Sequence[np.ndarray], window_s: float, padding: Padding = "silence") -> torch.Tensor:
+        """Log-mel features of waveforms padded to one window.
 
         Args:
             waveforms: float32, mono, 16 kHz, each (samples,); what is longer than the window is cut.
             window_s: seconds; a whole number of encoder frames (20 ms).
+            padding: what follows the speech.
 
         Returns:
             (batch, mels, frames) float32, frames = 100 x window_s.
         """
         samples = round(window_s * SAMPLING_RATE_HZ)
-        batch = np.zeros((len(waveforms), samples), dtype=np.float32)
-        for row, waveform in zip(batch, waveforms, strict=True):
-            count = min(len(waveform), samples)
-            row[:count] = waveform[:count]
+        batch = np.stack([pad(waveform, samples, padding) for waveform in waveforms])  # (batch, samples)
         mel = self.extractor._torch_extract_fbank_features(batch)  # what its __call__ runs on the padded batch
         return torch.from_numpy(np.asarray(mel))
 

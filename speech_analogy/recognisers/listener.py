@@ -9,7 +9,7 @@ from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.recognisers.protocol import load_recogniser, native_window
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, window_seconds
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, padding_of, window_seconds
 
 
 class WhisperListener:
@@ -37,6 +37,7 @@ class WhisperListener:
         """What is said: float32 mono (samples,) at `rate` Hz in, raw text out."""
         heard = samples if rate == SAMPLING_RATE_HZ else soxr.resample(samples, rate, SAMPLING_RATE_HZ)
         seconds = len(heard) / SAMPLING_RATE_HZ
-        features = self.recogniser.features([heard], window_seconds(seconds, self.window))
+        window_s = window_seconds(seconds, self.window)
+        features = self.recogniser.features([heard], window_s, padding_of(self.window))
         [text] = self.recogniser.decode(features, [seconds])
         return text

@@ -12,12 +12,14 @@ import torch
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.recognisers.windows import Window
+from speech_analogy.recognisers.windows import Padding, Window, window_of_record
 
 Backend = Literal["auto", "torch", "ctranslate2"]
 """What computes a transcription; see `backends.choose_backend` for `auto`."""
-Compute = Literal["int8", "float32"]
-"""What CTranslate2 computes in."""
+Compute = Literal["int8", "float32", "bf16"]
+"""What decoding computes in. CTranslate2: int8 or float32; torch: float32, or bf16 in the encoder."""
+CTC_FAMILIES = ("wav2vec2-conformer",)
+"""Families, as `config.json` calls them, of an encoder with a CTC head."""
 
 IGNORED_LABEL = -100  # a target that is not learned; torch's ignore_index
 
@@ -28,7 +30,9 @@ class Transcriber(Protocol):
     folder: Path
     language: str
 
-    def features(self, waveforms: Sequence[np.ndarray], window_s: float) -> torch.Tensor: ...
+    def features(
+        self, waveforms: Sequence[np.ndarray], window_s: float, padding: Padding = "silence"
+    ) -> torch.Tensor: ...
 
     def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]: ...
 
@@ -60,16 +64,32 @@ def load_recogniser(model: str | Path, *, language: str = "en", device: str | to
         CheckpointError: it is broken, or of a family that is not supported.
     """
     folder = resolve_weights(str(model))
+    family = family_of(folder)
+    if family == "whisper":
+        from speech_analogy.recognisers.whisper import WhisperRecogniser
+
+        return WhisperRecogniser(folder, language=language, device=device)
+    if family in CTC_FAMILIES:
+        from speech_analogy.recognisers.conformer import ConformerRecogniser
+
+        return ConformerRecogniser(folder, language=language, device=device)
+    raise CheckpointError(
+        "the model's family is not supported", file=folder / "config.json", field="model_type", value=family
+    )
+
+
+def family_of(folder: Path) -> str | None:
+    """What a model folder's `config.json` calls its family.
+
+    Raises:
+        CheckpointError: the file is not JSON.
+    """
     config = folder / "config.json"
     try:
-        family = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+        content = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"is not JSON: {error}", file=config) from None
-    if family != "whisper":
-        raise CheckpointError("the model's family is not supported", file=config, field="model_type", value=family)
-    from speech_analogy.recognisers.whisper import WhisperRecogniser
-
-    return WhisperRecogniser(folder, language=language, device=device)
+    return content.get("model_type") if isinstance(content, dict) else None
 
 
 def provenance(folder: Path) -> dict[str, Any]:
@@ -85,8 +105,13 @@ def provenance(folder: Path) -> dict[str, Any]:
 
 
 def native_window(folder: Path) -> Window:
-    """The window a checkpoint decodes well in: the one it was tuned in, and 30 s for any other."""
+    """The window a checkpoint decodes well in: the one it was tuned in, and 30 s for any other Whisper.
+
+    A CTC encoder takes any length and its padding is masked: it has nothing from 30 s.
+    """
     record = provenance(folder)
     if "window" not in record:  # a merged model is decoded like the model that was moved
         record = record.get("parents", {}).get("c", {})
-    return "trimmed" if record.get("window") == "trimmed" else "full"
+    if "window" not in record and (folder / "config.json").is_file() and family_of(folder) in CTC_FAMILIES:
+        return "trimmed"
+    return window_of_record(record.get("window"))

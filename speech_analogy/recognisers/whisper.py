@@ -18,8 +18,9 @@ from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from speech_analogy.recognisers.attention import ATTENTION
 from speech_analogy.recognisers.front_end import WhisperFrontEnd, loading, no_bars
-from speech_analogy.recognisers.protocol import IGNORED_LABEL
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, Compute
 
 FRAME_STRIDE = 2  # the encoder's second convolution halves the mel frames
 
@@ -60,19 +61,19 @@ class WhisperRecogniser(WhisperFrontEnd):
 
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
         with loading(folder):
-            model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+            model = WhisperForConditionalGeneration.from_pretrained(
+                folder, dtype=torch.float32, attn_implementation=ATTENTION
+            )
         super().__init__(folder, model.config, model.generation_config, language)
         model.model.encoder = _trimmable(model.model.encoder)
+        self.config: Any = model.config
         self.model: Any = model.eval()
         self.model.to(device)
+        self.compute: Compute = "float32"
 
     @property
     def device(self) -> torch.device:
         return torch.device(self.model.device)
-
-    @property
-    def config(self) -> Any:
-        return self.model.config
 
     def labels(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Teacher-forced inputs and targets.
@@ -83,8 +84,8 @@ class WhisperRecogniser(WhisperFrontEnd):
         Returns:
             inputs (batch, tokens) int64 and targets (batch, tokens) int64, -100 where nothing is to be learned.
         """
-        end = self.model.config.eos_token_id
-        most = self.model.config.max_target_positions
+        end = self.config.eos_token_id
+        most = self.config.max_target_positions
         rows = [self.tokenizer(self.written(text), add_special_tokens=False).input_ids for text in texts]
         rows = [[*[*self.prompt, *row][:most], end] for row in rows]
         width = max(len(row) for row in rows) - 1
@@ -104,6 +105,15 @@ class WhisperRecogniser(WhisperFrontEnd):
         """Mean cross-entropy over the learned tokens; features (batch, mels, frames), labels (batch, tokens)."""
         logits = self.model(input_features=features, decoder_input_ids=inputs, use_cache=False).logits
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED_LABEL)
+
+    def encode(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (batch, mels, frames) -> what the decoder hears, (batch, frames / 2, width) float32.
+
+        With `compute` "bf16" the encoder, where nearly all of the arithmetic is, computes in bf16; the decoder never.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16"):
+            heard: torch.Tensor = self.model.model.encoder(features).last_hidden_state
+        return heard.float()
 
     @torch.inference_mode()
     def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]:
@@ -127,7 +137,7 @@ class WhisperRecogniser(WhisperFrontEnd):
     def _greedy(self, features: torch.Tensor, limits: list[int]) -> list[list[int]]:
         """Token ids a row. Finished rows leave the batch, so that one looping row does not hold up the others."""
         decoder, project = self.model.model.decoder, self.model.proj_out
-        heard = self.model.model.encoder(features).last_hidden_state  # (rows, frames / 2, width)
+        heard = self.encode(features)  # (rows, frames / 2, width)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         end, generation = self.model.config.eos_token_id, self.model.generation_config
         written: list[list[int]] = [[] for _ in limits]
@@ -166,7 +176,7 @@ class WhisperRecogniser(WhisperFrontEnd):
         ends = torch.tensor(limits) + len(self.prompt)
         tokens = GenerationMixin.generate(
             self.model,
-            features,
+            encoder_outputs=BaseModelOutput(last_hidden_state=self.encode(features)),
             decoder_input_ids=prompt,
             attention_mask=torch.ones(features.shape[:1] + features.shape[-1:]),  # unused by Whisper's encoder
             num_beams=beams,

@@ -15,7 +15,7 @@ def render(results: Results) -> str:
     """The whole document."""
     parts = [f"# {text(results.test.title)}", _about(results), wer_table(results)]
     if results.comparisons:
-        parts += ["## Paired comparisons", _comparisons(results)]
+        parts += ["## Ranking", _ranking(results), "## Paired comparisons", _comparisons(results)]
     if results.selection:
         parts += ["## What was chosen", *_selection(results)]
     if results.counts:
@@ -58,16 +58,51 @@ def wer_table(results: Results) -> str:
     return _table(head, rows, left=(0, 10))
 
 
+def _ranking(results: Results) -> str:
+    """Every system once, the lowest WER first, beside what the subject of the report does better or worse."""
+    about, found = systems.subject(results), systems.ranked(results)
+    kept, seeds = (
+        any(values) for values in ([s.source_wer is not None for s in found], [s.wer_of_seeds for s in found])
+    )
+    head = ["rank", "system ranked", "WER", "95 % CI"]
+    head += ["WER of seeds"] if seeds else []
+    head += ["WER on source"] if kept else []
+    head += [f"{text(systems.label(about.name, about.scale))} less this" if about else "", "95 % CI", "p"]
+    rows = []
+    for place, system in enumerate(found, start=1):
+        compared = None if about is None else systems.comparison_of(results, about, system)
+        row = [str(place), text(systems.label(system.name, system.scale))]
+        row += [wording.rate(system.wer), wording.interval(system.ci95)]
+        row += [", ".join(map(wording.rate, system.wer_of_seeds))] if seeds else []
+        row += ["" if system.source_wer is None else wording.rate(system.source_wer)] if kept else []
+        if compared:
+            row += [wording.signed(compared.difference), wording.signed_interval(compared.ci95)]
+            row.append(wording.p_value(systems.p_of(compared)))
+        else:
+            row += ["", "", ""]
+        rows.append(row)
+    notes = ["p-values are Holm's, for all comparisons of the run."] if _corrected(results) else []
+    notes += ["WER on source: held-out source speech, what a system keeps of it."] if kept else []
+    return "\n\n".join([_table(head, rows, left=(1,)), *([" ".join(notes)] if notes else [])])
+
+
+def _corrected(results: Results) -> bool:
+    return any(row.p_holm is not None for row in results.comparisons)
+
+
 def _comparisons(results: Results) -> str:
+    corrected = _corrected(results)
     rows = [
         [
             text(systems.label(row.system, row.scale)), text(systems.label(row.against)),
             wording.signed(row.difference), wording.signed_interval(row.ci95),
             f"{wording.signed(100 * row.relative)} %", wording.p_value(row.p_value),
+            *([wording.p_value(systems.p_of(row))] if corrected else []),
         ]
         for row in results.comparisons
     ]  # fmt: skip
-    return _table(["system", "against", "difference", "95 % CI", "relative", "p"], rows, left=(0, 1))
+    head = ["system", "against", "difference", "95 % CI", "relative", "p", *(["p (Holm)"] if corrected else [])]
+    return _table(head, rows, left=(0, 1))
 
 
 def _selection(results: Results) -> list[str]:
@@ -75,13 +110,33 @@ def _selection(results: Results) -> list[str]:
     parts: list[str] = []
     if selection is None:
         return parts
-    if selection.scale_curve:
+    if selection.scale_chosen_on:
         parts.append(
             f"λ = {wording.scale(selection.scale)}, chosen on {text(selection.scale_chosen_on)}. "
             "The test set's WER over λ is shown, never used to choose."
         )
+    if selection.scale_curve:
         rows = [[wording.scale(point.scale), wording.rate(point.wer)] for point in selection.scale_curve]
         parts.append(_table(["λ", "held-out WER"], rows, left=()))
+    if selection.strategies:
+        parts.append(
+            "Strategies that choose λ; regret is the WER at the chosen λ less the lowest of the curve that is reported."
+        )
+        parts.append(
+            _table(
+                ["strategy", "λ", "regret", "chosen on"],
+                [
+                    [
+                        text(row.strategy.replace("_", " ")) + (" (taken)" if row.taken else ""),
+                        wording.scale(row.scale),
+                        "" if row.regret is None else wording.rate(row.regret),
+                        text(row.chosen_on),
+                    ]
+                    for row in selection.strategies
+                ],
+                left=(0, 3),
+            )
+        )
     if selection.training:
         parts.append(_mappings("system", selection.training))
     return parts

@@ -66,6 +66,8 @@ def render(results: Results, run: Path) -> str:
         headline=_tight(headline(results)),
         against=[(system, _compared(results, about, system)) for system in rivals],
         systems=systems.ordered(results),
+        ranked=systems.ranked(results) if results.comparisons else [],
+        corrected=any(row.p_holm is not None for row in results.comparisons),
         shown=systems.shown(results),
         grid=systems.grid(results),
         chosen=systems.chosen_analogy(results),
@@ -93,7 +95,7 @@ def headline(results: Results) -> str:
     rival = "TTS fine-tuning alone" if rivals[0].name == systems.ADAPTED else systems.label(rivals[0].name)
     compared = _compared(results, about, rivals[0])
     change = compared.relative if compared else _relative(about, rivals[0])
-    if compared and compared.p_value >= wording.P_CLEAR:
+    if compared and systems.p_of(compared) >= wording.P_CLEAR:
         return f"On {domains}, no clear difference between {subject} and {rival}"
     than = "as" if wording.relative(change).startswith("as") else "than"
     return f"On {domains}, {subject} makes {wording.relative(change)} {than} {rival}"
@@ -250,6 +252,8 @@ def _environment() -> jinja2.Environment:
     environment.filters["duration"] = lambda seconds: wording.duration(seconds).replace(" ", NBSP)
     environment.filters["relative"] = lambda value: _tight(wording.relative(value))
     environment.globals["label"] = lambda *named: _tight(systems.label(*named))
+    environment.globals["compared_with"] = _compared
+    environment.globals["p_of"] = systems.p_of
     environment.globals.update(plural=wording.plural, relative_change=_relative)
     environment.globals["p_clear"] = wording.P_CLEAR
     return environment

@@ -45,7 +45,7 @@ def _against(results: Results) -> list[str]:
             f"{wording.signed(compared.difference)} points",
             f"({wording.signed_interval(compared.ci95)})",
             wording.relative(compared.relative),
-            wording.p_clause(compared.p_value),
+            wording.p_clause(systems.p_of(compared)),
         ]
         for other in systems.rivals(results)
         if about is not None and (compared := systems.comparison_of(results, about, other)) is not None

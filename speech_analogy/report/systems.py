@@ -30,8 +30,36 @@ KINDS = {
     "source_synthetic": Kind("A: source, synthetic", "Fine-tuned on TTS speech of the source domains."),
     "source_real": Kind("B: source, real", "Fine-tuned on real recordings of the source domains."),
     "target_synthetic": Kind("C: TTS fine-tuning alone", "Fine-tuned on TTS speech of the target domain."),
+    "target_synthetic_frozen_encoder": Kind("C, encoder frozen", "As C, but the decoder alone was trained."),
+    "target_synthetic_replay": Kind(
+        "C with replay", "Target synthetic and a share of the source real recordings, one fine-tuning."
+    ),
+    "source_real_then_target_synthetic": Kind("B, then C", "B trained on with TTS speech of the target domain."),
     "mixed": Kind("Mixed", "Source real + target synthetic, one fine-tuning: the strongest rival."),
+    "mixed_continued": Kind(
+        "Mixed, continued",
+        "Source real + source synthetic, then target synthetic at a lower learning rate (arXiv 2406.02925).",
+    ),
+    "scaled_source_real": Kind("B, scaled", "Base + s(B − base): a longer or shorter step alone; s chosen as λ is."),
+    "scaled_target_synthetic": Kind("C, scaled", "Base + s(C − base): a longer or shorter step alone."),
+    "scaled_mixed": Kind("Mixed, scaled", "Base + s(mixed − base): a longer or shorter step alone."),
+    "random_vector": Kind(
+        "Control: random", "C + λr: r is random, of the norm of B − A in every tensor; mean over seeds."
+    ),
+    "shuffled_vector": Kind(
+        "Control: shuffled", "C + λ(B − A) with the entries of B − A permuted in every tensor; mean over seeds."
+    ),
     "analogy": Kind("D: analogy", "C + λ(B − A): arithmetic on the weights, no further training."),
+    "analogy_per_scope": Kind("D, λ by scope", "As D, with a λ of its own for each part of the network."),
+    "analogy_on_mixed": Kind("Mixed + λ(B − A)", "The analogy's vector added to the mixed model."),
+    "analogy_on_mixed_continued": Kind(
+        "Continued + λ(B − A)", "The analogy's vector on the continued model: the combination of arXiv 2406.02925."
+    ),
+    "mean_of_mixed_and_analogy": Kind(
+        "Mean of mixed and D", "Halfway between the weights of the mixed model and of D."
+    ),
+    "interpolated": Kind("D, interpolated", "Base + α(D − base): a part of the way, against forgetting."),
+    "source_both": Kind("Source, both", "Fine-tuned on real and TTS speech of the source domains."),
     "target_real": Kind(
         "Ceiling: target, real",
         "Fine-tuned on recordings of the target domain, which the method never sees.",
@@ -87,6 +115,16 @@ def shown(results: Results) -> list[System]:
     analogy = chosen_analogy(results)
     taken = Counter(system.name for system in results.systems if system.chosen or system is analogy)
     return [system for system in ordered(results) if not taken[system.name] or system.chosen or system is analogy]
+
+
+def ranked(results: Results) -> list[System]:
+    """One row a system, the lowest WER first; of a grid of λ only the chosen one."""
+    return sorted(shown(results), key=lambda system: system.wer)
+
+
+def p_of(comparison: Comparison) -> float:
+    """The p-value to be judged by: corrected for all comparisons of the run where that was done."""
+    return comparison.p_value if comparison.p_holm is None else comparison.p_holm
 
 
 def grid(results: Results) -> list[System]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +13,10 @@ import torch
 from lhotse import CutSet
 from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
 
-from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import text_of
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, window_seconds
+from speech_analogy.recognisers.windows import Window, window_seconds
+from speech_analogy.training.features import FeatureStore
 
 CUTS_PER_BUCKET_AT_LEAST = 64  # fewer would leave many batches short
 TEXTS_SORTED_TOGETHER = 32  # batches; more pad less, fewer mix more
@@ -33,26 +33,26 @@ class Batch:
     targets: torch.Tensor  # (batch, tokens) int64, -100 where nothing is learned
     utterances: int
     window_s: float
+    share: float = 1.0
+    """Of the step's learned tokens, where several processes share a step."""
 
     def parts(self, seconds: float | None) -> Iterator[tuple[Batch, float]]:
         """The batch in parts of at most `seconds` of windows (or one utterance), each with its share of the tokens.
 
-        The mean loss of the batch is the parts' mean losses weighed by these shares.
+        The mean loss of the step is the parts' mean losses weighed by these shares, summed over the processes.
         """
         rows = self.utterances if seconds is None else max(1, int(seconds / self.window_s + ROUNDING))
         learned = int((self.targets != IGNORED_LABEL).sum())
         for start in range(0, self.utterances, rows):
             stop = min(start + rows, self.utterances)
             targets = self.targets[start:stop]
-            share = int((targets != IGNORED_LABEL).sum()) / learned
+            share = self.share * (int((targets != IGNORED_LABEL).sum()) / learned)
             part = replace(self, features=self.features[start:stop], inputs=self.inputs[start:stop], targets=targets)
             yield replace(part, utterances=stop - start), share
 
 
-def epoch_batches(
-    cuts: CutSet, *, batch_size: int, seed: int, epoch: int, buckets: int = 10, rank: int = 0, processes: int = 1
-) -> list[list[Any]]:
-    """The batches of one epoch for one process: cuts of similar duration, in a seeded order.
+def epoch_batches(cuts: CutSet, *, batch_size: int, seed: int, epoch: int, buckets: int = 10) -> list[list[Any]]:
+    """The batches of one epoch: cuts of similar duration, in a seeded order.
 
     A function of its arguments alone, so a resumed run sees the batches that the undisturbed one would have seen.
     """
@@ -63,8 +63,8 @@ def epoch_batches(
         "shuffle": True,
         "drop_last": False,
         "seed": seed,
-        "rank": rank,
-        "world_size": processes,
+        "rank": 0,  # every process sees the whole batch and takes its part of it
+        "world_size": 1,
     }
     sampler: DynamicBucketingSampler | SimpleCutSampler
     if buckets > 1:
@@ -77,14 +77,12 @@ def epoch_batches(
     return [list(batch) for batch in sampler]
 
 
-def twin_batches(
-    cuts: CutSet, *, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
-) -> list[list[Any]]:
+def twin_batches(cuts: CutSet, *, batch_size: int, seed: int, epoch: int) -> list[list[Any]]:
     """The batches of one epoch by the texts alone: sets of the same texts get the same texts in the same batches.
 
     So two models tuned on twins (the same texts, spoken and synthesised) differ by the speech and not by the order.
     Texts are shuffled, sorted by length within chunks of `TEXTS_SORTED_TOGETHER` batches, cut into batches, and the
-    batches are shuffled. With several processes each takes every n-th batch; those that are over are left out.
+    batches are shuffled.
     """
     draw = random.Random(f"{seed} {epoch}")
     ordered = sorted(cuts, key=lambda cut: (text_of(cut), cut.id))
@@ -95,8 +93,7 @@ def twin_batches(
         chunk = sorted(ordered[start : start + together], key=lambda cut: len(text_of(cut)))
         batches += [chunk[at : at + batch_size] for at in range(0, len(chunk), batch_size)]
     draw.shuffle(batches)
-    even = len(batches) - len(batches) % processes
-    return batches[rank:even:processes] if processes > 1 else batches
+    return batches
 
 
 def batch_window_s(batch: list[Any], window: Window) -> float:
@@ -104,21 +101,39 @@ def batch_window_s(batch: list[Any], window: Window) -> float:
     return max(window_seconds(cut.duration, window) for cut in batch)
 
 
-def make_batch(batch: list[Any], recogniser: Recogniser, window: Window) -> Batch:
-    """Load, pad and featurise one batch of cuts."""
-    waveforms = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]
-    seconds = batch_window_s(batch, window)
-    features = recogniser.features(waveforms, seconds)
+def make_batch(
+    batch: list[Any],
+    recogniser: Recogniser,
+    window: Window,
+    store: FeatureStore | None = None,
+    rank: int = 0,
+    processes: int = 1,
+) -> Batch:
+    """One process's part of a batch of cuts: every n-th, in the window of the whole batch.
+
+    Args:
+        store: where features come from; None: they are made.
+    """
+    store = store or FeatureStore(recogniser, window)
     inputs, targets = recogniser.labels([text_of(cut) for cut in batch])
-    return Batch(features, inputs, targets, len(batch), seconds)
+    own, share = batch, 1.0
+    if processes > 1:
+        rows = list(range(rank, len(batch), processes))
+        learned = int((targets != IGNORED_LABEL).sum())
+        # A process with nothing to do works on the first utterance, for a share of nothing.
+        share = int((targets[rows] != IGNORED_LABEL).sum()) / learned if rows else 0.0
+        rows = rows or [0]
+        own, inputs, targets = [batch[row] for row in rows], inputs[rows], targets[rows]
+    seconds = batch_window_s(batch, window)
+    return Batch(store.batch(own, seconds), inputs, targets, len(own), seconds, share)
 
 
-def prefetch(batches: list[list[Any]], recogniser: Recogniser, window: Window) -> Iterator[Batch]:
+def prefetch(batches: list[list[Any]], make: Callable[[list[Any]], Batch]) -> Iterator[Batch]:
     """Make batches in a thread of their own, a few ahead, in order."""
     waiting: list[Future[Batch]] = []
     with ThreadPoolExecutor(max_workers=1) as pool:
         for batch in batches:
-            waiting.append(pool.submit(make_batch, batch, recogniser, window))
+            waiting.append(pool.submit(make, batch))
             if len(waiting) > PREFETCHED:
                 yield waiting.pop(0).result()
         for future in waiting:

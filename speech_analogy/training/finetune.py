@@ -10,10 +10,11 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,15 @@ from tqdm import tqdm
 from speech_analogy import __version__
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
-from speech_analogy.errors import CheckpointError
+from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.recognisers.protocol import Recogniser, load_recogniser, provenance
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.training.batching import Batch, epoch_batches, prefetch, twin_batches
+from speech_analogy.recognisers.windows import window_record
+from speech_analogy.training.batching import Batch, epoch_batches, make_batch, prefetch, twin_batches
+from speech_analogy.training.clock import Clock
+from speech_analogy.training.features import FeatureStore
 from speech_analogy.training.memory import keep_freed_memory
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.state import load_state, save_state
@@ -61,6 +65,7 @@ def finetune(
     options: FinetuneOptions | None = None,
     *,
     description: str = "fine-tune",
+    features: Path | None = None,
     progress: bool = True,
 ) -> Finetuned:
     """Fine-tune `base` on `cuts` and write the model to `out`; killed and started again, it goes on where it was.
@@ -68,12 +73,15 @@ def finetune(
     Weights are fp32 and stay fp32: the deltas that task vectors are made of are smaller than bf16 can hold.
     AdamW with linear warm-up and decay to zero; gradients clipped; batches from Lhotse's duration buckets.
 
+    Under `accelerate launch` the processes share each batch, so that any number of them gives the same loss curve.
+
     With `lora` the folder holds the merged model, and the adapters as a PEFT folder in `adapter/`.
 
     Args:
         cuts: utterances with texts, each at most 30 s.
         base: weights by name (see `resolve_weights`).
         out: the folder to make.
+        features: a folder where features are kept for other fine-tunings on the same recordings; None: in memory.
 
     Raises:
         CheckpointError: `out` exists, or the base cannot be loaded.
@@ -91,7 +99,8 @@ def finetune(
     key = _key(options, digest(cuts), base_fingerprint, accelerator)
     working = out.with_name(f".{out.name}.training")
     start = time.perf_counter()
-    run = _Run(recogniser, cuts, options, accelerator, working, key, description, progress)
+    store = FeatureStore(recogniser, options.window, features)
+    run = _Run(recogniser, cuts, options, accelerator, working, key, store, description, progress)
     loss = run.train()
     if accelerator.is_main_process:
         tuned_on = _tuned_on(cuts)
@@ -99,7 +108,7 @@ def finetune(
             "schema": 1,
             "base": provenance(folder).get("base", str(base)),
             "base_fingerprint": base_fingerprint,
-            "window": options.window,
+            "window": window_record(options.window),
             "language": options.language,
             "tuned_on": tuned_on,
             "hyper_parameters": options.model_dump(exclude={"save_every_s", "language", "window"}),
@@ -123,11 +132,12 @@ class _Run:
         accelerator: Accelerator,
         working: Path,
         key: str,
+        store: FeatureStore,
         description: str,
         progress: bool,
     ) -> None:
         self.recogniser, self.cuts, self.options, self.accelerator = recogniser, cuts, options, accelerator
-        self.working, self.key = working, key
+        self.working, self.key, self.store = working, key, store
         self.description, self.progress = description, progress and accelerator.is_main_process
         if options.freeze:
             freeze(recogniser.model, options.freeze)
@@ -139,42 +149,38 @@ class _Run:
             _decay_groups(self.parameters, options.weight_decay), lr=options.learning_rate, fused=True
         )
         self.epochs = [self._batches(epoch) for epoch in range(options.epochs)]
-        self.steps = sum(len(batches) for batches in self.epochs)
-        recogniser.model = accelerator.prepare_model(recogniser.model)
+        self._flat = [batch for batches in self.epochs for batch in batches]
+        self.steps = len(self._flat)
+        if accelerator.num_processes > 1:
+            recogniser.model = accelerator.prepare_model(recogniser.model)
+        if accelerator.scaler is not None:  # fp16: it must know the optimiser whose gradients it scales back
+            self.optimiser = accelerator.prepare_optimizer(self.optimiser, device_placement=False)
 
     def _batches(self, epoch: int) -> list[list[Any]]:
         batches = twin_batches if self.options.order == "text" else epoch_batches
-        return batches(
-            self.cuts,
-            batch_size=self.options.batch_size,
-            seed=self.options.seed,
-            epoch=epoch,
-            rank=self.accelerator.process_index,
-            processes=self.accelerator.num_processes,
-        )
+        return batches(self.cuts, batch_size=self.options.batch_size, seed=self.options.seed, epoch=epoch)
 
     def train(self) -> float:
         """Run what is left of the steps; returns the mean loss of the last epoch's steps that were run here."""
         done = load_state(self.working, self.key, self.parameters, self.optimiser)
         losses: list[float] = []
         self.recogniser.model.train()
-        with self._logs(done) as (log, board), self._bar(done) as bar:
+        with self._logs(done) as write, self._bar(done) as bar:
             saved, shown = time.monotonic(), None
-            for step, batch in enumerate(self._from(done), start=done):
-                began = time.perf_counter()
-                loss, rate = self._step(step, batch)
-                seconds = time.perf_counter() - began
+            batches, clock = self._from(done), Clock()
+            for step in range(done, self.steps):
+                clock.start()
+                batch = next(batches)
+                clock.lap("waiting")
+                loss, rate = self._step(step, batch, clock)
                 losses.append(loss)
-                row = {"step": step + 1, "epoch": self._epoch(step), "loss": loss, "learning_rate": rate}
-                row["utterances_per_second"] = batch.utterances * self.accelerator.num_processes / seconds
-                log.write(json.dumps(row) + "\n")
-                for name in ("loss", "learning_rate", "utterances_per_second"):
-                    board.add_scalar(name, row[name], step + 1)
+                row: dict[str, Any] = {"step": step + 1, "epoch": self._epoch(step), "loss": loss}
+                row |= {"learning_rate": rate, "utterances_per_second": len(self._flat[step]) / clock.total}
                 shown = loss if shown is None else SMOOTHING * shown + (1 - SMOOTHING) * loss
                 bar.set_postfix(loss=f"{shown:.3f}", refresh=False)
                 bar.update()
+                write(row, clock)
                 if time.monotonic() - saved >= self.options.save_every_s and step + 1 < self.steps:
-                    log.flush()
                     self._save(step + 1)
                     saved = time.monotonic()
         self.recogniser.model = self.accelerator.unwrap_model(self.recogniser.model).eval()
@@ -187,14 +193,14 @@ class _Run:
         last = losses[-len(self.epochs[-1]) :]
         return sum(last) / len(last) if last else float("nan")
 
-    def _step(self, step: int, batch: Batch) -> tuple[float, float]:
-        """Forward, backward, clip, update; returns the loss and the learning rate."""
+    def _step(self, step: int, batch: Batch, clock: Clock) -> tuple[float, float]:
+        """Forward, backward, clip, update; returns the step's loss over all processes and the learning rate."""
         torch.manual_seed(self.options.seed * self.steps + step)  # dropout, where a model has it
         rate = self.options.learning_rate * schedule(step, self.steps, self.options.warmup_share)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        device = self.accelerator.device
-        parts, mean = list(batch.parts(self.options.seconds_at_once)), 0.0
+        device, processes = self.accelerator.device, self.accelerator.num_processes
+        parts, mean = list(batch.parts(self.options.seconds_at_once)), torch.zeros((), device=device)
         for number, (part, share) in enumerate(parts, start=1):
             together = nullcontext() if number == len(parts) else self.accelerator.no_sync(self.recogniser.model)
             with together:
@@ -202,16 +208,30 @@ class _Run:
                     loss = self.recogniser.loss(
                         part.features.to(device), part.inputs.to(device), part.targets.to(device)
                     )
-                self.accelerator.backward(loss if share == 1 else loss * share)
-            mean += share * float(loss.detach())
+                clock.lap("forward")
+                weight = share * processes  # gradients are averaged over the processes, shares add up to 1 over them
+                self.accelerator.backward(loss if weight == 1 else loss * weight)
+                clock.lap("backward")
+            mean += share * loss.detach()
         self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.options.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        return mean, rate
+        if processes > 1:
+            mean = self.accelerator.reduce(mean, reduction="sum")
+        found = float(mean)
+        clock.lap("optimiser")
+        return found, rate
 
     def _from(self, done: int) -> Iterator[Batch]:
-        flat = [batch for batches in self.epochs for batch in batches]
-        return prefetch(flat[done:], self.recogniser, self.options.window)
+        make = partial(
+            make_batch,
+            recogniser=self.recogniser,
+            window=self.options.window,
+            store=self.store,
+            rank=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+        )
+        return prefetch(self._flat[done:], make)
 
     def _epoch(self, step: int) -> int:
         for number, batches in enumerate(self.epochs, start=1):
@@ -225,17 +245,27 @@ class _Run:
             save_state(self.working, step, self.key, self.parameters, self.optimiser)
 
     @contextmanager
-    def _logs(self, done: int) -> Iterator[tuple[Any, SummaryWriter]]:
-        """`log.jsonl`, cut back to the steps that are kept, and TensorBoard's events."""
+    def _logs(self, done: int) -> Iterator[Callable[[dict[str, Any], Clock], None]]:
+        """What writes a step's row to `log.jsonl`, cut back to the steps that are kept, and to TensorBoard."""
+        if not self.accelerator.is_main_process:
+            yield lambda row, clock: None
+            return
         folder = self.working / "training"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines()[:done] if path.is_file() else []
         path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
-        with path.open("a", encoding="utf-8") as log:
+        with path.open("a", encoding="utf-8", buffering=1) as log:
+
+            def write(row: dict[str, Any], clock: Clock) -> None:
+                for name in ("loss", "learning_rate", "utterances_per_second"):
+                    board.add_scalar(name, row[name], row["step"])
+                clock.lap("logging")
+                log.write(json.dumps(row | {"seconds": clock.rounded()}) + "\n")
+
             try:
-                yield log, board
+                yield write
             finally:
                 board.close()
 
@@ -270,8 +300,10 @@ def _decay_groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float
 def _precision(wanted: str) -> str:
     """Accelerate's name for the autocast type."""
     if wanted == "auto":
-        wanted = "bf16" if has_bf16() else "fp32"
-    return {"bf16": "bf16", "fp32": "no"}[wanted]
+        wanted = "bf16" if has_bf16() else "fp16" if torch.cuda.is_available() else "fp32"
+    if wanted == "fp16" and not torch.cuda.is_available():
+        raise ConfigError("needs a GPU", field="precision", value=wanted, do="use auto, bf16 or fp32")
+    return {"bf16": "bf16", "fp16": "fp16", "fp32": "no"}[wanted]
 
 
 def has_bf16() -> bool:

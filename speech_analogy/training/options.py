@@ -27,7 +27,7 @@ class FinetuneOptions(Options):
 
     learning_rate: float = Field(default=3e-5, gt=0, description="peak of AdamW's rate")
     epochs: int = Field(default=2, ge=1)
-    batch_size: int = Field(default=16, ge=1, description="utterances a step and process")
+    batch_size: int = Field(default=16, ge=1, description="utterances a step, over all processes")
     order: Literal["duration", "text"] = Field(
         default="duration",
         description="what shares a batch: utterances of similar duration, or of similar text length. By text, two sets "
@@ -38,8 +38,9 @@ class FinetuneOptions(Options):
     weight_decay: float = Field(default=0.01, ge=0, description="on matrices; biases and norms have none")
     clip_norm: float = Field(default=1.0, gt=0, description="L2 norm that gradients are clipped to")
     window: Window = Field(default="trimmed", description="what the encoder sees: the utterance, or 30 s")
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        default="auto", description="autocast; weights are fp32 always. auto: bf16 where the processor computes in it"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        default="auto",
+        description="autocast; weights are fp32 always. auto: bf16 where it is computed in, else fp16 on a GPU",
     )
     seconds_at_once: float | None = Field(
         default=None,

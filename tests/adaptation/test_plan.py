@@ -84,6 +84,8 @@ def test_texts_are_unique_only_where_asked(noises: CutSet) -> None:
         ({"evaluation": {"beams": 2}}, {"evaluate", "choose-scale", "analogy"}),
         ({"training": {"epochs": 9}}, {"finetune", "evaluate", "choose-scale", "analogy"}),
         ({"title": "other", "note": "other"}, set()),
+        ({"training_seed": 7}, {"finetune", "evaluate", "choose-scale", "analogy"}),
+        ({"scale_selection": {"compare": ["fixed"]}, "report_forgetting": True, "controls": {"seeds": 9}}, set()),
         (
             {"synthesis": {**RECIPE["synthesis"], "target": {"engines": ["hibari"], "voices_per_text": 3}}},  # type: ignore[dict-item]
             {"synthesise-target", "finetune-target_synthetic", "finetune-mixed", "evaluate", "choose-scale", "analogy"},

@@ -11,7 +11,7 @@ from lhotse.utils import fastcopy
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import text_of
 from speech_analogy.errors import CheckpointError, DataError
-from speech_analogy.evaluation.evaluate import compare_hypotheses, evaluate, score
+from speech_analogy.evaluation.evaluate import compare_hypotheses, evaluate, pooled, score
 from speech_analogy.evaluation.results import Results, read_hypotheses, write_hypotheses
 from speech_analogy.evaluation.transcribe import Transcript, Transcription, batches, transcribe, transcribe_arrays
 from speech_analogy.recognisers.whisper import WhisperRecogniser
@@ -116,3 +116,20 @@ def test_missing_model_and_missing_audio(noises: CutSet, tmp_path: Path, small_w
         transcribe(tmp_path / "nowhere.wav", small_whisper, progress=False)
     with pytest.raises(DataError, match="no audio"):
         transcribe(tmp_path, small_whisper, progress=False)
+
+
+def test_runs_of_several_seeds_are_pooled(noises: CutSet) -> None:
+    """Rates are the runs' means; the clusters stay, so that more seeds of the same speech pretend no more certainty."""
+    right = [text_of(cut) for cut in noises]
+    one = score(noises, _heard(noises, [*right[:-2], "x", "y z"]))
+    other = score(noises, _heard(noises, ["x", *right[1:]]))
+    assert pooled([one.system], [one.hypotheses]) == one.system
+    both = pooled([one.system, other.system], [one.hypotheses, other.hypotheses])
+    for rate in ("wer", "cer", "raw_wer"):
+        assert getattr(both, rate) == pytest.approx((getattr(one.system, rate) + getattr(other.system, rate)) / 2)
+    assert both.wer_of_seeds == [one.system.wer, other.system.wer]
+    assert both.words == 2 * one.system.words
+    twice = pooled([one.system, one.system], [one.hypotheses, one.hypotheses])
+    assert twice.ci95 == pytest.approx(one.system.ci95)
+    with pytest.raises(DataError, match="same utterances"):
+        pooled([one.system, other.system], [one.hypotheses, other.hypotheses[1:]])

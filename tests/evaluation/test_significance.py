@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speech_analogy.evaluation.significance import REPLICATES, compare, wer_interval
+from speech_analogy.evaluation.significance import REPLICATES, compare, holm, wer_interval
 
 WORDS = np.full(200, 5)
 EACH = [str(index) for index in range(200)]
@@ -71,3 +71,13 @@ def test_order_of_utterances_changes_nothing() -> None:
     order = generator.permutation(200)
     shuffled = compare(a[order], b[order], WORDS, [clusters[i] for i in order])
     assert shuffled == compare(a, b, WORDS, clusters)
+
+
+def test_holm_against_a_hand_computation() -> None:
+    """Sorted: 0.005·4, 0.01·3, 0.03·2, and 0.04·1 raised to the one before; the order of the keys stays."""
+    found = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert list(found) == ["a", "b", "c", "d"]
+    assert found == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
+    assert holm({"one": 0.2}) == {"one": 0.2}
+    assert holm({1: 0.9, 2: 0.8}) == {1: 1.0, 2: 1.0}
+    assert holm({}) == {}

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from speech_analogy.adaptation.adapt import adapt, plan_of
 from speech_analogy.evaluation.results import Results, read_hypotheses
+from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.recognisers.protocol import native_window, provenance
 from tests.conftest import REPOSITORY, SHARED
 
@@ -135,10 +137,10 @@ def test_killed_during_synthesis_fine_tuning_and_evaluation(
 ) -> None:
     """SIGKILL in each kind of stage; what comes out at last is what the undisturbed run gave."""
     run = tmp_path / "run"
-    for kind in ("synthesise", "finetune", "evaluate-analogy"):
+    for kind, sign in (("synthesise", "/*"), ("finetune", "/*"), ("evaluate-analogy", "")):  # writes at its end
         process = _start(run, small_whisper)
         deadline = time.monotonic() + 240
-        while not list(run.glob(f"stages/.{kind}*.building/*")) and time.monotonic() < deadline:
+        while not list(run.glob(f"stages/.{kind}*.building{sign}")) and time.monotonic() < deadline:
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
@@ -175,3 +177,47 @@ def test_search_chooses_on_source_speech(small_whisper: Path, tmp_path: Path) ->
         picked = [t["wer"] for t in content["trials"] if t["system"] == system
                   and (t["learning_rate"], t["epochs"]) == (chosen["learning_rate"], chosen["epochs"])]  # fmt: skip
         assert picked == [best["wer"]]
+
+
+def test_systems_and_strategies_of_one_recipe(small_whisper: Path, tmp_path: Path) -> None:
+    """Models that go on from others, models made of models, every strategy of λ, controls and forgetting in one run."""
+    names = [
+        "mixed_continued", "target_synthetic_frozen_encoder", "target_synthetic_replay", "analogy", "analogy_per_scope",
+        "analogy_on_mixed_continued", "mean_of_mixed_and_analogy", "interpolated", "random_vector",
+    ]  # fmt: skip
+    overrides = [
+        *PHONE_SLICE, f"base={small_whisper}", f"systems=[{', '.join(names)}]", "scale_chosen_on=[source_dev]",
+        "report_forgetting=true", "controls.seeds=2", "training_of={}",
+        "scale_selection={compare: [fixed, leave_one_domain_out, agreement], unlabelled: source_dev, utterances: 1}",
+    ]  # fmt: skip
+    done = adapt(REPOSITORY / "recipes" / "phone_line", tmp_path / "run", overrides=overrides, progress=False)
+    found = {system.name: system for system in done.results.systems}
+    assert set(found) == set(names)
+    assert {comparison.against for comparison in done.results.comparisons} == set(names) - {"analogy"}
+    assert all(comparison.p_holm is not None for comparison in done.results.comparisons)
+    assert all(system.source_wer is not None for system in done.results.systems)
+    assert len(found["random_vector"].wer_of_seeds) == 2
+    assert len(read_hypotheses(tmp_path / "run" / found["random_vector"].hypotheses_file)) == (
+        2 * found["analogy"].utterances
+    )
+    assert set(found["analogy_per_scope"].scopes) == {"encoder", "decoder"}
+    assert done.results.selection is not None
+    assert {row.strategy: row.taken for row in done.results.selection.strategies} == {
+        "source_dev": True, "fixed": False, "leave_one_domain_out": False, "agreement": False,
+    }  # fmt: skip
+    assert all(row.regret is not None and row.regret >= 0 for row in done.results.selection.strategies)
+    models = {
+        path.parent.name.rpartition("-")[0]: path for path in (tmp_path / "run" / "stages").glob("finetune-*/model")
+    }
+    continued = provenance(models["finetune-mixed_continued"])
+    assert continued["base_fingerprint"] == provenance(models["finetune-source_real"])["base_fingerprint"]
+    assert continued["continued_from"] != continued["base_fingerprint"]
+    assert continued["hyper_parameters"]["learning_rate"] == pytest.approx(3e-6)
+    _encoder_is_the_base(models["finetune-target_synthetic_frozen_encoder"], small_whisper)
+
+
+def _encoder_is_the_base(model: Path, base: Path) -> None:
+    tuned, start = open_checkpoint(model), open_checkpoint(base)
+    moved = {name for name in start if not torch.equal(tuned[name], start[name])}
+    assert moved
+    assert not any(".encoder." in name for name in moved)

@@ -7,6 +7,8 @@ import math
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -20,7 +22,7 @@ from safetensors.torch import load_file
 
 from speech_analogy.corpora.cuts import text_of
 from speech_analogy.corpora.read import write_cuts
-from speech_analogy.errors import CheckpointError
+from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.training.batching import batch_window_s, epoch_batches, twin_batches
 from speech_analogy.training.finetune import _decay_groups, finetune, schedule
 from speech_analogy.training.options import FinetuneOptions
@@ -51,13 +53,6 @@ def test_an_epoch_has_every_utterance_once_and_epochs_differ(noises: CutSet) -> 
     assert ids != [[cut.id for cut in batch] for batch in second]
 
 
-def test_two_processes_share_an_epoch(noises: CutSet) -> None:
-    halves = [epoch_batches(noises, batch_size=4, seed=0, epoch=0, rank=rank, processes=2) for rank in range(2)]
-    ids = [{cut.id for batch in half for cut in batch} for half in halves]
-    assert not ids[0] & ids[1]
-    assert len(halves[0]) == len(halves[1])
-
-
 def test_twins_get_the_same_texts_in_the_same_batches(noises: CutSet) -> None:
     def texts(cuts: CutSet, epoch: int) -> list[list[str]]:
         return [[text_of(cut) for cut in batch] for batch in twin_batches(cuts, batch_size=4, seed=0, epoch=epoch)]
@@ -70,13 +65,6 @@ def test_twins_get_the_same_texts_in_the_same_batches(noises: CutSet) -> None:
     assert texts(noises, 0) != texts(noises, 1)
     assert sorted(text for batch in texts(noises, 1) for text in batch) == sorted(text_of(cut) for cut in noises)
     assert all(batch == sorted(batch, key=len) for batch in texts(noises, 0))
-
-
-def test_two_processes_share_the_batches_of_twins(noises: CutSet) -> None:
-    whole = twin_batches(noises, batch_size=3, seed=0, epoch=0)
-    halves = [twin_batches(noises, batch_size=3, seed=0, epoch=0, rank=rank, processes=2) for rank in range(2)]
-    assert len(halves[0]) == len(halves[1]) == len(whole) // 2
-    assert [cut.id for batch in halves[1] for cut in batch] == [cut.id for batch in whole[1::2] for cut in batch]
 
 
 def test_batch_window_holds_its_longest(noises: CutSet) -> None:
@@ -193,3 +181,69 @@ def test_buckets_hold_similar_durations_and_warn_of_nothing(noises: CutSet) -> N
     spread = max(max(c.duration for c in batch) - min(c.duration for c in batch) for batch in batches)
     whole = max(cut.duration for cut in many) - min(cut.duration for cut in many)
     assert spread < 0.8 * whole
+
+
+LAUNCHED = """
+import sys
+from speech_analogy.training.finetune import finetune
+from speech_analogy.training.options import FinetuneOptions
+cuts, base, out, options = sys.argv[1:]
+finetune(cuts, base, out, FinetuneOptions.model_validate_json(options), progress=False)
+"""
+
+
+def test_two_launched_processes_have_the_loss_curve_of_one(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
+    """`accelerate launch` over gloo: the same losses at the same rates, the same weights, one log."""
+    options = OPTIONS.model_copy(update={"batch_size": 7, "save_every_s": 60.0})  # the last batch of three is odd
+    write_cuts(noises, tmp_path / "cuts.jsonl.gz")
+    (tmp_path / "tune.py").write_text(LAUNCHED)
+    found = []
+    for processes in (1, 2):
+        out = tmp_path / f"model-{processes}"
+        launch = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines=1", "--dynamo_backend=no"]
+        launch += [f"--num_processes={processes}", "--num_cpu_threads_per_process=1", "--mixed_precision=no"]
+        launch += ["--multi_gpu"] if processes > 1 else ["--cpu"]  # with --cpu it starts one process, whatever is asked
+        arguments = [str(tmp_path / "tune.py"), str(tmp_path / "cuts.jsonl.gz"), str(small_whisper), str(out)]
+        run = subprocess.run(
+            [*launch, *arguments, options.model_dump_json()],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"ACCELERATE_USE_CPU": "true"},
+        )
+        assert run.returncode == 0, run.stderr[-2000:]
+        rows = [json.loads(line) for line in (out / "training" / "log.jsonl").read_text().splitlines()]
+        found.append(([row["loss"] for row in rows], [row["learning_rate"] for row in rows], _weights(out)))
+    (one, rates, weights), (two, same_rates, other_weights) = found
+    assert len(one) == 8
+    assert two == pytest.approx(one, rel=1e-4)
+    assert rates == same_rates
+    assert all(torch.allclose(weights[name], other_weights[name], atol=2e-4) for name in weights)
+    assert not all(torch.equal(weights[name], other_weights[name]) for name in weights), "it was not two processes"
+
+
+def test_the_log_tells_where_the_time_goes(undisturbed: Path) -> None:
+    for line in (undisturbed / "training" / "log.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        assert row["seconds"].keys() == {"waiting", "forward", "backward", "optimiser", "logging"}
+        assert all(seconds >= 0 for seconds in row["seconds"].values())
+        told = {name: seconds for name, seconds in row["seconds"].items() if name != "logging"}
+        assert row["utterances_per_second"] * sum(told.values()) == pytest.approx(8, rel=0.01)
+
+
+def test_features_kept_for_others_change_nothing(
+    noises: CutSet, small_whisper: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "features"
+    expected = _weights(undisturbed)
+    for name in ("first", "second"):
+        found = finetune(noises, small_whisper, tmp_path / name, OPTIONS, features=kept, progress=False).folder
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in _weights(found).items())
+    assert len(list(kept.rglob("*.npy"))) == len(noises)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_half_precision_needs_a_gpu(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
+    options = OPTIONS.model_copy(update={"precision": "fp16"})
+    with pytest.raises(ConfigError, match="precision: needs a GPU"):
+        finetune(noises, small_whisper, tmp_path / "model", options, progress=False)
+    assert list(tmp_path.iterdir()) == []

@@ -21,6 +21,7 @@ from typing import Any
 
 from speech_analogy.evaluation.evaluate import compare_hypotheses
 from speech_analogy.evaluation.results import read_hypotheses
+from speech_analogy.evaluation.significance import holm
 
 ONE_VOICE, TWO_VOICES = '["hibari"]', '["hibari", "piper:joe"]'
 CHANNEL = "{room: {rt60_s: 0.3, distance_m: 1.0}, noise: {colour: pink, snr_db: 20}}"
@@ -105,16 +106,6 @@ def table(folder: Path) -> str:
             cells.append(f"{difference.difference:+.1f} ({low:+.1f} to {high:+.1f}), p {adjusted[name, system]:.3f}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def holm(p_values: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
-    """Holm's step-down correction (1979): adjusted p-values."""
-    adjusted: dict[tuple[str, str], float] = {}
-    largest = 0.0
-    for place, key in enumerate(sorted(p_values, key=lambda key: p_values[key])):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[key]))
-        adjusted[key] = largest
-    return adjusted
 
 
 def _row(found: dict[str, Any], system: str) -> dict[str, Any]:

@@ -1,0 +1,57 @@
+"""How many floating-point operations a Whisper takes to learn from a batch, counted from its sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FRAME_STRIDE = 2  # the encoder's second convolution halves the mel frames
+KERNEL = 3  # of both convolutions
+
+
+def forward_flops(config: Any, rows: int, frames: int, tokens: int) -> int:
+    """Operations of one forward pass: matrix products, convolutions and attention; a multiply-add counts as two.
+
+    Embeddings, norms, softmax and activations are left out. Padding counts: the processor computes it. Attention
+    counts in full, also where a mask hides half of it.
+
+    Args:
+        config: a `WhisperConfig`.
+        rows: utterances in the batch.
+        frames: mel frames (10 ms) of their window.
+        tokens: decoder inputs a row, padding included.
+    """
+    width, heard = config.d_model, frames // FRAME_STRIDE
+    first = _first_convolution(config, frames)
+    second = 2 * heard * width * width * KERNEL
+    encoder = config.encoder_layers * (
+        _products(heard, width, 4 * width + 2 * config.encoder_ffn_dim) + _attention(heard, heard, width)
+    )
+    decoder = config.decoder_layers * (
+        _products(tokens, width, 4 * width + 2 * width + 2 * config.decoder_ffn_dim)  # own attention; q and out across
+        + _products(heard, width, 2 * width)  # keys and values of what is heard
+        + _attention(tokens, tokens, width)
+        + _attention(tokens, heard, width)
+    )
+    return int(rows * (first + second + encoder + decoder + _products(tokens, width, config.vocab_size)))
+
+
+def training_flops(config: Any, rows: int, frames: int, tokens: int) -> int:
+    """Operations of forward and backward: three times the forward pass, as each product has two gradients.
+
+    Only the first convolution has one: the features take no gradient. What a fused attention computes again in the
+    backward pass, and the optimiser's arithmetic, are left out. Arguments as for `forward_flops`.
+    """
+    return 3 * forward_flops(config, rows, frames, tokens) - int(rows * _first_convolution(config, frames))
+
+
+def _first_convolution(config: Any, frames: int) -> int:
+    return int(2 * frames * config.num_mel_bins * config.d_model * KERNEL)
+
+
+def _products(positions: int, inputs: int, outputs: int) -> int:
+    return 2 * positions * inputs * outputs
+
+
+def _attention(queries: int, keys: int, width: int) -> int:
+    """Scores, and the values they weigh; all heads together have the model's width."""
+    return 2 * 2 * queries * keys * width

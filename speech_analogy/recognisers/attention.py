@@ -1,0 +1,76 @@
+"""Attention for processors: products of matrices where torch's fused kernel is slower, that kernel everywhere else."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+ATTENTION = "sdpa_or_products"
+"""For `from_pretrained(attn_implementation=...)`."""
+SCORES_AT_MOST = 1 << 26  # kept for the backward pass, a layer: 128 MiB in bf16
+
+
+def attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Scaled dot-product attention, as transformers asks for it.
+
+    On a processor in bf16 the backward pass of torch's fused kernel takes about four times as long as the products
+    it stands for, and its forward pass a quarter longer than the same in float32 (torch 2.15, AVX-512 with bf16): so
+    training multiplies, and decoding goes through float32. On GPUs and in float32 the kernel is the fastest. The
+    scores of the products are bf16, as in transformers' own eager attention; those of the kernel are float32.
+
+    Args:
+        query: (batch, heads, queries, width).
+        key, value: (batch, heads, keys, width).
+        attention_mask: boolean, True where a key is heard, or added to the scores; None: every key, or every
+            earlier one where the module is causal.
+
+    Returns:
+        (batch, queries, heads, width), and None in place of the weights.
+    """
+    if not _products_are_faster(query, key):
+        kernel = partial(sdpa_attention_forward, module, dropout=dropout, scaling=scaling, is_causal=is_causal)
+        if query.device.type != "cpu" or query.dtype != torch.bfloat16 or torch.is_grad_enabled():
+            return kernel(query, key, value, attention_mask, **options)
+        mask = (
+            attention_mask if attention_mask is None or attention_mask.dtype == torch.bool else attention_mask.float()
+        )
+        return kernel(query.float(), key.float(), value.float(), mask, **options)[0].to(query.dtype), None
+    if is_causal is None:
+        is_causal = bool(getattr(module, "is_causal", True))
+    if attention_mask is None and is_causal and query.shape[2] > 1:
+        attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril(key.shape[2] - query.shape[2])
+    scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.transpose(-1, -2)
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attention_mask, -torch.inf)
+    elif attention_mask is not None:
+        scores = scores + attention_mask
+    weights = F.dropout(scores.softmax(-1), dropout, module.training)  # (batch, heads, queries, keys)
+    return (weights @ value).transpose(1, 2).contiguous(), None
+
+
+def _products_are_faster(query: Tensor, key: Tensor) -> bool:
+    """In training on a processor in bf16, while the scores fit."""
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_grad_enabled():
+        return False
+    return query.shape[:3].numel() * key.shape[2] <= SCORES_AT_MOST
+
+
+AttentionInterface.register(ATTENTION, attention)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)

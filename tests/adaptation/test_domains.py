@@ -1,0 +1,181 @@
+"""Every domain once the target: what is shared, what is done again, and the table against a hand computation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from speech_analogy.adaptation.domain_table import DomainRow, DomainTable, table_markdown
+from speech_analogy.adaptation.domains import Domains, describe_domains, do_domains, plan_domains
+from speech_analogy.corpora.cuts import domain_of, text_of
+from speech_analogy.corpora.read import read_cuts
+from speech_analogy.errors import ConfigError
+from speech_analogy.evaluation.results import Results
+from speech_analogy.merging.checkpoints import open_checkpoint
+from tests.conftest import make_corpus
+
+pytest.importorskip("hibari", reason="hibari-tts is not installed")
+
+DOMAINS = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory, small_whisper: Path) -> Path:
+    """A recipe on 24 noises of three domains, of which a and b are targets."""
+    folder = tmp_path_factory.mktemp("recipe")
+    _corpus(folder / "data")
+    content = {
+        "title": "noises",
+        "note": "A test.",
+        "base": str(small_whisper),
+        "corpus": {"kind": "folder", "path": "data"},
+        "split": {"target_domains": ["a", "b"], "field": "split", "source_dev": {"prompts": 2}},
+        "synthesis": {side: {"engines": ["hibari"], "gates": None} for side in ("source", "target")},
+        "training": {"epochs": 1, "precision": "fp32"},
+        "scales": [1],
+        "systems": ["target_synthetic", "analogy"],
+        "evaluation": {"cluster": "prompt"},
+    }
+    (folder / "recipe.yaml").write_text(json.dumps(content))
+    return folder
+
+
+def _corpus(folder: Path) -> None:
+    """24 noises of three domains, a third of each the test."""
+    make_corpus(folder, 24, domains=DOMAINS)
+    lines = (folder / "metadata.csv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(",") for line in lines]
+    for number, row in enumerate(rows[1:]):
+        row[4] = "test" if number // len(DOMAINS) % 3 == 2 else "train"
+    (folder / "metadata.csv").write_text("\n".join(map(",".join, rows)) + "\n", encoding="utf-8")
+
+
+def _do(recipe: Path, run: Path) -> DomainTable:
+    return do_domains(plan_domains(recipe, run), progress=False, workers=1)
+
+
+@pytest.fixture(scope="module")
+def whole(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    _do(recipe, run)
+    return run
+
+
+def _cuts(run: Path, domain: str, stage: str) -> list[tuple[str, str]]:
+    [file] = (run / "targets" / domain / "stages").glob(f"{stage}-*/cuts.jsonl.gz")
+    return sorted((domain_of(cut), text_of(cut)) for cut in read_cuts(file))
+
+
+def _stages(run: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in run.rglob("stage.json")}
+
+
+def test_a_domain_is_spoken_once(whole: Path) -> None:
+    """C of the one is A of the others: one folder of speech a domain, of the target's own domain none in A."""
+    assert sorted(path.name.rpartition("-")[0] for path in (whole / "speech" / "stages").iterdir()) == [
+        f"speech-{domain}" for domain in DOMAINS
+    ]
+    spoken = {domain: _cuts(whole, domain, "synthesise-target") for domain in "ab"}
+    for domain in "ab":
+        source = _cuts(whole, domain, "synthesise-source")
+        assert {of for of, _ in source} == set(DOMAINS) - {domain}
+        assert {text for text in source if text[0] in spoken} <= {text for own in spoken.values() for text in own}
+
+
+def test_a_speaks_the_texts_that_b_hears(whole: Path) -> None:
+    for domain in "ab":
+        [file] = (whole / "targets" / domain / "stages").glob("split-*/source_train.jsonl.gz")
+        heard = {(domain_of(cut), text_of(cut)) for cut in read_cuts(file)}
+        assert set(_cuts(whole, domain, "synthesise-source")) == heard
+
+
+def test_second_run_does_nothing(recipe: Path, whole: Path) -> None:
+    before = _stages(whole)
+    first = (whole / "domains.md").read_bytes()
+    assert _do(recipe, whole).systems == ["target_synthetic", "analogy"]
+    assert _stages(whole) == before
+    assert (whole / "domains.md").read_bytes() == first
+    assert "done" in describe_domains(plan_domains(recipe, whole))
+
+
+def test_what_was_lost_is_done_again_and_the_same(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    """As a kill leaves it: the first target done, the second half done."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    again: Domains = plan_domains(recipe, run)
+    shutil.rmtree(again.targets[1].plan.folder("finetune-target_synthetic"))
+    for name in ("results.json", "plan.sha256"):
+        (run / "targets" / "b" / name).unlink()
+    kept = {path: stamp for path, stamp in _stages(run).items() if "/targets/a/" in path or "speech" in path}
+    table = do_domains(again, progress=False, workers=1)
+    assert kept.items() <= _stages(run).items()
+    expected = json.loads((whole / "domains.json").read_text())["rows"]
+    assert [(row.domain, row.wer) for row in table.rows] == [(row["domain"], row["wer"]) for row in expected]
+
+
+def test_shared_source_trains_a_and_b_once(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    """On the domains that are never a target; the other target gets the very files. Then the models may go."""
+    run = tmp_path / "run"
+    job = plan_domains(recipe, run, source="rest", speech=whole / "speech")
+    do_domains(job, progress=False, workers=1)
+    for stage in ("finetune-source_real", "finetune-source_synthetic"):
+        files = [next((run / "targets" / d / "stages").glob(f"{stage}-*/model/model.safetensors")) for d in "ab"]
+        assert len({file.stat().st_ino for file in files}) == 1
+    own = [next((run / "targets" / d / "stages").glob("finetune-target_synthetic-*/model")) for d in "ab"]
+    one, two = (open_checkpoint(folder) for folder in own)
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+    for domain in "ab":
+        assert {of for of, _ in _cuts(run, domain, "synthesise-source")} == {"c"}
+    before = (run / "domains.md").read_bytes()
+    for _ in range(2):  # the second call makes none of them again
+        do_domains(job, progress=False, workers=1, keep_models=False)
+        assert not list(run.rglob("*.safetensors"))
+        assert (run / "domains.md").read_bytes() == before
+
+
+def test_speech_is_found_by_another_base(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    job = plan_domains(recipe, tmp_path / "run", speech=whole / "speech", overrides=["training.epochs=2"])
+    assert all(one.plan.is_done(one.stage) for one in job.speech)
+    assert "0.0 h of synthetic speech" in describe_domains(job)
+
+
+def test_unknown_targets_are_named(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"not a target of the recipe.*x"):
+        plan_domains(recipe, tmp_path, domains=["x"])
+
+
+def test_averages_by_hand() -> None:
+    rows = [
+        DomainRow("a", "", 10, 0.5, {"target_synthetic": 50.0, "analogy": 40.0}),
+        DomainRow("b", "", 30, 1.0, {"target_synthetic": 20.0, "analogy": 22.0}),
+    ]
+    table = DomainTable("t", "n", ["a", "b", "c"], rows)
+    assert table.average("target_synthetic") == pytest.approx(35.0)
+    assert table.average("analogy") == pytest.approx(31.0)
+    assert table.average_relative("target_synthetic") == pytest.approx((0.2 - 0.1) / 2)
+
+
+def test_the_table_has_a_row_a_domain(whole: Path) -> None:
+    text = (whole / "domains.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith(("| a ", "| b ", "| average "))]
+    assert len(lines) == 3
+    assert text.startswith("# noises\n\nA test.\n")
+    content = json.loads((whole / "domains.json").read_text())
+    rows = [DomainRow(**row) for row in content["rows"]]
+    table = DomainTable(content["title"], content["note"], content["domains"], rows)
+    assert table_markdown(table) == text
+    found = [Results.read(whole / "targets" / d / "results.json") for d in "ab"]
+    mean = sum(next(s.wer for s in r.systems if s.chosen) for r in found) / 2
+    assert table.average("analogy") == pytest.approx(mean)
+    pooled = table.compare("target_synthetic")
+    chosen = [next(s for s in r.systems if s.chosen) for r in found]
+    others = [next(s for s in r.systems if s.name == "target_synthetic") for r in found]
+    errors = [
+        sum(s.substitutions + s.deletions + s.insertions for s in own) / sum(s.words for s in own)
+        for own in (chosen, others)
+    ]
+    assert pooled.difference == pytest.approx(100 * (errors[0] - errors[1]))

@@ -1,0 +1,112 @@
+"""Attention: the products and the kernel compute the same thing; which of them does is a matter of speed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from speech_analogy.recognisers import attention as attention_module
+from speech_analogy.recognisers.attention import ATTENTION, attention
+from speech_analogy.recognisers.whisper import WhisperRecogniser
+
+BF16_TOLERANCE = 0.03  # 8 bits of mantissa, values of about 1
+
+
+Inputs = tuple[Tensor, Tensor, Tensor]
+
+
+def _inputs(queries: int, keys: int, dtype: torch.dtype) -> Inputs:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(length: int) -> Tensor:
+        return torch.randn((2, 3, length, 16), generator=generator).to(dtype).requires_grad_()
+
+    return draw(queries), draw(keys), draw(keys)
+
+
+def _by_hand(query: Tensor, key: Tensor, value: Tensor, heard: Tensor | None) -> Tensor:
+    """softmax(q k' / sqrt(d)) v in float64."""
+    q, k, v = (tensor.detach().double().requires_grad_() for tensor in (query, key, value))
+    scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+    if heard is not None:
+        scores = scores.masked_fill(~heard, -torch.inf)
+    out = (scores.softmax(-1) @ v).transpose(1, 2)
+    torch.autograd.backward(out.square().sum())
+    return torch.cat([out.detach().flatten(), *(t.grad.flatten() for t in (q, k, v) if t.grad is not None)])
+
+
+def _found(inputs: Inputs, mask: Tensor | None, causal: bool) -> Tensor:
+    module: Any = SimpleNamespace(is_causal=causal, training=True)
+    out, weights = attention(module, *inputs, mask)
+    assert weights is None
+    torch.autograd.backward(out.double().square().sum())
+    grads = [tensor.grad.double().flatten() for tensor in inputs if tensor.grad is not None]
+    return torch.cat([out.detach().double().flatten(), *grads])
+
+
+@pytest.mark.parametrize("queries", [7, 1])
+@pytest.mark.parametrize("masked", ["none", "causal", "boolean", "added"])
+def test_products_are_attention_and_so_are_their_gradients(masked: str, queries: int) -> None:
+    inputs = _inputs(queries, 7, torch.bfloat16)
+    heard, mask = None, None
+    if masked == "causal" and queries > 1:
+        heard = torch.ones(queries, 7, dtype=torch.bool).tril()
+    if masked in ("boolean", "added"):
+        heard = torch.arange(7)[None, None, None] < torch.tensor([4, 7])[:, None, None, None]
+        mask = heard if masked == "boolean" else torch.zeros(heard.shape).masked_fill(~heard, -1e4).bfloat16()
+    found = _found(inputs, mask, masked == "causal")
+    expected = _by_hand(*inputs, heard)
+    scale = expected.abs().max()
+    assert torch.allclose(found / scale, expected / scale, atol=BF16_TOLERANCE)
+    with torch.no_grad():
+        out, _ = attention(cast("Any", SimpleNamespace(is_causal=masked == "causal", training=False)), *inputs, mask)
+    assert out.dtype == torch.bfloat16
+    assert torch.allclose(out.double().flatten(), expected[: out.numel()], atol=BF16_TOLERANCE)
+
+
+def test_which_of_them_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel: list[torch.dtype] = []
+
+    def count(module: Any, query: Tensor, *rest: Any, **options: Any) -> tuple[Tensor, None]:
+        kernel.append(query.dtype)
+        return query.transpose(1, 2), None
+
+    monkeypatch.setattr(attention_module, "sdpa_attention_forward", count)
+    module: Any = SimpleNamespace(is_causal=False, training=True)
+    attention(module, *_inputs(3, 3, torch.bfloat16), None)
+    assert kernel == []
+    attention(module, *_inputs(3, 3, torch.float32), None)
+    with torch.no_grad():
+        attention(module, *_inputs(3, 3, torch.bfloat16), None)
+    monkeypatch.setattr(attention_module, "SCORES_AT_MOST", 2 * 3 * 3 * 3 - 1)
+    attention(module, *_inputs(3, 3, torch.bfloat16), None)
+    assert kernel == [torch.float32, torch.float32, torch.bfloat16]
+
+
+def test_a_model_has_it_and_a_saved_one_says_nothing_of_it(small_whisper: Path, tmp_path: Path) -> None:
+    recogniser = WhisperRecogniser(small_whisper)
+    assert recogniser.config._attn_implementation == ATTENTION
+    recogniser.save(tmp_path)
+    assert ATTENTION not in (tmp_path / "config.json").read_text(encoding="utf-8")
+
+
+def test_a_models_loss_and_gradients_are_the_kernels(small_whisper: Path) -> None:
+    recogniser = WhisperRecogniser(small_whisper)
+    features = torch.randn((2, recogniser.config.num_mel_bins, 200), generator=torch.Generator().manual_seed(0))
+    inputs, targets = recogniser.labels(["one", "two words"])
+    found = []
+    for implementation in (ATTENTION, "sdpa"):
+        recogniser.model.set_attn_implementation(implementation)
+        recogniser.model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = recogniser.loss(features, inputs, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        grads = [p.grad.flatten() for p in recogniser.model.parameters() if p.grad is not None]
+        found.append((loss.item(), torch.cat(grads)))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-3)
+    assert torch.nn.functional.cosine_similarity(found[0][1], found[1][1], dim=0) > 0.999
