@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-__all__ = ["TaskVector", "adapt", "analogy", "evaluate", "finetune", "transcribe"]
+__all__ = ["TaskVector", "adapt", "analogy", "evaluate", "finetune", "shorten", "transcribe"]
 
 _HOMES = {
     "TaskVector": "speech_analogy.merging.vectors",
     "analogy": "speech_analogy.merging.combine",
     "finetune": "speech_analogy.training.finetune",
+    "shorten": "speech_analogy.training.shorten",
     "transcribe": "speech_analogy.evaluation.transcribe",
     "evaluate": "speech_analogy.evaluation.evaluate",
     "adapt": "speech_analogy.adaptation.adapt",
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from speech_analogy.merging.combine import analogy
     from speech_analogy.merging.vectors import TaskVector
     from speech_analogy.training.finetune import finetune
+    from speech_analogy.training.shorten import shorten
 
 
 def __getattr__(name: str) -> object:

@@ -185,7 +185,8 @@ def transformers_pipeline(batch: int) -> Callable[[Path, int], Hear]:
 SYSTEMS: dict[str, Callable[[Path, int], Hear]] = {
     "ours, CTranslate2 int8": ours("ctranslate2", "int8"),
     "ours, CTranslate2 float32": ours("ctranslate2", "float32"),
-    "ours, torch": ours("torch"),
+    "ours, torch": ours("torch", "float32"),
+    "ours, torch, encoder in bf16": ours("torch", "bf16"),
     "faster-whisper int8": faster_sequential(1),
     "faster-whisper int8, beam 5 (its default)": faster_sequential(5),
     "faster-whisper int8, a worker a thread": faster_workers,
