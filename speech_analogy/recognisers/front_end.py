@@ -19,6 +19,7 @@ from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, pad
 # Tokens capped by duration: fast English speech is about 5 words, 6 tokens a second; loops are longer.
 TOKENS_PER_SECOND = 8.0
 TOKENS_AT_LEAST = 10
+SILENCE_MADE_S = 0.1  # of frames behind the longest utterance: the last of them, 25 ms long, hears nothing
 
 
 def token_limit(duration_s: float) -> int:
@@ -68,9 +69,15 @@ class WhisperFrontEnd:
             (batch, mels, frames) float32, frames = 100 x window_s.
         """
         samples = round(window_s * SAMPLING_RATE_HZ)
-        batch = np.stack([pad(waveform, samples, padding) for waveform in waveforms])  # (batch, samples)
-        mel = self.extractor._torch_extract_fbank_features(batch)  # what its __call__ runs on the padded batch
-        return torch.from_numpy(np.asarray(mel))
+        stop = samples
+        if padding == "silence":  # behind some silence every frame is the same: the last one made stands for them
+            spoken = max(len(waveform) for waveform in waveforms) + round(SILENCE_MADE_S * SAMPLING_RATE_HZ)
+            stop = min(samples, -(-spoken // self.extractor.hop_length) * self.extractor.hop_length)
+        batch = np.stack([pad(waveform, stop, padding) for waveform in waveforms])  # (batch, samples)
+        made = self.extractor._torch_extract_fbank_features(batch)  # what its __call__ runs on the padded batch
+        mel = torch.from_numpy(np.asarray(made))
+        rest = (samples - stop) // self.extractor.hop_length
+        return torch.cat([mel, mel[..., -1:].expand(-1, -1, rest)], dim=-1) if rest else mel
 
     def limits(self, durations_s: Sequence[float]) -> list[int]:
         """The most new tokens a row."""

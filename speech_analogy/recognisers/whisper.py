@@ -66,6 +66,9 @@ class WhisperRecogniser(WhisperFrontEnd):
             )
         super().__init__(folder, model.config, model.generation_config, language)
         model.model.encoder = _trimmable(model.model.encoder)
+        for module in model.modules():
+            if isinstance(module, torch.nn.LayerNorm):
+                module.register_forward_hook(_cast_once)
         self.config: Any = model.config
         self.model: Any = model.eval()
         self.model.to(device)
@@ -193,6 +196,15 @@ class WhisperRecogniser(WhisperFrontEnd):
             self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.extractor.save_pretrained(folder)
+
+
+def _cast_once(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    """A norm's output in autocast's dtype: otherwise each matrix product behind it makes a copy of its own.
+
+    The values are the same; what the products' gradients add up to is bf16 or fp16 then, and not float32.
+    """
+    device = output.device.type
+    return output.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else output
 
 
 def _trimmable(encoder: WhisperEncoder) -> TrimmedEncoder:

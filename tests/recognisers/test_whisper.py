@@ -61,6 +61,30 @@ def test_features_are_the_extractors(recogniser: WhisperRecogniser, small_whispe
     torch.testing.assert_close(recogniser.features(waves, 30.0), expected)
 
 
+@pytest.mark.parametrize("seconds", [0.003, 0.61, 1.4, 1.4999, 1.5, 2.0])
+def test_frames_of_silence_are_made_once_and_are_the_extractors(
+    recogniser: WhisperRecogniser, small_whisper: Path, seconds: float
+) -> None:
+    """Whatever lies between the end of the speech and that of the window; what is longer is cut."""
+    extractor = WhisperFeatureExtractor.from_pretrained(small_whisper)
+    waves = [_noise(seconds), _noise(seconds / 3, 1)]
+    for window_s in (1.5, 1.58, 30.0):
+        samples = round(window_s * 16_000)
+        padded = np.stack([np.pad(wave[:samples], (0, max(0, samples - len(wave)))) for wave in waves])
+        expected = torch.from_numpy(extractor._torch_extract_fbank_features(padded))
+        torch.testing.assert_close(recogniser.features(waves, window_s), expected)
+
+
+def test_norms_cast_once_for_what_follows(recogniser: WhisperRecogniser) -> None:
+    """Under autocast a norm gives the products behind it what each of them would have made of it."""
+    norm = recogniser.model.model.encoder.layers[0].self_attn_layer_norm
+    hidden = torch.randn(2, 5, norm.normalized_shape[0])
+    plain = norm(hidden)
+    assert plain.dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(norm(hidden), plain.bfloat16())
+
+
 def test_trimmed_window_has_a_hundred_frames_a_second(recogniser: WhisperRecogniser) -> None:
     features = recogniser.features([_noise(1.0)], 1.5)
     assert features.shape == (1, 80, 150)
