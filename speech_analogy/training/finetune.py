@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from lhotse import CutSet
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -92,7 +93,9 @@ def finetune(
         raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
     keep_freed_memory()
     cuts = cuts_of(cuts)
-    accelerator = Accelerator(mixed_precision=_precision(options.precision))
+    precision = _precision(options.precision)
+    AcceleratorState._reset_state()  # else a second fine-tuning of a process must have the first one's precision
+    accelerator = Accelerator(mixed_precision=precision)
     folder = resolve_weights(str(base))
     recogniser = load_recogniser(folder, language=options.language, device=accelerator.device)
     base_fingerprint = fingerprint(open_checkpoint(folder))

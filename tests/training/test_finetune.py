@@ -241,6 +241,17 @@ def test_features_kept_for_others_change_nothing(
     assert len(list(kept.rglob("*.npy"))) == len(noises)
 
 
+def test_a_process_tunes_in_one_precision_after_the_other(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
+    few = noises.subset(first=3)
+    for precision in ("bf16", "fp32", "bf16"):
+        options = OPTIONS.model_copy(update={"precision": precision, "epochs": 1})
+        out = tmp_path / f"{precision}-{len(list(tmp_path.iterdir()))}"
+        record = json.loads(
+            (finetune(few, small_whisper, out, options, progress=False).folder / "provenance.json").read_text()
+        )
+        assert record["hyper_parameters"]["precision"] == precision
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_half_precision_needs_a_gpu(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
     options = OPTIONS.model_copy(update={"precision": "fp16"})
