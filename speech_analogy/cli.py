@@ -5,15 +5,28 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from speech_analogy import __version__
+from speech_analogy.cli_options import (
+    Backend,
+    BackendChoice,
+    Base,
+    Beams,
+    ClusterChoice,
+    Compute,
+    ComputeChoice,
+    Language,
+    Overwrite,
+    Quiet,
+    Window,
+)
 from speech_analogy.errors import ConfigError, SpeechAnalogyError
 from speech_analogy.merging_cli import merge_command, vector_app
+from speech_analogy.training_cli import finetune_command, shorten_command
 
 if TYPE_CHECKING:
     from speech_analogy.evaluation.evaluate import Evaluation
@@ -28,56 +41,11 @@ corpus_app = typer.Typer(help="Turn corpora into Lhotse cuts.", no_args_is_help=
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(vector_app, name="vector")
 app.command(name="merge")(merge_command)
+app.command(name="finetune")(finetune_command)
+app.command(name="shorten")(shorten_command)
 
 USER_ERROR_STATUS = 2
 DEMO_RECIPE = "phone_line"
-
-
-class WindowChoice(StrEnum):
-    """The encoder's window."""
-
-    trimmed = "trimmed"
-    full = "full"
-
-
-class BackendChoice(StrEnum):
-    """What decodes."""
-
-    auto = "auto"
-    torch = "torch"
-    ctranslate2 = "ctranslate2"
-
-
-class ComputeChoice(StrEnum):
-    """What decoding computes in."""
-
-    int8 = "int8"
-    float32 = "float32"
-    bf16 = "bf16"
-
-
-class ClusterChoice(StrEnum):
-    """What the bootstrap resamples."""
-
-    prompt = "prompt"
-    speaker = "speaker"
-
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-Overwrite = Annotated[bool, typer.Option(help="Replace what is there.")]
-Language = Annotated[str, typer.Option(help="Language of speech and text.")]
-Base = Annotated[
-    str,
-    typer.Option(help="Weights: a Hugging Face id, a folder, an OpenAI .pt, pip:whisper-tiny.en or pip:whisper-base."),
-]
-Window = Annotated[
-    WindowChoice | None, typer.Option(help="Encoder window; by default the one that the model was tuned in.")
-]
-Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
-Backend = Annotated[
-    BackendChoice, typer.Option(help="What decodes; auto: CTranslate2 where it is installed and repays the conversion.")
-]
-Compute = Annotated[ComputeChoice, typer.Option(help="CTranslate2: int8 or float32; torch: bf16, or else float32.")]
 
 
 def main() -> None:
@@ -134,89 +102,6 @@ def synthesize(context: typer.Context) -> None:
     from data_synth.__main__ import run
 
     run(context.args, "speech-analogy synthesize")
-
-
-@app.command()
-def finetune(
-    cuts: Annotated[list[Path], typer.Argument(help="Cuts to train on; several files are taken together.")],
-    out: Annotated[Path, typer.Option(help="Folder of the tuned model.")],
-    base: Base = "pip:whisper-tiny.en",
-    learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 3e-5,
-    epochs: Annotated[int, typer.Option(min=1)] = 2,
-    batch_size: Annotated[int, typer.Option(min=1)] = 16,
-    window: Annotated[WindowChoice, typer.Option(help="Encoder window.")] = WindowChoice.trimmed,
-    order: Annotated[str, typer.Option(help="What shares a batch: like duration, or like text (twins).")] = "duration",
-    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
-    seconds_at_once: Annotated[float | None, typer.Option(help="Of windows in one forward pass: less memory.")] = None,
-    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, a third slower.")] = False,
-    freeze: Annotated[list[str] | None, typer.Option(help="A module left as it is, e.g. encoder.")] = None,
-    lora_rank: Annotated[int | None, typer.Option(min=1, help="Train LoRA adapters of this rank instead.")] = None,
-    seed: int = 0,
-    language: Language = "en",
-    quiet: Quiet = False,
-) -> None:
-    """Fine-tune a recogniser. Killed and started again, it goes on where it was."""
-    from lhotse import CutSet
-
-    from speech_analogy.corpora.read import read_cuts
-    from speech_analogy.training.finetune import finetune as tune
-    from speech_analogy.training.options import FinetuneOptions
-
-    options = FinetuneOptions.parse(
-        {
-            "learning_rate": learning_rate,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "window": window.value,
-            "order": order,
-            "precision": precision,
-            "seconds_at_once": seconds_at_once,
-            "checkpointing": checkpointing,
-            "freeze": tuple(freeze or ()),
-            "lora": None if lora_rank is None else {"rank": lora_rank, "alpha": 2 * lora_rank},
-            "seed": seed,
-            "language": language,
-        }
-    )
-    together = CutSet.from_cuts(cut for path in cuts for cut in read_cuts(path))
-    done = tune(together, base, out, options, progress=not quiet)
-    print(f"{done.steps} steps, {done.utterances} utterances, {done.seconds:.0f} s, loss {done.loss:.3f}")
-    print(f"model: {done.folder}")
-
-
-@app.command()
-def shorten(
-    model: Annotated[str, typer.Argument(help="Weights, as for --base, that hear well in 30 s windows.")],
-    audio: Annotated[Path, typer.Option(help="Cuts or a folder of audio; texts are not looked at.")],
-    out: Annotated[Path, typer.Option(help="Folder of the shortened model.")],
-    learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 1e-5,
-    epochs: Annotated[int, typer.Option(min=1)] = 4,
-    batch_size: Annotated[int, typer.Option(min=1)] = 8,
-    states: Annotated[str, typer.Option(help="The decoder's hidden states that are matched: last or all.")] = "all",
-    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
-    seed: int = 0,
-    language: Language = "en",
-    quiet: Quiet = False,
-) -> None:
-    """Teach a model to hear trimmed windows as it hears 30 s ones, so that it transcribes short audio fast."""
-    from speech_analogy.training.shorten import ShortenOptions
-    from speech_analogy.training.shorten import shorten as distil
-
-    options = ShortenOptions.parse(
-        {
-            "learning_rate": learning_rate,
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "states": states,
-            "precision": precision,
-            "seed": seed,
-            "language": language,
-        }
-    )
-    done = distil(model, audio, out, options, progress=not quiet)
-    losses = ", ".join(f"{loss:.3f}" for loss in done.losses)
-    print(f"{done.steps} steps, {done.utterances} utterances, {done.seconds:.0f} s, loss by epoch {losses}")
-    print(f"model: {done.folder}")
 
 
 @app.command()

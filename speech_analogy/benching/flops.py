@@ -8,7 +8,7 @@ FRAME_STRIDE = 2  # the encoder's second convolution halves the mel frames
 KERNEL = 3  # of both convolutions
 
 
-def forward_flops(config: Any, rows: int, frames: int, tokens: int) -> int:
+def forward_flops(config: Any, rows: int, frames: int, tokens: int, learned: int | None = None) -> int:
     """Operations of one forward pass: matrix products, convolutions and attention; a multiply-add counts as two.
 
     Embeddings, norms, softmax and activations are left out. Padding counts: the processor computes it. Attention
@@ -19,6 +19,7 @@ def forward_flops(config: Any, rows: int, frames: int, tokens: int) -> int:
         rows: utterances in the batch.
         frames: mel frames (10 ms) of their window.
         tokens: decoder inputs a row, padding included.
+        learned: tokens of the whole batch that are projected to the vocabulary; None: all of them.
     """
     width, heard = config.d_model, frames // FRAME_STRIDE
     first = _first_convolution(config, frames)
@@ -32,16 +33,17 @@ def forward_flops(config: Any, rows: int, frames: int, tokens: int) -> int:
         + _attention(tokens, tokens, width)
         + _attention(tokens, heard, width)
     )
-    return int(rows * (first + second + encoder + decoder + _products(tokens, width, config.vocab_size)))
+    projected = rows * tokens if learned is None else learned
+    return int(rows * (first + second + encoder + decoder)) + _products(projected, width, config.vocab_size)
 
 
-def training_flops(config: Any, rows: int, frames: int, tokens: int) -> int:
+def training_flops(config: Any, rows: int, frames: int, tokens: int, learned: int | None = None) -> int:
     """Operations of forward and backward: three times the forward pass, as each product has two gradients.
 
     Only the first convolution has one: the features take no gradient. What a fused attention computes again in the
     backward pass, and the optimiser's arithmetic, are left out. Arguments as for `forward_flops`.
     """
-    return 3 * forward_flops(config, rows, frames, tokens) - int(rows * _first_convolution(config, frames))
+    return 3 * forward_flops(config, rows, frames, tokens, learned) - int(rows * _first_convolution(config, frames))
 
 
 def _first_convolution(config: Any, frames: int) -> int:

@@ -114,7 +114,7 @@ def _operations(job: Job) -> Callable[[list[Any]], int] | None:
     """What counts the operations of one step on a batch of cuts; None where the base is no Whisper."""
     from speech_analogy.benching.flops import training_flops
     from speech_analogy.corpora.cuts import text_of
-    from speech_analogy.recognisers.protocol import load_recogniser
+    from speech_analogy.recognisers.protocol import IGNORED_LABEL, load_recogniser
     from speech_analogy.recognisers.whisper import WhisperRecogniser
     from speech_analogy.training.batching import batch_window_s
 
@@ -123,9 +123,10 @@ def _operations(job: Job) -> Callable[[list[Any]], int] | None:
         return None
 
     def counted(batch: list[Any]) -> int:
-        inputs, _ = recogniser.labels([text_of(cut) for cut in batch])
+        inputs, targets = recogniser.labels([text_of(cut) for cut in batch])
+        learned = int((targets != IGNORED_LABEL).sum())
         frames = round(FRAMES_PER_S * batch_window_s(batch, "trimmed"))
-        return training_flops(recogniser.config, len(batch), frames, inputs.shape[1])
+        return training_flops(recogniser.config, len(batch), frames, inputs.shape[1], learned)
 
     return counted
 

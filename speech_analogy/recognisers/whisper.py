@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from speech_analogy.recognisers.attention import ATTENTION
 from speech_analogy.recognisers.front_end import WhisperFrontEnd, loading, no_bars
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, Compute
+from speech_analogy.recognisers.token_loss import token_loss
 
 FRAME_STRIDE = 2  # the encoder's second convolution halves the mel frames
 
@@ -37,6 +39,22 @@ class TrimmedEncoder(WhisperEncoder):
         for layer in self.layers:
             hidden = layer(hidden, None)
         return BaseModelOutput(last_hidden_state=self.layer_norm(hidden))
+
+
+class TaughtWhisper(WhisperForConditionalGeneration):
+    """The published class, which answers with its loss where it is told the targets: see `token_loss`."""
+
+    @wraps(WhisperForConditionalGeneration.forward)  # `generate` reads the signature
+    def forward(self, *given: Any, targets: torch.Tensor | None = None, **named: Any) -> Any:
+        if targets is None:
+            return super().forward(*given, **named)
+        # A dense gradient of the embedding is as large as it, and nearly all zeros. Processes that share it need one.
+        alone = self.device.type == "cpu" and not torch.distributed.is_initialized()
+        self.model.decoder.embed_tokens.sparse = alone
+        return token_loss(self.model(*given, **named).last_hidden_state, self.proj_out.weight, targets)
+
+
+TaughtWhisper.__name__ = WhisperForConditionalGeneration.__name__  # what a saved config names
 
 
 class TokensByDuration(StoppingCriteria):
@@ -61,16 +79,14 @@ class WhisperRecogniser(WhisperFrontEnd):
 
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
         with loading(folder):
-            model = WhisperForConditionalGeneration.from_pretrained(
-                folder, dtype=torch.float32, attn_implementation=ATTENTION
-            )
+            model: Any = TaughtWhisper.from_pretrained(folder, dtype=torch.float32, attn_implementation=ATTENTION)
         super().__init__(folder, model.config, model.generation_config, language)
         model.model.encoder = _trimmable(model.model.encoder)
         for module in model.modules():
             if isinstance(module, torch.nn.LayerNorm):
                 module.register_forward_hook(_cast_once)
         self.config: Any = model.config
-        self.model: Any = model.eval()
+        self.model = model.eval()
         self.model.to(device)
         self.compute: Compute = "float32"
 
@@ -106,8 +122,10 @@ class WhisperRecogniser(WhisperFrontEnd):
 
     def loss(self, features: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy over the learned tokens; features (batch, mels, frames), labels (batch, tokens)."""
-        logits = self.model(input_features=features, decoder_input_ids=inputs, use_cache=False).logits
-        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED_LABEL)
+        found: torch.Tensor = self.model(
+            input_features=features, decoder_input_ids=inputs, targets=targets, use_cache=False
+        )
+        return found
 
     def encode(self, features: torch.Tensor) -> torch.Tensor:
         """Features (batch, mels, frames) -> what the decoder hears, (batch, frames / 2, width) float32.

@@ -37,13 +37,14 @@ from speech_analogy.recognisers.windows import window_record
 from speech_analogy.training.batching import Batch, epoch_batches, make_batch, prefetch, twin_batches
 from speech_analogy.training.clock import Clock
 from speech_analogy.training.features import FeatureStore
-from speech_analogy.training.memory import keep_freed_memory
+from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.state import load_state, save_state
 from speech_analogy.training.trained_part import Adapters, checkpoint_activations, freeze
 
 LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
 ADAPTER_FOLDER = "adapter"  # in the model's folder: what LoRA trained, as PEFT writes it
+SECONDS_AT_ONCE = 60.0  # of windows in one forward pass, on a processor
 SMOOTHING = 0.9  # of the loss shown beside the progress bar
 
 
@@ -92,6 +93,7 @@ def finetune(
     if out.exists():
         raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
     keep_freed_memory()
+    bound_kernel_caches()
     cuts = cuts_of(cuts)
     precision = _precision(options.precision)
     AcceleratorState._reset_state()  # else a second fine-tuning of a process must have the first one's precision
@@ -142,6 +144,8 @@ class _Run:
         self.recogniser, self.cuts, self.options, self.accelerator = recogniser, cuts, options, accelerator
         self.working, self.key, self.store = working, key, store
         self.description, self.progress = description, progress and accelerator.is_main_process
+        wanted, automatic = options.seconds_at_once, SECONDS_AT_ONCE if accelerator.device.type == "cpu" else None
+        self.seconds_at_once: float | None = automatic if wanted == "auto" else wanted
         if options.freeze:
             freeze(recogniser.model, options.freeze)
         self.adapters = Adapters(recogniser.model, options.lora, options.seed) if options.lora else None
@@ -203,7 +207,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         device, processes = self.accelerator.device, self.accelerator.num_processes
-        parts, mean = list(batch.parts(self.options.seconds_at_once)), torch.zeros((), device=device)
+        parts, mean = list(batch.parts(self.seconds_at_once)), torch.zeros((), device=device)
         for number, (part, share) in enumerate(parts, start=1):
             together = nullcontext() if number == len(parts) else self.accelerator.no_sync(self.recogniser.model)
             with together:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -42,11 +42,11 @@ class FinetuneOptions(Options):
         default="auto",
         description="autocast; weights are fp32 always. auto: bf16 where it is computed in, else fp16 on a GPU",
     )
-    seconds_at_once: float | None = Field(
-        default=None,
-        gt=0,
+    seconds_at_once: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
+        default="auto",
         description="of windows in one forward pass; a larger batch goes in parts whose gradients add up to its own. "
-        "None: the whole batch. Memory grows with it",
+        "auto: 60 on a processor, where memory would grow with the utterances and speed does not; else the whole "
+        "batch, as None",
     )
     checkpointing: bool = Field(
         default=False, description="activations are computed again in the backward pass: less memory, a third slower"

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from speech_analogy.benching.flops import forward_flops, training_flops
-from speech_analogy.recognisers.protocol import load_recogniser
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, load_recogniser
 
 TOLERANCE = 0.02
 
@@ -29,6 +29,7 @@ def test_forward_by_hand() -> None:
     decoder = own + across + 2 * (2 * 3 * 2 * 3) + 2 * 3 * 2 * 5
     assert forward_flops(config, rows=1, frames=4, tokens=3) == convolutions + encoder + decoder
     assert forward_flops(config, rows=7, frames=4, tokens=3) == 7 * (convolutions + encoder + decoder)
+    assert forward_flops(config, rows=1, frames=4, tokens=3, learned=2) == convolutions + encoder + decoder - 2 * 2 * 5
 
 
 @pytest.mark.parametrize(("rows", "frames"), [(3, 350), (1, 3000)])
@@ -48,5 +49,6 @@ def _agrees(model: str, rows: int, frames: int) -> None:
     features = torch.randn(rows, recogniser.model.config.num_mel_bins, frames)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         recogniser.loss(features, inputs, targets).backward()
-    counted = training_flops(recogniser.model.config, rows, frames, inputs.shape[1])
+    learned = int((targets != IGNORED_LABEL).sum())
+    counted = training_flops(recogniser.model.config, rows, frames, inputs.shape[1], learned)
     assert counted == pytest.approx(counter.get_total_flops(), rel=TOLERANCE)

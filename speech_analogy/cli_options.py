@@ -1,0 +1,55 @@
+"""Options that several verbs of the command line share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class WindowChoice(StrEnum):
+    """The encoder's window."""
+
+    trimmed = "trimmed"
+    full = "full"
+
+
+class BackendChoice(StrEnum):
+    """What decodes."""
+
+    auto = "auto"
+    torch = "torch"
+    ctranslate2 = "ctranslate2"
+
+
+class ComputeChoice(StrEnum):
+    """What decoding computes in."""
+
+    int8 = "int8"
+    float32 = "float32"
+    bf16 = "bf16"
+
+
+class ClusterChoice(StrEnum):
+    """What the bootstrap resamples."""
+
+    prompt = "prompt"
+    speaker = "speaker"
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Overwrite = Annotated[bool, typer.Option(help="Replace what is there.")]
+Language = Annotated[str, typer.Option(help="Language of speech and text.")]
+Base = Annotated[
+    str,
+    typer.Option(help="Weights: a Hugging Face id, a folder, an OpenAI .pt, pip:whisper-tiny.en or pip:whisper-base."),
+]
+Window = Annotated[
+    WindowChoice | None, typer.Option(help="Encoder window; by default the one that the model was tuned in.")
+]
+Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
+Backend = Annotated[
+    BackendChoice, typer.Option(help="What decodes; auto: CTranslate2 where it is installed and repays the conversion.")
+]
+Compute = Annotated[ComputeChoice, typer.Option(help="CTranslate2: int8 or float32; torch: bf16, or else float32.")]
