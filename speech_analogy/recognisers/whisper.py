@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import wraps
+from functools import update_wrapper
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ class TrimmedEncoder(WhisperEncoder):
 class TaughtWhisper(WhisperForConditionalGeneration):
     """The published class, which answers with its loss where it is told the targets: see `token_loss`."""
 
-    @wraps(WhisperForConditionalGeneration.forward)  # `generate` reads the signature
     def forward(self, *given: Any, targets: torch.Tensor | None = None, **named: Any) -> Any:
         if targets is None:
             return super().forward(*given, **named)
@@ -55,6 +54,7 @@ class TaughtWhisper(WhisperForConditionalGeneration):
 
 
 TaughtWhisper.__name__ = WhisperForConditionalGeneration.__name__  # what a saved config names
+update_wrapper(TaughtWhisper.forward, WhisperForConditionalGeneration.forward)  # `generate` reads the signature
 
 
 class TokensByDuration(StoppingCriteria):
