@@ -30,6 +30,7 @@ SystemName = Literal[
     "mixed_continued",
     "source_real_then_target_synthetic",
     "target_synthetic_frozen_encoder",
+    "target_synthetic_ewc",
     "target_synthetic_replay",
     "analogy_on_mixed",
     "analogy_on_mixed_continued",
@@ -159,6 +160,7 @@ class ControlOptions(Options):
 
     seeds: int = Field(default=3, ge=1, description="draws of each random control; its row is their mean")
     continued_rate: float = Field(default=0.1, gt=0, description="times the learning rate, where a mixed model goes on")
+    ewc_strength: float = Field(default=1.0, gt=0, description="of the pull in target_synthetic_ewc (EwcOptions)")
     replay_share: float = Field(default=0.25, gt=0, le=1, description="of the real source speech that is replayed")
 
 

@@ -24,6 +24,9 @@ def finetune_command(
         float | None, typer.Option(help="Of windows in one forward pass; by default 60 on a processor, all on a GPU.")
     ] = None,
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, a third slower.")] = False,
+    compile_layers: Annotated[
+        bool, typer.Option("--compile", help="torch.compile the encoder's layers; needs a C++ compiler.")
+    ] = False,
     freeze: Annotated[list[str] | None, typer.Option(help="A module left as it is, e.g. encoder.")] = None,
     lora_rank: Annotated[int | None, typer.Option(min=1, help="Train LoRA adapters of this rank instead.")] = None,
     seed: int = 0,
@@ -47,6 +50,7 @@ def finetune_command(
             "precision": precision,
             "seconds_at_once": "auto" if seconds_at_once is None else seconds_at_once,
             "checkpointing": checkpointing,
+            "compile": compile_layers,
             "freeze": tuple(freeze or ()),
             "lora": None if lora_rank is None else {"rank": lora_rank, "alpha": 2 * lora_rank},
             "seed": seed,

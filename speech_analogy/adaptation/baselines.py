@@ -20,6 +20,7 @@ class Training:
         slower: its learning rate is the recipe's `controls.continued_rate` times the usual one.
         replay: of the real source speech only the recipe's `controls.replay_share` is heard.
         freeze: modules left as they are.
+        anchored: the encoder is held by what real source speech makes of it (EWC, `controls.ewc_strength`).
         like: the system whose learning rate and epochs it has, where the recipe gives it none of its own.
     """
 
@@ -28,6 +29,7 @@ class Training:
     slower: bool = False
     replay: bool = False
     freeze: tuple[str, ...] = ()
+    anchored: bool = False
     like: str | None = None
 
 
@@ -42,6 +44,7 @@ TRAININGS: dict[str, Training] = {
     "mixed_continued": Training(("target_synthetic",), "source_both", slower=True, like=_C),  # arXiv 2406.02925
     "source_real_then_target_synthetic": Training(("target_synthetic",), "source_real", like=_C),
     "target_synthetic_frozen_encoder": Training(("target_synthetic",), freeze=("encoder",), like=_C),
+    "target_synthetic_ewc": Training(("target_synthetic",), anchored=True, like=_C),  # arXiv 2011.11564
     "target_synthetic_replay": Training(("target_synthetic", "source_real"), replay=True, like="mixed"),
     "target_real": Training(("target_real",)),
     "all_real": Training(("source_real", "target_real")),

@@ -28,6 +28,7 @@ from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.recognisers.backends import choose_backend, ctranslate2_installed
 from speech_analogy.recognisers.protocol import Backend
 from speech_analogy.recognisers.windows import Window
+from speech_analogy.training.options import EwcOptions
 
 
 def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_digest: str, base_key: str) -> Plan:
@@ -129,6 +130,11 @@ def _finetune(recipe: Recipe, system: str, sets: Sets, base_key: str, choice: st
         params["slower"] = recipe.controls.continued_rate
     if training.replay:
         params["replay"] = share
+    if training.anchored:
+        stage, file = sets.where["source_real"]
+        params["training"]["ewc"] = EwcOptions(strength=recipe.controls.ewc_strength).model_dump(mode="json")
+        params["remember"] = [stage, file]
+        needs = tuple(dict.fromkeys((*needs, stage)))
     if training.freeze:
         params["training"]["freeze"] = list(training.freeze)
     return Stage(f"finetune-{system}", "finetune", params, needs, cost)

@@ -175,9 +175,10 @@ def _start_worker(parent: int, slots: Any, lock: Any, workers: int) -> None:
     import torch
     from tqdm import tqdm
 
-    from speech_analogy.training.memory import keep_freed_memory
+    from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
 
     keep_freed_memory()
+    bound_kernel_caches()
     torch.set_num_threads(1)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     _be_quiet()

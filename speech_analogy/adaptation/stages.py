@@ -111,7 +111,11 @@ def finetune_stage(work: Work) -> None:
     start = work.model(work.params["continues"]) if "continues" in work.params else work.params["base"]
     if not model.exists():  # it does if the stage was killed between the last step and its own rename
         options = _options(work)
-        finetune(_training_cuts(work), start, model, options, **_shared(work))
+        remember = None
+        if "remember" in work.params:
+            stage, file = work.params["remember"]
+            remember = read_cuts(work.inputs[stage] / file)
+        finetune(_training_cuts(work), start, model, options, remember=remember, **_shared(work))
     if "continues" in work.params:
         _keep_base(model, start)
 

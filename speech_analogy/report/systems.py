@@ -31,6 +31,9 @@ KINDS = {
     "source_real": Kind("B: source, real", "Fine-tuned on real recordings of the source domains."),
     "target_synthetic": Kind("C: TTS fine-tuning alone", "Fine-tuned on TTS speech of the target domain."),
     "target_synthetic_frozen_encoder": Kind("C, encoder frozen", "As C, but the decoder alone was trained."),
+    "target_synthetic_ewc": Kind(
+        "C with EWC", "As C, the encoder held by elastic weight consolidation on source real speech (arXiv 2011.11564)."
+    ),
     "target_synthetic_replay": Kind(
         "C with replay", "Target synthetic and a share of the source real recordings, one fine-tuning."
     ),

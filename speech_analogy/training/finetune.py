@@ -36,11 +36,12 @@ from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import window_record
 from speech_analogy.training.batching import Batch, epoch_batches, make_batch, prefetch, twin_batches
 from speech_analogy.training.clock import Clock
+from speech_analogy.training.ewc import Anchor
 from speech_analogy.training.features import FeatureStore
 from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.state import load_state, save_state
-from speech_analogy.training.trained_part import Adapters, checkpoint_activations, freeze
+from speech_analogy.training.trained_part import Adapters, checkpoint_activations, compile_layers, freeze
 
 LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
 ADAPTER_FOLDER = "adapter"  # in the model's folder: what LoRA trained, as PEFT writes it
@@ -68,6 +69,7 @@ def finetune(
     *,
     description: str = "fine-tune",
     features: Path | None = None,
+    remember: str | Path | CutSet | None = None,
     progress: bool = True,
 ) -> Finetuned:
     """Fine-tune `base` on `cuts` and write the model to `out`; killed and started again, it goes on where it was.
@@ -84,12 +86,16 @@ def finetune(
         base: weights by name (see `resolve_weights`).
         out: the folder to make.
         features: a folder where features are kept for other fine-tunings on the same recordings; None: in memory.
+        remember: with `ewc`, the utterances that the base must not forget.
 
     Raises:
         CheckpointError: `out` exists, or the base cannot be loaded.
         DataError: the cuts cannot be used.
+        ConfigError: `ewc` without `remember`, and what the options themselves refuse.
     """
     options, out = options or FinetuneOptions(), Path(out)
+    if (options.ewc is None) != (remember is None):
+        raise ConfigError("goes with the speech to be remembered", field="ewc", do="give both, or neither")
     if out.exists():
         raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
     keep_freed_memory()
@@ -101,11 +107,24 @@ def finetune(
     folder = resolve_weights(str(base))
     recogniser = load_recogniser(folder, language=options.language, device=accelerator.device)
     base_fingerprint = fingerprint(open_checkpoint(folder))
-    key = _key(options, digest(cuts), base_fingerprint, accelerator)
+    remembered = None if remember is None else cuts_of(remember)
+    content = digest(cuts) if remembered is None else f"{digest(cuts)} {digest(remembered)}"
+    key = _key(options, content, base_fingerprint, accelerator)
     working = out.with_name(f".{out.name}.training")
     start = time.perf_counter()
     store = FeatureStore(recogniser, options.window, features)
     run = _Run(recogniser, cuts, options, accelerator, working, key, store, description, progress)
+    if options.ewc is not None and remembered is not None:
+        run.anchor = Anchor(
+            recogniser,
+            remembered,
+            options.ewc,
+            run.parameters,
+            options.window,
+            store,
+            accelerator.autocast,
+            run.progress,
+        )
     loss = run.train()
     if accelerator.is_main_process:
         tuned_on = _tuned_on(cuts)
@@ -148,9 +167,12 @@ class _Run:
         self.seconds_at_once: float | None = automatic if wanted == "auto" else wanted
         if options.freeze:
             freeze(recogniser.model, options.freeze)
+        self.anchor: Anchor | None = None
         self.adapters = Adapters(recogniser.model, options.lora, options.seed) if options.lora else None
         if options.checkpointing:
             checkpoint_activations(recogniser.model, True)
+        if options.compile:
+            compile_layers(recogniser.model, True)
         self.parameters = {n: p for n, p in recogniser.model.named_parameters() if p.requires_grad}
         self.optimiser = torch.optim.AdamW(
             _decay_groups(self.parameters, options.weight_decay), lr=options.learning_rate, fused=True
@@ -193,6 +215,8 @@ class _Run:
         self.recogniser.model = self.accelerator.unwrap_model(self.recogniser.model).eval()
         if self.options.checkpointing:
             checkpoint_activations(self.recogniser.model, False)
+        if self.options.compile:
+            compile_layers(self.recogniser.model, False)
         if self.adapters is not None and self.accelerator.is_main_process:
             shutil.rmtree(self.working / ADAPTER_FOLDER, ignore_errors=True)
             self.adapters.save(self.working / ADAPTER_FOLDER)
@@ -220,6 +244,8 @@ class _Run:
                 self.accelerator.backward(loss if weight == 1 else loss * weight)
                 clock.lap("backward")
             mean += share * loss.detach()
+        if self.anchor is not None:
+            self.anchor.pull(1.0 if self.accelerator.scaler is None else self.accelerator.scaler.get_scale())
         self.accelerator.clip_grad_norm_(list(self.parameters.values()), self.options.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)

@@ -20,10 +20,18 @@ class LoraOptions(Options):
     )
 
 
+class EwcOptions(Options):
+    """Elastic weight consolidation: parameters are pulled back to the base, each by what it means to other speech."""
+
+    strength: float = Field(default=1.0, gt=0, description="times importance, whose mean is 1, times the distance")
+    modules: tuple[str, ...] = Field(default=("encoder",), min_length=1, description="that are held")
+    utterances: int = Field(default=100, ge=1, description="of the other speech, for the importance")
+
+
 class FinetuneOptions(Options):
     """How a model is fine-tuned. An unknown key is an error."""
 
-    later: ClassVar = ("seconds_at_once", "checkpointing", "freeze", "lora")
+    later: ClassVar = ("seconds_at_once", "checkpointing", "freeze", "lora", "ewc", "compile")
 
     learning_rate: float = Field(default=3e-5, gt=0, description="peak of AdamW's rate")
     epochs: int = Field(default=2, ge=1)
@@ -51,8 +59,12 @@ class FinetuneOptions(Options):
     checkpointing: bool = Field(
         default=False, description="activations are computed again in the backward pass: less memory, a third slower"
     )
+    compile: bool = Field(
+        default=False, description="torch.compile the encoder's layers: a C++ compiler is needed, and a minute at first"
+    )
     freeze: tuple[str, ...] = Field(default=(), description="modules left as they are, e.g. encoder")
     lora: LoraOptions | None = Field(default=None, description="train low-rank adapters instead of the weights")
+    ewc: EwcOptions | None = Field(default=None, description="hold parts to the base; needs speech to be remembered")
     seed: int = 0
     language: str = "en"
     save_every_s: float = Field(default=60.0, ge=0, description="seconds between states that a killed run resumes from")

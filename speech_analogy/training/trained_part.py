@@ -30,17 +30,28 @@ def freeze(model: torch.nn.Module, parts: Iterable[str]) -> None:
         ConfigError: a part is nowhere in the model, or nothing is left to be trained.
     """
     parameters = dict(model.named_parameters())
-    for part in parts:
-        inside = [name for name in parameters if f".{part}." in f".{name}." or fnmatchcase(name, part)]
-        if not inside:
-            known = sorted({word for name in parameters for word in name.split(".") if not word.isdigit()})
-            near = difflib.get_close_matches(part, known, n=1)
-            do = f"did you mean {near[0]}?" if near else "name a module, or a pattern of parameter names"
-            raise ConfigError("no parameter of the model lies there", field="freeze", value=part, do=do)
-        for name in inside:
-            parameters[name].requires_grad_(False)
+    for name in lies_in(parameters, parts, field="freeze"):
+        parameters[name].requires_grad_(False)
     if not any(parameter.requires_grad for parameter in parameters.values()):
         raise ConfigError("something must be left to be trained", field="freeze", value=", ".join(parts))
+
+
+def lies_in(parameters: Iterable[str], parts: Iterable[str], *, field: str) -> list[str]:
+    """The names of parameters that lie in one of `parts` (see `freeze`).
+
+    Raises:
+        ConfigError: of `field`, if nothing lies in a part.
+    """
+    names, found = list(parameters), set()
+    for part in parts:
+        inside = [name for name in names if f".{part}." in f".{name}." or fnmatchcase(name, part)]
+        if not inside:
+            known = sorted({word for name in names for word in name.split(".") if not word.isdigit()})
+            near = difflib.get_close_matches(part, known, n=1)
+            do = f"did you mean {near[0]}?" if near else "name a module, or a pattern of parameter names"
+            raise ConfigError("no parameter of the model lies there", field=field, value=part, do=do)
+        found.update(inside)
+    return [name for name in names if name in found]
 
 
 def checkpoint_activations(model: Any, on: bool) -> None:
@@ -49,6 +60,40 @@ def checkpoint_activations(model: Any, on: bool) -> None:
         model.activation_checkpointing_enable() if on else model.activation_checkpointing_disable()
     else:
         model.gradient_checkpointing_enable() if on else model.gradient_checkpointing_disable()
+
+
+def compile_layers(model: torch.nn.Module, on: bool) -> None:
+    """Have torch.compile fuse what lies between the products in each encoder layer, or stop that.
+
+    One kernel for all lengths: batches differ in their windows. Weights and their names stay as they are.
+
+    Raises:
+        ConfigError: the model has no encoder layers, or torch finds no C++ compiler.
+    """
+    layers = [module for module in model.modules() if type(module).__name__.endswith("EncoderLayer")]
+    if not layers:
+        raise ConfigError("the model has no encoder layers", field="compile", value=type(model).__name__)
+    if on:
+        _require_compiler(model)
+    for layer in layers:
+        if on:
+            layer.compile(dynamic=True)
+        else:
+            layer._compiled_call_impl = None
+
+
+def _require_compiler(model: torch.nn.Module) -> None:
+    if next(model.parameters()).device.type != "cpu":
+        return
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        raise ConfigError(
+            "torch finds no C++ compiler", field="compile", value=True, do="install g++, or leave it off"
+        ) from None
 
 
 class Adapters:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lhotse import CutSet
 from safetensors.torch import load_file
+from torch._inductor import config
+from torch._inductor.cpp_builder import cpp_compiler_search
 
 from speech_analogy.errors import ConfigError
 from speech_analogy.merging.lora import read_lora
@@ -95,6 +98,30 @@ def test_checkpointing_keeps_fewer_activations(noises: CutSet, small_whisper: Pa
             recogniser.loss(batch.features, batch.inputs, batch.targets)
     assert kept[1] < 0.9 * kept[0]  # the logits alone are most of what so small a model keeps
     assert kept[2] == kept[0]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_layers_learn_the_same(
+    noises: CutSet, small_whisper: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To rounding, through compiled code, and what is saved has the names of what is not compiled."""
+    calls: list[int] = []
+    compiled = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **o: (calls.append(1), compiled(self, **o))[1])
+    other = tuned(noises, small_whisper, tmp_path / "model", compile=True)
+    assert len(calls) == load_recogniser(small_whisper).model.config.encoder_layers
+    assert losses(other) == pytest.approx(losses(whole), rel=1e-3)
+    assert weights(other).keys() == weights(whole).keys()
+
+
+def test_compiling_without_a_compiler_is_one_line(
+    noises: CutSet, small_whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
+    cpp_compiler_search.cache_clear()
+    with pytest.raises(ConfigError, match=r"no C\+\+ compiler"):
+        tuned(noises, small_whisper, tmp_path / "model", compile=True)
+    cpp_compiler_search.cache_clear()
 
 
 def test_what_is_frozen_does_not_move(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
