@@ -214,6 +214,9 @@ def adapt(
     shared_source: Annotated[
         bool, typer.Option("--shared-source", help="With --targets: A and B once, on domains that are never a target.")
     ] = False,
+    seeds: Annotated[
+        str | None, typer.Option(help="With --targets: each domain with every one of these training seeds: 0,1,2.")
+    ] = None,
     drop_models: Annotated[
         bool, typer.Option("--drop-models", help="With --targets: remove a target's models once it is measured.")
     ] = False,
@@ -222,8 +225,8 @@ def adapt(
     """Do a recipe: corpus, synthesis, fine-tunings, analogy, evaluation, report. Finished stages are not done again."""
     run = out or Path("runs") / (recipe if recipe.is_dir() else recipe.parent).resolve().name
     if targets is None:
-        if shared_source or drop_models:
-            raise ConfigError("--shared-source and --drop-models go with --targets", field="--targets")
+        if shared_source or drop_models or seeds is not None:
+            raise ConfigError("--shared-source, --seeds and --drop-models go with --targets", field="--targets")
         _adapt(recipe, run, data, overrides or [], dry_run, workers, quiet)
         return
     from speech_analogy.adaptation import domains as each
@@ -235,12 +238,20 @@ def adapt(
         data=data,
         domains=() if targets == "each" else tuple(targets.split(",")),
         source="rest" if shared_source else "others",
+        seeds=_seeds(seeds),
         progress=not quiet,
     )
     print(each.describe_domains(job, workers), flush=True)
     if not dry_run:
         done = each.do_domains(job, keep_models=not drop_models, workers=workers, progress=not quiet, command=command())
         print(each.table_markdown(done))
+
+
+def _seeds(text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(number) for number in text.split(","))) if text is not None else ()
+    except ValueError:
+        raise ConfigError("must be whole numbers, separated by commas", field="--seeds", value=text) from None
 
 
 @app.command()

@@ -34,7 +34,12 @@ SystemName = Literal[
     "target_synthetic_replay",
     "analogy_on_mixed",
     "analogy_on_mixed_continued",
+    "analogy_by_adapter",
     "analogy_per_scope",
+    "analogy_of_vectors_mean",
+    "analogy_of_vectors_ties",
+    "analogy_of_vectors_dare",
+    "analogy_of_vectors_nearest",
     "mean_of_mixed_and_analogy",
     "interpolated",
     "scaled_source_real",
@@ -164,6 +169,15 @@ class ControlOptions(Options):
     replay_share: float = Field(default=0.25, gt=0, le=1, description="of the real source speech that is replayed")
 
 
+class VectorOptions(Options):
+    """What has a vector of its own in the systems analogy_of_vectors_*, and how the vectors are merged."""
+
+    by: Literal["domain", "speaker"] = Field(default="domain", description="of the source; speakers go by clusters")
+    clusters: int = Field(default=4, ge=2, description="of speakers")
+    utterances: int = Field(default=50, ge=1, description="for training, that a source domain has at least")
+    density: float = Field(default=0.5, gt=0, le=1, description="share of the entries that TIES and DARE keep")
+
+
 class EvaluationOptions(Options):
     """How systems are decoded and scored."""
 
@@ -209,6 +223,7 @@ class Recipe(Options):
     scale_selection: ScaleSelection = Field(default_factory=ScaleSelection)
     systems: tuple[SystemName, ...] = DEFAULT_SYSTEMS
     controls: ControlOptions = Field(default_factory=ControlOptions)
+    vectors: VectorOptions = Field(default_factory=VectorOptions)
     report_forgetting: bool = Field(
         default=False, description="every system also hears held-out source speech: what it keeps of it"
     )
@@ -229,6 +244,8 @@ class Recipe(Options):
                 raise ValueError("agreement on target_train needs split.field: give one, or scale_selection.unlabelled")
             if unlabelled == "target_dev" and self.split.target_dev is None:
                 raise ValueError("agreement hears target_dev, but split.target_dev is not given")
+        if "analogy_by_adapter" in self.systems and self.training.lora is None:
+            raise ValueError("analogy_by_adapter puts LoRA adapters together: give training.lora")
         recorded = {"target_real", "all_real"} & set(self.systems)
         if recorded and self.split.field is None:
             raise ValueError(f"{', '.join(sorted(recorded))} needs target training recordings: give split.field")

@@ -57,7 +57,7 @@ class Combination:
     """θ = θ_c + (λ + offset)·(θ_plus − θ_minus): a system made of finished models, without training.
 
     Args:
-        c, plus, minus: trainings, `analogy`, or BASE.
+        c, plus, minus: trainings, `analogy`, BASE, or `vectors-...`, which is θ_0 plus a merge of several vectors.
         scales: the λs it is chosen from; None: the recipe's `scales`.
         chosen: by its `own` WER on what λ is chosen on; or it takes the `analogy`'s λ; or a λ for each of `scopes`.
         fixed: a λ that is not chosen at all.
@@ -85,12 +85,23 @@ BASE = "base"
 # The corners of the analogy, τ_D = τ_C + λ(τ_B − τ_A).
 CORNERS = {"c": "target_synthetic", "plus": "source_real", "minus": "source_synthetic"}
 ANALOGY = (CORNERS["c"], CORNERS["plus"], CORNERS["minus"])
+BY_ADAPTER = "by-adapter"  # a model: of LoRA's factors each takes the analogy, not their product
 SHARES = (0.25, 0.5, 0.75, 0.9, 1.0)  # of the way from the base to the model
 STEPS = (0.5, 0.75, 1.0, 1.25, 1.5)  # a shorter or longer step than the fine-tuning took
 
+VECTORS_OF = {
+    "analogy_of_vectors_mean": "mean",
+    "analogy_of_vectors_ties": "ties",
+    "analogy_of_vectors_dare": "dare",
+    "analogy_of_vectors_nearest": "nearest",
+}
+"""System -> how its vectors, one a source domain or cluster of speakers, become one (`adaptation.several`)."""
+
 COMBINATIONS: dict[str, Combination] = {
+    **{name: Combination(CORNERS["c"], f"vectors-{way}", BASE) for name, way in VECTORS_OF.items()},
     "analogy_on_mixed": Combination("mixed", CORNERS["plus"], CORNERS["minus"]),
     "analogy_on_mixed_continued": Combination("mixed_continued", CORNERS["plus"], CORNERS["minus"]),
+    "analogy_by_adapter": Combination(CORNERS["c"], BY_ADAPTER, CORNERS["c"], fixed=1.0),
     "analogy_per_scope": Combination(*ANALOGY, chosen="scopes"),
     "mean_of_mixed_and_analogy": Combination("mixed", "analogy", "mixed", fixed=0.5),
     "interpolated": Combination("analogy", "analogy", BASE, SHARES, offset=-1.0),
@@ -109,7 +120,9 @@ SEARCHED = ("source_real", "mixed")
 def needs_analogy(systems: tuple[str, ...]) -> bool:
     """Is λ of the analogy asked for, by itself or by what is made with it?"""
     made = [COMBINATIONS[name] for name in systems if name in COMBINATIONS]
-    return "analogy" in systems or any("analogy" in one.parts or one.chosen != "own" for one in made)
+    return "analogy" in systems or any(
+        one.chosen != "own" or "analogy" in one.parts or BY_ADAPTER in one.parts for one in made
+    )
 
 
 def trained_systems(systems: tuple[str, ...]) -> list[str]:

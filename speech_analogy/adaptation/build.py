@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from speech_analogy.adaptation.baselines import (
+    BY_ADAPTER,
     COMBINATIONS,
     CORNERS,
     SEARCHED,
@@ -22,6 +23,7 @@ from speech_analogy.adaptation.data import Split
 from speech_analogy.adaptation.estimate import NOTHING, START_S, Size, decode_cost, finetune_cost
 from speech_analogy.adaptation.plan import Plan, Stage
 from speech_analogy.adaptation.sets import Sets, real_sets, split_stage, synthetic_sets
+from speech_analogy.adaptation.several import several_stages
 from speech_analogy.adaptation.stages import VERSIONS
 from speech_analogy.config import Recipe, SearchOptions
 from speech_analogy.corpora.cuts import domain_of
@@ -47,11 +49,20 @@ def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_dig
     choice = _search(recipe, recipe.search, sets, base_key, stages) if recipe.search else None
     for system in trained_systems(recipe.systems):
         stages.append(_finetune(recipe, system, sets, base_key, choice))
+    stages += several_stages(
+        recipe,
+        _by_domain(parts.source_train),
+        base_key,
+        lambda system: _finetune(recipe, system, sets, base_key, choice),
+        [stage.name for stage in stages],
+    )
     composer = _composer(recipe, sets, base_key)
     if needs_analogy(recipe.systems):
         _scale_choices(recipe, composer, sets, parts, base_key, choice, stages)
     if any("analogy" in COMBINATIONS[system].parts for system in recipe.systems if system in COMBINATIONS):
         stages.append(_analogy())
+    if "analogy_by_adapter" in recipe.systems:
+        stages.append(_by_adapter(recipe, base_key))
     for part in evaluated_parts(recipe):
         _evaluations(recipe, part, composer, sets, base_key, stages)
     if "analogy" in recipe.systems and "analogy" not in {stage.name for stage in stages}:
@@ -280,7 +291,8 @@ def _leave_one_out(
         corners = [_of_domain(_finetune(recipe, "source_synthetic", sets, base_key, choice), domain, share)]
         for system in ("source_real", "source_synthetic") if recipe.scale_selection.own_corners else ():
             corners.append(_of_domain(_finetune(recipe, system, sets, base_key, choice), domain, 1 - share, True))
-        stages += corners
+        there = {stage.name for stage in stages}  # several vectors may have asked for it
+        stages += [stage for stage in corners if stage.name not in there]
         shared = [model_stage(CORNERS["plus"]), model_stage(CORNERS["minus"])]
         plus, minus = [stage.name for stage in corners[1:]] or shared
         dev = sets.size["source_dev"].times(held_out[domain] / max(1, sum(held_out.values())))
@@ -315,6 +327,12 @@ def _analogy() -> Stage:
     corners = [f"finetune-{CORNERS[corner]}" for corner in ("c", "plus", "minus")]
     params = {"corners": corners, "choice": "choose-scale"}
     return Stage("analogy", "analogy", params, (*corners, "choose-scale"), START_S)
+
+
+def _by_adapter(recipe: Recipe, base_key: str) -> Stage:
+    corners = [model_stage(CORNERS[corner]) for corner in ("c", "plus", "minus")]
+    params = {"corners": corners, "choice": "choose-scale", "base": recipe.base, "base_key": base_key}
+    return Stage(BY_ADAPTER, "by_adapter", params, (*corners, "choose-scale"), START_S)
 
 
 def _window(recipe: Recipe) -> Window:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from speech_analogy.adaptation.baselines import ANALOGY, BASE, COMBINATIONS, Combination
+from speech_analogy.adaptation.baselines import ANALOGY, BASE, BY_ADAPTER, COMBINATIONS, Combination
 from speech_analogy.adaptation.estimate import START_S, Size, decode_cost
 from speech_analogy.adaptation.plan import Stage
 from speech_analogy.config import Recipe, Strategy
@@ -16,6 +16,7 @@ from speech_analogy.recognisers.windows import Window
 
 HEARD = {"source_dev": "held-out source speech", "target_dev": "held-out target recordings"}
 UNLABELLED = {**HEARD, "target_train": "unlabelled target recordings"}
+VECTORS_STAGE = "vectors-"  # and how they are merged
 SET_OF = {"target_train": "target_real"}  # what a part is called among the sets
 
 
@@ -179,7 +180,7 @@ def source_domains(recipe: Recipe, held_out: dict[str, int], trained: dict[str, 
 
 def model_stage(name: str) -> str:
     """The stage whose folder holds a model; the base has none."""
-    return name if name in (BASE, "analogy") else f"finetune-{name}"
+    return name if name in (BASE, BY_ADAPTER, "analogy") or name.startswith(VECTORS_STAGE) else f"finetune-{name}"
 
 
 def slug(domain: str) -> str:

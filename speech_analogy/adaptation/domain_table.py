@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from statistics import mean, stdev
 
 from speech_analogy.evaluation.evaluate import compare_hypotheses
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
@@ -16,18 +18,14 @@ SMALLEST_P = 0.001
 
 @dataclass(frozen=True)
 class DomainRow:
-    """One domain as the target."""
+    """One domain as the target, with one seed of the fine-tunings."""
 
     domain: str
     run: str
     utterances: int
     scale: float | None  # the λ that was chosen
     wer: dict[str, float]  # system -> WER in percent
-
-    def relative(self, system: str) -> float:
-        """(WER(system) − WER(analogy)) / WER(system): 0.2 is 20 % fewer errors; 0 where the system makes none."""
-        other = self.wer[system]
-        return (other - self.wer[OURS]) / other if other else 0.0
+    seed: int | None = None  # None: the recipe's
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,9 @@ class DomainTable:
     note: str
     domains: list[str]
     rows: list[DomainRow]
+    seeds: list[int | None] = field(default_factory=lambda: [None])
 
-    def with_run(self, domain: str, run: Path) -> DomainTable:
+    def with_run(self, domain: str, run: Path, seed: int | None = None) -> DomainTable:
         """The table with one more finished run."""
         results = Results.read(run / "results.json")
         systems = _one_each(results)
@@ -49,6 +48,7 @@ class DomainTable:
             results.test.utterances,
             systems[OURS].scale if OURS in systems else None,
             {name: system.wer for name, system in systems.items()},
+            seed,
         )
         return replace(self, rows=[*self.rows, row])
 
@@ -56,13 +56,42 @@ class DomainTable:
     def systems(self) -> list[str]:
         return list(self.rows[0].wer) if self.rows else []
 
+    @property
+    def measured(self) -> list[str]:
+        """The domains that have a row, each once."""
+        return list(dict.fromkeys(row.domain for row in self.rows))
+
+    def of(self, domain: str) -> list[DomainRow]:
+        """A domain's rows, one a seed."""
+        return [row for row in self.rows if row.domain == domain]
+
+    def wer(self, domain: str, system: str) -> float:
+        """Mean over seeds, percent."""
+        return mean(row.wer[system] for row in self.of(domain))
+
+    def spread(self, domain: str, system: str) -> float | None:
+        """Standard deviation over seeds; None of fewer than two."""
+        found = [row.wer[system] for row in self.of(domain)]
+        return stdev(found) if len(found) > 1 else None
+
+    def relative(self, domain: str, system: str) -> float:
+        """(WER(system) − WER(analogy)) / WER(system): 0.2 is 20 % fewer errors; 0 where the system makes none."""
+        other = self.wer(domain, system)
+        return (other - self.wer(domain, OURS)) / other if other else 0.0
+
     def average(self, system: str) -> float:
         """Mean of the domains' WERs, each domain counting the same."""
-        return sum(row.wer[system] for row in self.rows) / len(self.rows)
+        return mean(self.wer(domain, system) for domain in self.measured)
+
+    def average_spread(self, system: str) -> float | None:
+        """Standard deviation over seeds of the average; of seeds that have all domains alone."""
+        by_seed = [[row.wer[system] for row in self.rows if row.seed == seed] for seed in self.seeds]
+        whole = [mean(found) for found in by_seed if len(found) == len(self.domains)]
+        return stdev(whole) if len(whole) > 1 else None
 
     def average_relative(self, system: str) -> float:
         """Mean of the domains' relative improvements of the analogy over a system."""
-        return sum(row.relative(system) for row in self.rows) / len(self.rows)
+        return mean(self.relative(domain, system) for domain in self.measured)
 
     def compare(self, system: str) -> Comparison:
         """The analogy against a system on all domains' test utterances together: paired, clustered."""
@@ -88,22 +117,26 @@ def _one_each(results: Results) -> dict[str, System]:
 def table_markdown(table: DomainTable) -> str:
     """The table, its averages, and the analogy against every other system."""
     lines = [f"# {table.title}", "", *([" ".join(table.note.split()), ""] if table.note else [])]
-    if len(table.rows) < len(table.domains):
-        lines += [f"Under way: {len(table.rows)} of {len(table.domains)} domains.", ""]
+    planned = len(table.domains) * len(table.seeds)
+    if len(table.rows) < planned:
+        what = "domains" if len(table.seeds) == 1 else f"domains and seeds ({len(table.seeds)})"
+        lines += [f"Under way: {len(table.rows)} of {planned} {what}.", ""]
+    elif len(table.seeds) > 1:
+        lines += [f"Mean ± standard deviation over {len(table.seeds)} seeds of the fine-tunings.", ""]
     ours = OURS in table.systems
     over = ours and AGAINST in table.systems
     heads = ["target", "utterances", *table.systems, *(["λ"] if ours else [])]
     heads += [f"{OURS} against {AGAINST}"] if over else []
     lines += [_line(heads), "|---|" + "--:|" * (len(heads) - 1)]
-    for row in table.rows:
-        best = min(row.wer.values())
-        cells = [_bold(f"{row.wer[name]:.1f}", row.wer[name] == best) for name in table.systems]
-        cells += [f"{row.scale:g}"] if ours and row.scale is not None else [""] * ours
-        lines.append(_line([row.domain, str(row.utterances), *cells, *([_percent(row.relative(AGAINST))] * over)]))
-    averages = {name: table.average(name) for name in table.systems}
-    cells = [_bold(f"{value:.1f}", value == min(averages.values())) for value in averages.values()]
-    cells += [""] * ours + [_percent(table.average_relative(AGAINST))] * over
-    lines += [_line(["average", str(sum(row.utterances for row in table.rows)), *cells]), ""]
+    for domain in table.measured:
+        found = {name: (table.wer(domain, name), table.spread(domain, name)) for name in table.systems}
+        scales = dict.fromkeys(f"{row.scale:g}" for row in table.of(domain) if row.scale is not None)
+        cells = [*_cells(found), *([", ".join(scales)] * ours), *([_percent(table.relative(domain, AGAINST))] * over)]
+        lines.append(_line([domain, str(table.of(domain)[0].utterances), *cells]))
+    averages = {name: (table.average(name), table.average_spread(name)) for name in table.systems}
+    cells = [*_cells(averages), *([""] * ours), *([_percent(table.average_relative(AGAINST))] * over)]
+    utterances = sum(table.of(domain)[0].utterances for domain in table.measured)
+    lines += [_line(["average", str(utterances), *cells]), ""]
     if ours:
         lines += _against(table)
     return "\n".join(lines) + "\n"
@@ -114,7 +147,7 @@ def _against(table: DomainTable) -> list[str]:
     lines = [
         "WER in percent; `average` is the mean over domains. Below, the analogy against every other system: relative "
         "is the mean over domains of (WER − WER of the analogy) / WER; the difference is pooled over all test "
-        "utterances, with a paired, clustered 95 % interval.",
+        "utterances (of all seeds), with a paired, clustered 95 % interval.",
         "",
         _line(["against", "relative", "domains better", "difference, points", "95 % interval", "p"]),
         "|---|--:|--:|--:|--:|--:|",
@@ -123,10 +156,10 @@ def _against(table: DomainTable) -> list[str]:
         if name == OURS:
             continue
         found = table.compare(name)
-        won = sum(row.wer[OURS] < row.wer[name] for row in table.rows)
+        won = sum(table.wer(domain, OURS) < table.wer(domain, name) for domain in table.measured)
         p = f"< {SMALLEST_P:g}" if found.p_value < SMALLEST_P else f"{found.p_value:.3f}"
         interval = f"{found.ci95[0]:+.1f} to {found.ci95[1]:+.1f}"
-        won_of = f"{won} of {len(table.rows)}"
+        won_of = f"{won} of {len(table.measured)}"
         lines.append(
             _line([name, _percent(table.average_relative(name)), won_of, f"{found.difference:+.1f}", interval, p])
         )
@@ -147,6 +180,15 @@ def write_table(table: DomainTable, run: Path) -> None:
 
 def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def _cells(found: Mapping[str, tuple[float, float | None]]) -> list[str]:
+    """`31.4` or, with a spread, `31.4 ± 0.8`; the lowest in bold."""
+    best = min(value for value, _ in found.values())
+    return [
+        _bold(f"{value:.1f}", value == best) + ("" if spread is None else f" ± {spread:.1f}")
+        for value, spread in found.values()
+    ]
 
 
 def _bold(text: str, on: bool) -> str:

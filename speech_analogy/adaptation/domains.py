@@ -8,6 +8,7 @@ and, where the source is the same for all, A and B.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -83,6 +84,11 @@ class Target:
     plan: Plan
     spoken: dict[str, list[Speech]]  # `synthesise-source` and `synthesise-target` -> what is joined
     shared: dict[str, Path]  # fine-tuning stage -> the finished one of the first target
+    seed: int | None = None  # of the fine-tunings; None: the recipe's
+
+    @property
+    def label(self) -> str:
+        return self.domain if self.seed is None else f"{self.domain}, seed {self.seed}"
 
     def is_finished(self) -> bool:
         """Done with this very plan; its models may have been removed since."""
@@ -117,6 +123,7 @@ def plan_domains(
     domains: Sequence[str] = (),
     source: Source = "others",
     speech: str | Path | None = None,
+    seeds: Sequence[int] = (),
     progress: bool = False,
 ) -> Domains:
     """Every target of a recipe: `split.target_domains` are the targets. Does none of it; reads texts and headers.
@@ -126,6 +133,7 @@ def plan_domains(
         run: the run's folder.
         domains: some of the targets; none given: all.
         source: what A and B are trained on.
+        seeds: of the fine-tunings (`training_seed`): every domain is done with each; none given: the recipe's alone.
         speech: where the synthetic speech goes, so that runs with other bases find it; None: `run/speech`.
 
     Raises:
@@ -147,19 +155,22 @@ def plan_domains(
         base_key, base_bytes = "", 0
     voices = _Voices(resolved, cuts, Path(speech).resolve() if speech else run / SPEECH_FOLDER)
     targets: list[Target] = []
-    for domain in domains or known:
+    for seed, domain in itertools.product(seeds or (None,), domains or known):
         own = resolved.model_copy(
             update={
-                "title": f"{resolved.title}: {domain}",
+                "title": f"{resolved.title}: {domain}" + ("" if seed is None else f", seed {seed}"),
                 "split": resolved.split.model_copy(update={"target_domains": (domain,)}),
+                "training_seed": resolved.training_seed if seed is None else seed,
             }
         )
         never = set(known) - {domain} if source == "rest" else set()
         heard = CutSet.from_cuts(cut for cut in cuts if domain_of(cut) not in never)
         parts = split(heard, own)
-        built = build_plan(own, folder, run / TARGETS_FOLDER / domain, parts, corpus, base_key)
-        first = targets[0].plan if targets and source == "rest" else None
-        targets.append(_target(domain, own, parts, built, voices, source, first))
+        place = run / TARGETS_FOLDER / domain
+        built = build_plan(own, folder, place if seed is None else place / f"seed-{seed}", parts, corpus, base_key)
+        same = [target.plan for target in targets if target.seed == seed]
+        first = same[0] if same and source == "rest" else None
+        targets.append(replace(_target(domain, own, parts, built, voices, source, first), seed=seed))
     return Domains(resolved, Path(recipe), run, targets, list(voices.made.values()), source, base_bytes)
 
 
@@ -185,11 +196,12 @@ def do_domains(
     """
     resolve_weights(job.recipe.base)
     count = workers or default_workers()
-    table = DomainTable(job.recipe.title, job.recipe.note, [target.domain for target in job.targets], [])
+    names, seeds = ([*dict.fromkeys(found)] for found in zip(*((t.domain, t.seed) for t in job.targets), strict=True))
+    table = DomainTable(job.recipe.title, job.recipe.note, names, [], seeds)
     for number, target in enumerate(job.targets, start=1):
         if not target.is_finished():
             if progress:
-                print(f"target {number} of {len(job.targets)}: {target.domain}", file=sys.stderr, flush=True)
+                print(f"target {number} of {len(job.targets)}: {target.label}", file=sys.stderr, flush=True)
             for one in {one.folder: one for pool in target.spoken.values() for one in pool}.values():
                 _speak(one, count, progress)
             _hand_over(target)
@@ -198,7 +210,7 @@ def do_domains(
             results = collect(target.recipe, target.plan, job.path, command, _versions(), _machine())
             results.write(target.plan.run / RESULTS_FILE)
             (target.plan.run / KEY_FILE).write_text(target.key(), encoding="utf-8")
-        table = table.with_run(target.domain, target.plan.run)
+        table = table.with_run(target.domain, target.plan.run, target.seed)
         write_table(table, job.run)
         if not keep_models and job.source == "others":
             _remove_models(target)
@@ -220,7 +232,7 @@ def describe_domains(job: Domains, workers: int | None = None) -> str:
         total_s += cost_s
         models += sum(stage.kind in TRAINED_KINDS for stage in stages)
         state = f"{len(stages)} of {len(target.plan)} stages left, ~{clock(cost_s / count)}" if stages else "done"
-        lines.append(f"{target.domain:16} {state}")
+        lines.append(f"{target.label:16} {state}")
     speaking_s = sum(synthesis_cost(one.size, one.options.engines) for one in left_speech)
     seconds = sum(one.size.duration_s for one in left_speech)
     disk = models * job.base_bytes + FLAC_BYTES_A_SECOND * seconds

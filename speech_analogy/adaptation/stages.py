@@ -18,7 +18,8 @@ from data_synth.synthesize import SynthesisOptions, synthesize
 from data_synth.texts import Text
 from speech_analogy.adaptation.data import PARTS, read_cuts_of, split, texts_of
 from speech_analogy.adaptation.scale_selection import choose_scale
-from speech_analogy.adaptation.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage
+from speech_analogy.adaptation.several import CLUSTERS_FILE, clusters_stage, in_cluster, vectors_stage
+from speech_analogy.adaptation.sweeps import by_adapter_stage, combined_stage, pick_stage, scopes_stage, sweep_stage
 from speech_analogy.adaptation.work import (
     CHOICE_FILE,
     FEATURES_FOLDER,
@@ -81,8 +82,11 @@ def synthesis_stage(work: Work) -> None:
 def _training_cuts(work: Work, count: int | None = None) -> CutSet:
     """The training sets of a system, one behind the other; `count` takes a subset of the real source speech.
 
-    `domains` keeps these alone, `without` leaves these out, and `replay` is the share of real source speech.
+    `domains` keeps these alone and `cluster` one of speakers, `without` leaves these out, and `replay` is the share of
+    real source speech.
     """
+    cluster = work.params.get("cluster")
+    belongs = None if cluster is None else in_cluster(work.read(cluster[0], CLUSTERS_FILE), cluster[1])
     domains, without = work.params.get("domains"), work.params.get("without", [])
     cuts = []
     for name, (stage, file) in work.params["sets"].items():
@@ -91,6 +95,8 @@ def _training_cuts(work: Work, count: int | None = None) -> CutSet:
         if real and "replay" in work.params:
             part = subset(part, max(1, round(work.params["replay"] * len(part))), 0)
         kept = subset(part, count, 0) if real and count is not None else part
+        if belongs is not None:
+            kept = [cut for cut in kept if belongs(cut, real)]
         cuts += [c for c in kept if (domains is None or domain_of(c) in domains) and domain_of(c) not in without]
     return CutSet.from_cuts(cuts)
 
@@ -239,5 +245,8 @@ KINDS: dict[str, Kind] = {
     "pick": Kind(1, pick_stage),
     "scopes": Kind(1, scopes_stage),
     "combined": Kind(1, combined_stage),
+    "clusters": Kind(1, clusters_stage),
+    "by_adapter": Kind(1, by_adapter_stage),
+    "vectors": Kind(1, vectors_stage),
 }
 VERSIONS = {name: kind.version for name, kind in KINDS.items()}

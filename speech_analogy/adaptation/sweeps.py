@@ -11,7 +11,7 @@ from lhotse import CutSet
 from speech_analogy.adaptation.baselines import BASE
 from speech_analogy.adaptation.controls import change_of
 from speech_analogy.adaptation.scale_selection import choose_scale, most_agreed, search_scopes
-from speech_analogy.adaptation.work import CHOICE_FILE, CURVE_FILE, Work, write_evaluation
+from speech_analogy.adaptation.work import CHOICE_FILE, CURVE_FILE, MODEL_FOLDER, Work, write_evaluation
 from speech_analogy.config import EvaluationOptions
 from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.corpora.read import read_cuts
@@ -21,9 +21,11 @@ from speech_analogy.evaluation.results import ScalePoint
 from speech_analogy.evaluation.sweep import ScaleSweep, evaluate_scales, require_one_lineage
 from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.merging.combine import Scale
+from speech_analogy.merging.lora import combine_adapters
 from speech_analogy.merging.scope import Scope, ScopedScale
 from speech_analogy.recognisers.protocol import load_recogniser
 from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.training.finetune import ADAPTER_FOLDER
 
 
 def sweep_stage(work: Work) -> None:
@@ -89,6 +91,18 @@ def combined_stage(work: Work) -> None:
         Evaluation(found.system.model_copy(update=shown), found.hypotheses, found.dropped_empty_references),
         work.folder,
     )
+
+
+def by_adapter_stage(work: Work) -> None:
+    """Write θ_0 + s(U_C + λ(U_B − U_A))(D_C + λ(D_B − D_A)): LoRA's factors U, D each take the analogy.
+
+    The other systems merge the products UD; A, B and C must have adapters of one rank.
+    """
+    scale = float(work.read(work.params["choice"], CHOICE_FILE)["scale"])
+    adapters = [work.model(name) / ADAPTER_FOLDER for name in work.params["corners"]]
+    base = resolve_weights(work.params["base"])
+    vector = combine_adapters(adapters, (1.0, scale, -scale), base)
+    vector.apply(base, work.folder / MODEL_FOLDER, overwrite=True)
 
 
 def _hear(work: Work, cuts: CutSet, scales: Sequence[Scale]) -> list[Evaluation]:

@@ -54,6 +54,15 @@ KINDS = {
     ),
     "analogy": Kind("D: analogy", "C + λ(B − A): arithmetic on the weights, no further training."),
     "analogy_per_scope": Kind("D, λ by scope", "As D, with a λ of its own for each part of the network."),
+    "analogy_by_adapter": Kind("D, by adapter", "As D, but each of LoRA's two factors takes the analogy by itself."),
+    "analogy_of_vectors_mean": Kind(
+        "D, mean of vectors", "As D, the mean of one B − A for each source domain or cluster of speakers."
+    ),
+    "analogy_of_vectors_ties": Kind("D, TIES of vectors", "As D, several B − A merged by TIES (arXiv 2306.01708)."),
+    "analogy_of_vectors_dare": Kind("D, DARE of vectors", "As D, several B − A merged by DARE (arXiv 2311.03099)."),
+    "analogy_of_vectors_nearest": Kind(
+        "D, nearest vectors", "As D, several B − A, each weighed by how alike its texts and the target's are."
+    ),
     "analogy_on_mixed": Kind("Mixed + λ(B − A)", "The analogy's vector added to the mixed model."),
     "analogy_on_mixed_continued": Kind(
         "Continued + λ(B − A)", "The analogy's vector on the continued model: the combination of arXiv 2406.02925."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from statistics import stdev
 
 import pytest
 import torch
@@ -157,6 +158,37 @@ def test_averages_by_hand() -> None:
     assert table.average("target_synthetic") == pytest.approx(35.0)
     assert table.average("analogy") == pytest.approx(31.0)
     assert table.average_relative("target_synthetic") == pytest.approx((0.2 - 0.1) / 2)
+
+
+def test_seeds_by_hand() -> None:
+    """Means over seeds, and their spread; a seed without all of its domains is not in the average's."""
+    found = [("a", 1, 50, 40), ("b", 1, 20, 22), ("a", 2, 54, 44), ("b", 2, 24, 20), ("a", 3, 58, 30)]
+    rows = [DomainRow(d, "", 10, 0.5, {"target_synthetic": c, "analogy": o}, s) for d, s, c, o in found]
+    table = DomainTable("t", "n", ["a", "b"], rows, [1, 2, 3])
+    assert table.wer("a", "target_synthetic") == pytest.approx(54)
+    assert table.spread("a", "target_synthetic") == pytest.approx(4)
+    assert table.average("analogy") == pytest.approx(((40 + 44 + 30) / 3 + 21) / 2)
+    assert table.average_spread("analogy") == pytest.approx(stdev([31, 32]))
+    assert table.relative("a", "target_synthetic") == pytest.approx((54 - 38) / 54)
+
+
+def test_every_domain_with_every_seed(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    """The speech is the same, A and B are trained once a seed, and the table has a row a domain."""
+    run = tmp_path / "run"
+    job = plan_domains(recipe, run, source="rest", speech=whole / "speech", seeds=[3, 4])
+    table = do_domains(job, progress=False, workers=1)
+    assert [(row.domain, row.seed) for row in table.rows] == [("a", 3), ("b", 3), ("a", 4), ("b", 4)]
+    pattern = "stages/finetune-source_real-*/model/model.safetensors"
+    files = {
+        (seed, domain): next((run / "targets" / domain / f"seed-{seed}").glob(pattern))
+        for seed in (3, 4)
+        for domain in "ab"
+    }
+    assert len({file.stat().st_ino for file in files.values()}) == 2
+    assert files[3, "a"].stat().st_ino == files[3, "b"].stat().st_ino
+    text = (run / "domains.md").read_text()
+    assert "over 2 seeds" in text
+    assert len([line for line in text.splitlines() if line.startswith(("| a ", "| b ")) and " ± " in line]) == 2
 
 
 def test_the_table_has_a_row_a_domain(whole: Path) -> None:

@@ -14,8 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from speech_analogy.adaptation.baselines import (
     BASE,
+    BY_ADAPTER,
     COMBINATIONS,
     TRAININGS,
+    VECTORS_OF,
     needs_analogy,
     searched_as,
     trained_systems,
@@ -154,7 +156,13 @@ def test_every_system_is_declared_once_and_told_to_readers() -> None:
     assert not set(TRAININGS) & set(COMBINATIONS)
     assert declared <= set(KINDS)
     for how in COMBINATIONS.values():
-        assert set(how.parts) <= {*TRAININGS, "analogy", BASE}
+        assert set(how.parts) <= {
+            *TRAININGS,
+            "analogy",
+            BASE,
+            BY_ADAPTER,
+            *(f"vectors-{way}" for way in VECTORS_OF.values()),
+        }
     earlier: list[str] = []
     for name, training in TRAININGS.items():
         assert training.start is None or training.start in earlier

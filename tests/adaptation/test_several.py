@@ -1,0 +1,240 @@
+"""Several vectors: who gets one, how they are merged, and the plan that makes them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from lhotse import CutSet
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from speech_analogy.adaptation.baselines import VECTORS_OF
+from speech_analogy.adaptation.several import (
+    CLUSTERS_FILE,
+    CLUSTERS_STAGE,
+    WEIGHTS_FILE,
+    clusters_stage,
+    in_cluster,
+    similarities,
+    vectors_stage,
+)
+from speech_analogy.adaptation.stages import _training_cuts
+from speech_analogy.adaptation.sweeps import by_adapter_stage
+from speech_analogy.adaptation.work import CHOICE_FILE, MODEL_FOLDER, TEXTS_FILE, Work
+from speech_analogy.corpora.cuts import speaker_of, text_of
+from speech_analogy.corpora.read import read_corpus, write_cuts
+from speech_analogy.errors import ConfigError
+from speech_analogy.evaluation.sweep import require_one_lineage
+from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.training.finetune import finetune
+from speech_analogy.training.options import FinetuneOptions, LoraOptions
+from tests.adaptation.test_plan import RECIPE
+from tests.adaptation.test_scale_selection import _plan, _recipe
+from tests.adaptation.test_systems import _moved, _work
+from tests.conftest import RATE_HZ, make_corpus
+
+LORA = LoraOptions(rank=4, alpha=8, modules=("q_proj", "v_proj"))
+
+
+def test_similarity_by_hand() -> None:
+    """Four documents; `a` is in three of them, the other words in one or two."""
+    weights = similarities([["a b"], ["a c"], ["d"]], ["a b"])
+    a, b, c = math.log(1 + 4 / 3), math.log(1 + 4 / 2), math.log(1 + 4 / 1)
+    cosine = a * a / (math.hypot(a, c) * math.hypot(a, b))
+    assert weights == pytest.approx([1 / (1 + cosine), cosine / (1 + cosine), 0.0])
+    assert similarities([["x"], ["y z"]], ["a"]) == [0.5, 0.5]
+
+
+@pytest.fixture(scope="module")
+def groups(small_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A and B of two domains as a run has them."""
+    folder, found = tmp_path_factory.mktemp("groups"), {}
+    for seed, name in enumerate(f"finetune-source_{kind}-of-{d}" for kind in ("real", "synthetic") for d in "ab"):
+        found[name] = folder / name
+        found[name].mkdir()
+        _moved(small_whisper, found[name] / MODEL_FOLDER, seed)
+    split = folder / "split"
+    corpus = read_corpus("folder", make_corpus(folder / "corpus", 12), progress=False).cuts
+    split.mkdir()
+    write_cuts(corpus, split / "source_train.jsonl.gz")
+    words = " ".join(text_of(cut) for cut in corpus if cut.custom["domain"] == "a")
+    (split / TEXTS_FILE).write_text(json.dumps({"id": "0", "text": words, "domain": "t"}) + "\n")
+    return {**found, "split": split}
+
+
+def _merged(groups: dict[str, Path], base: Path, folder: Path, way: str, **more: Any) -> tuple[Work, dict[str, Any]]:
+    params = {"base": str(base), "way": way, "groups": ["a", "b"], "density": 1.0, "seed": 0, **more}
+    work = _work(folder, params, groups)
+    vectors_stage(work)
+    merged = open_checkpoint(work.folder / MODEL_FOLDER)
+    return work, {name: merged[name].clone() for name in merged}
+
+
+def _differences(groups: dict[str, Path], name: str) -> list[torch.Tensor]:
+    def tensor(kind: str, domain: str) -> torch.Tensor:
+        return open_checkpoint(groups[f"finetune-source_{kind}-of-{domain}"] / MODEL_FOLDER)[name]
+
+    return [tensor("real", domain) - tensor("synthetic", domain) for domain in "ab"]
+
+
+@pytest.mark.parametrize("way", ["mean", "dare", "ties", "nearest"])
+def test_merged_vectors_in_closed_form(groups: dict[str, Path], small_whisper: Path, tmp_path: Path, way: str) -> None:
+    """With nothing left out: means, a weighted mean, and for TIES the mean of those that agree with the sign's sum."""
+    told = {label: {"domains": [label]} for label in "ab"}
+    work, merged = _merged(
+        groups, small_whisper, tmp_path / way, way, texts=["split", "source_train.jsonl.gz"], told=told
+    )
+    weights = json.loads((work.folder / WEIGHTS_FILE).read_text())
+    if way == "nearest":
+        assert sum(weights.values()) == pytest.approx(1)
+        assert weights["a"] > weights["b"]
+    base = open_checkpoint(small_whisper)
+    for name in base:
+        one, other = _differences(groups, name)
+        if way == "ties":
+            sign = torch.sign(one + other)
+            agree = torch.stack([torch.sign(values) == sign for values in (one, other)])
+            expected = (torch.stack([one, other]) * agree).sum(0) / agree.sum(0).clamp(min=1)
+        elif way == "nearest":
+            expected = weights["a"] * one + weights["b"] * other
+        else:
+            expected = (one + other) / 2
+        torch.testing.assert_close(merged[name], base[name] + expected, atol=2e-6, rtol=0)
+
+
+def test_dare_leaves_out_by_its_density(groups: dict[str, Path], small_whisper: Path, tmp_path: Path) -> None:
+    _, merged = _merged(groups, small_whisper, tmp_path / "dare", "dare", density=0.25)
+    base = open_checkpoint(small_whisper)
+    name = max(base, key=lambda key: base[key].numel())
+    untouched = (merged[name] == base[name]).double().mean()
+    assert float(untouched) == pytest.approx(0.75**2, abs=0.02)
+
+
+def test_the_merged_model_is_of_the_base(groups: dict[str, Path], small_whisper: Path, tmp_path: Path) -> None:
+    work, _ = _merged(groups, small_whisper, tmp_path / "mean", "mean")
+    c = groups["finetune-source_real-of-a"] / MODEL_FOLDER
+    require_one_lineage([open_checkpoint(path) for path in (c, work.folder / MODEL_FOLDER, small_whisper)])
+
+
+@pytest.fixture(scope="module")
+def two_sounds(tmp_path_factory: pytest.TempPathFactory) -> CutSet:
+    """Six speakers: three of hissing, three of rumbling noise."""
+    folder = make_corpus(tmp_path_factory.mktemp("sounds") / "corpus", 18)
+    for index, path in enumerate(sorted(folder.glob("*.wav"))):
+        noise, _ = soundfile.read(path, dtype="float32")
+        changed = np.diff(noise, n=3) / 4 if index % 6 < 3 else np.convolve(noise, np.ones(20) / 20, "same")
+        soundfile.write(path, changed.astype(np.float32), RATE_HZ)
+    return read_corpus("folder", folder, progress=False).cuts
+
+
+def test_speakers_are_divided_by_their_sound(two_sounds: CutSet, small_whisper: Path, tmp_path: Path) -> None:
+    split = tmp_path / "split"
+    split.mkdir()
+    write_cuts(two_sounds, split / "source_train.jsonl.gz")
+    params = {"cuts": ["split", "source_train.jsonl.gz"], "base": str(small_whisper), "clusters": 2}
+    work = _work(tmp_path / "clusters", params, {"split": split})
+    clusters_stage(work)
+    table = json.loads((work.folder / CLUSTERS_FILE).read_text())
+    own = table["speakers"]
+    hissing = {own[f"s{number}"] for number in range(3)}
+    assert len(hissing) == 1
+    assert {own[f"s{number}"] for number in range(3, 6)} == {0, 1} - hissing
+    (number,) = hissing
+    belongs = in_cluster(table, number)
+    inside = [cut for cut in two_sounds if belongs(cut, True)]
+    assert {speaker_of(cut) for cut in inside} == {"s0", "s1", "s2"}
+    said = {text_of(cut) for cut in inside}
+    assert all(belongs(cut, False) == (text_of(cut) in said) for cut in two_sounds)
+    sets = {"source_real": params["cuts"], "source_synthetic": params["cuts"]}
+    told = _work(
+        tmp_path / "tuned", {"sets": sets, "cluster": ["clusters", number]}, {"split": split, "clusters": work.folder}
+    )
+    twins = [cut for cut in two_sounds if text_of(cut) in said]
+    assert len(_training_cuts(told)) == len(inside) + len(twins)
+
+
+@pytest.fixture(scope="module")
+def cuts(tmp_path_factory: pytest.TempPathFactory) -> CutSet:
+    folder = make_corpus(tmp_path_factory.mktemp("three") / "corpus", 105, domains=("a", "b", "c", "b", "a"))
+    return read_corpus("folder", folder, progress=False).cuts
+
+
+def test_a_vector_for_each_source_domain(cuts: CutSet, tmp_path: Path) -> None:
+    rules = {"strategy": "leave_one_domain_out", "utterances": 1}
+    recipe = _recipe(
+        systems=["analogy", *VECTORS_OF],
+        vectors={"utterances": 5},
+        scale_selection=rules,
+        scale_chosen_on=["source_dev"],
+    )
+    plan, _ = _plan(recipe, cuts, tmp_path)
+    tuned = [f"finetune-source_{kind}-of-{domain}" for domain in "ac" for kind in ("real", "synthetic")]
+    for way in VECTORS_OF.values():
+        stage = plan.stages[f"vectors-{way}"]
+        assert set(tuned) <= set(stage.needs)
+        assert stage.params["groups"] == ["a", "c"]
+    assert all(plan.stages[name].params["domains"] == [name[-1]] for name in tuned)
+    heard = plan.stages["evaluate-analogy_of_vectors_ties"]
+    assert heard.params["corners"] == ["finetune-target_synthetic", "vectors-ties", "base"]
+    assert "choose-scale-analogy_of_vectors_ties" in heard.needs
+
+
+def test_a_vector_for_each_cluster_of_speakers(cuts: CutSet, tmp_path: Path) -> None:
+    recipe = _recipe(systems=["analogy_of_vectors_mean"], vectors={"by": "speaker", "clusters": 3})
+    plan, _ = _plan(recipe, cuts, tmp_path)
+    for number in range(3):
+        stage = plan.stages[f"finetune-source_real-of-cluster-{number}"]
+        assert stage.params["cluster"] == [CLUSTERS_STAGE, number]
+        assert CLUSTERS_STAGE in stage.needs
+    assert plan.stages["vectors-mean"].params["groups"] == [f"cluster-{number}" for number in range(3)]
+    assert "finetune-source_real" not in plan.stages
+
+
+def test_analogy_by_adapter_in_closed_form(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
+    """θ_0 + 2 U D, where U = U_C + λ(U_B − U_A) and D likewise; α / r is 2."""
+    inputs, factors = {"scale": tmp_path / "scale"}, []
+    inputs["scale"].mkdir()
+    (inputs["scale"] / CHOICE_FILE).write_text('{"scale": 0.5}')
+    for seed, corner in enumerate("cba"):
+        inputs[corner] = tmp_path / corner
+        options = FinetuneOptions(epochs=1, batch_size=12, lora=LORA, precision="fp32", learning_rate=1e-2 * (seed + 1))
+        finetune(noises, small_whisper, inputs[corner] / MODEL_FOLDER, options, progress=False)
+        factors.append(load_file(inputs[corner] / MODEL_FOLDER / "adapter" / "adapter_model.safetensors"))
+    params = {"corners": ["c", "b", "a"], "choice": "scale", "base": str(small_whisper)}
+    work = _work(tmp_path / "out", params, inputs)
+    by_adapter_stage(work)
+    made, base = open_checkpoint(work.folder / MODEL_FOLDER), open_checkpoint(small_whisper)
+    c, b, a = factors
+    moved = {name: c[name] + 0.5 * (b[name] - a[name]) for name in c}
+    adapted = 0
+    for name in base:
+        stem = f"base_model.model.{name.removesuffix('.weight')}"
+        expected = base[name].clone()
+        if f"{stem}.lora_A.weight" in moved:
+            expected += 2 * moved[f"{stem}.lora_B.weight"] @ moved[f"{stem}.lora_A.weight"]
+            adapted += 1
+        torch.testing.assert_close(made[name], expected, atol=2e-6, rtol=1e-5)
+    assert adapted == len(moved) / 2 > 0
+
+
+def test_by_adapter_needs_adapters(cuts: CutSet, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"training\.lora"):
+        _recipe(systems=["analogy_by_adapter"])
+    lora = {**RECIPE.get("training", {}), "lora": {"rank": 2}}
+    plan, _ = _plan(_recipe(systems=["analogy_by_adapter"], training=lora), cuts, tmp_path)
+    assert plan.stages["evaluate-analogy_by_adapter"].params["corners"] == [
+        "finetune-target_synthetic", "by-adapter", "finetune-target_synthetic",
+    ]  # fmt: skip
+    assert "choose-scale" in plan.stages["by-adapter"].needs
+
+
+def test_too_few_domains_is_an_error(cuts: CutSet, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"vectors\.utterances.*a: \d+, c: \d+.*speaker"):
+        _plan(_recipe(systems=["analogy_of_vectors_mean"], vectors={"utterances": 1000}), cuts, tmp_path)
