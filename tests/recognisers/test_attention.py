@@ -69,6 +69,18 @@ def test_products_are_attention_and_so_are_their_gradients(masked: str, queries:
     assert torch.allclose(out.double().flatten(), expected[: out.numel()], atol=BF16_TOLERANCE)
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 5, 7, 8])
+def test_pieces_are_the_whole(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven queries in pieces that fit and that do not."""
+    monkeypatch.setattr(attention_module, "QUERIES_AT_ONCE", at_once)
+    inputs = _inputs(7, 9, torch.bfloat16)
+    expected = _by_hand(*inputs, None)
+    with torch.no_grad():
+        out, _ = attention(cast("Any", SimpleNamespace(is_causal=False, training=False)), *inputs, None)
+    assert out.shape == (2, 7, 3, 16)
+    assert torch.allclose(out.double().flatten(), expected[: out.numel()], atol=BF16_TOLERANCE)
+
+
 def test_which_of_them_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel: list[torch.dtype] = []
 
@@ -83,6 +95,8 @@ def test_which_of_them_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     attention(module, *_inputs(3, 3, torch.float32), None)
     with torch.no_grad():
         attention(module, *_inputs(3, 3, torch.bfloat16), None)
+        assert kernel == [torch.float32]
+        attention(module, *_inputs(3, 3, torch.bfloat16), torch.ones(2, 1, 3, 3, dtype=torch.bool))
     monkeypatch.setattr(attention_module, "SCORES_AT_MOST", 2 * 3 * 3 * 3 - 1)
     attention(module, *_inputs(3, 3, torch.bfloat16), None)
     assert kernel == [torch.float32, torch.float32, torch.bfloat16]
