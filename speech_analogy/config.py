@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -89,6 +89,8 @@ class HoldOut(Options):
 class SplitOptions(Options):
     """What is source, what is target, what is held out and what is the test."""
 
+    later: ClassVar = ("target_texts",)
+
     target_domains: tuple[str, ...] = Field(min_length=1)
     field: str | None = Field(
         default=None, description="the corpus's own split; None: the target's recordings are test"
@@ -98,6 +100,9 @@ class SplitOptions(Options):
     source_dev: HoldOut = Field(description="real source speech that training parameters and λ are chosen on")
     target_dev: HoldOut | None = Field(default=None, description="target recordings kept out of the test for choosing")
     source_utterances: int | None = Field(default=None, ge=1, description="a seeded subset; None: all")
+    target_texts: int | None = Field(
+        default=None, ge=1, description="a seeded subset of the distinct texts that C speaks; None: all"
+    )
 
 
 class RecipeChannel(Options):

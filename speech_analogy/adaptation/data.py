@@ -68,7 +68,12 @@ def split(cuts: CutSet, recipe: Recipe) -> Split:
     source, source_dev = _hold_out(source, rules.source_dev, recipe.seed)
     if rules.source_utterances is not None:
         source = subset(source, rules.source_utterances, recipe.seed)
-    return Split(source, source_dev, target_train, target_dev, test, texts_of(texts, unique=True))
+    told = texts_of(texts, unique=True)
+    if rules.target_texts is not None:
+        wanted = {text.id for text in told}
+        kept = subset(CutSet.from_cuts(c for c in texts if c.id in wanted), rules.target_texts, recipe.seed)
+        told = texts_of(kept)
+    return Split(source, source_dev, target_train, target_dev, test, told)
 
 
 def texts_of(cuts: CutSet, *, unique: bool = False) -> list[Text]:

@@ -74,6 +74,7 @@ def render(results: Results, run: Path) -> str:
         bars=bars(results),
         dev_curve=dev_curve(results),
         test_curve=test_curve(results),
+        kept_curve=kept_curve(results),
         scale_rows=scale_rows(results),
         compared=len({(row.system, row.scale) for row in results.comparisons}),
         count_columns=_columns(results.counts.values()),
@@ -139,6 +140,19 @@ def test_curve(results: Results) -> Markup:
         "WER on the test set over λ",
         chosen.scale if chosen else None,
         style="accent",
+        span=[scale for scale, _, _ in rows],
+    )
+
+
+def kept_curve(results: Results) -> Markup:
+    """WER on held-out source speech over λ: what is kept of it; nothing where the run did not hear it."""
+    rows = scale_rows(results)
+    points = [figures.Point(scale, s.source_wer) for scale, _, s in rows if s and s.source_wer is not None]
+    chosen = systems.chosen_analogy(results)
+    return figures.curve(
+        points,
+        "WER on held-out source speech over λ",
+        chosen.scale if chosen and points else None,
         span=[scale for scale, _, _ in rows],
     )
 

@@ -201,3 +201,23 @@ def test_backend_of_a_recipe(parts: Split, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(backends, "CONVERSION_REPAID_S", 1.0)
     monkeypatch.setattr(build, "ctranslate2_installed", lambda: True)
     assert _folders(_recipe(evaluation={"backend": "auto"}, systems=systems), parts, tmp_path) == folders["ctranslate2"]
+
+
+def test_a_share_of_the_target_texts_is_a_share_of_the_larger_one(noises: CutSet) -> None:
+    """Nested, so that a curve over their number compares like with like; recordings and source stay."""
+
+    def divided(count: int | None) -> Split:
+        told = {**RECIPE["split"], **({} if count is None else {"target_texts": count})}
+        return split(noises, Recipe.model_validate({**RECIPE, "split": told}))
+
+    whole = divided(None)
+    assert len(whole.target_texts) > 4
+    few, more = divided(2), divided(4)
+    assert [len(few.target_texts), len(more.target_texts)] == [2, 4]
+    ids = [{text.id for text in part.target_texts} for part in (few, more, whole)]
+    assert ids[0] < ids[1] < ids[2]
+    for name in ("source_train", "source_dev", "test"):
+        assert [c.id for c in few.part(name)] == [c.id for c in whole.part(name)]
+    assert divided(10_000).target_texts == whole.target_texts
+    dumped = Recipe.model_validate(RECIPE).model_dump(mode="json")["split"]
+    assert "target_texts" not in dumped  # older runs keep their names

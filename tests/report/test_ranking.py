@@ -77,6 +77,25 @@ def test_page_ranks_the_same(run: Path, results: Results) -> None:
     ]
 
 
+def test_what_is_kept_stands_beside_what_is_won(run: Path, made: Path, results: Results) -> None:
+    """Over λ, as a figure and as numbers; a run that did not hear source speech has neither."""
+    full = _full(results)
+    full.write(run / "results.json")
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "What is kept of the source" in page.section("scale")
+    head, *rows = page.tables["WER over λ"]
+    assert head[-1] == "source WER %"
+    kept = {row[0]: row[-1] for row in rows}
+    grid = [system for system in full.systems if system.name == "analogy"]
+    assert grid
+    for system in grid:
+        assert system.source_wer is not None
+        assert kept[wording.scale(system.scale)] == wording.rate(system.source_wer)
+    before = Page((made / "report.html").read_text(encoding="utf-8"))
+    assert "What is kept" not in before.section("scale")
+    assert before.tables["WER over λ"][0][-1] == "95 % CI"
+
+
 def test_corrected_p_values_are_what_is_judged_by(results: Results) -> None:
     row = results.comparisons[0].model_copy(update={"p_value": 0.01, "p_holm": 0.2})
     assert systems.p_of(row) == 0.2
