@@ -238,7 +238,7 @@ KINDS: dict[str, Kind] = {
     "finetune": Kind(3, finetune_stage),
     "trial": Kind(3, trial_stage),
     "choice": Kind(1, choice_stage),
-    "evaluate": Kind(2, evaluate_stage),
+    "evaluate": Kind(3, evaluate_stage),
     "scale": Kind(1, scale_stage),
     "analogy": Kind(1, analogy_stage),
     "sweep": Kind(1, sweep_stage),
