@@ -89,7 +89,7 @@ class HoldOut(Options):
 class SplitOptions(Options):
     """What is source, what is target, what is held out and what is the test."""
 
-    later: ClassVar = ("target_texts",)
+    later: ClassVar = ("source_domains", "target_texts")
 
     target_domains: tuple[str, ...] = Field(min_length=1)
     field: str | None = Field(
@@ -99,6 +99,9 @@ class SplitOptions(Options):
     test: str = "test"
     source_dev: HoldOut = Field(description="real source speech that training parameters and λ are chosen on")
     target_dev: HoldOut | None = Field(default=None, description="target recordings kept out of the test for choosing")
+    source_domains: int | None = Field(
+        default=None, ge=1, description="so many of the source's domains, seeded, for training and held out; None: all"
+    )
     source_utterances: int | None = Field(default=None, ge=1, description="a seeded subset; None: all")
     target_texts: int | None = Field(
         default=None, ge=1, description="a seeded subset of the distinct texts that C speaks; None: all"

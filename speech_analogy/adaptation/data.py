@@ -11,8 +11,8 @@ from data_synth.texts import Text
 from speech_analogy.config import HoldOut, Recipe
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_corpus
-from speech_analogy.corpora.splits import by_domain, hold_out_prompts, hold_out_speakers, subset
-from speech_analogy.errors import DataError
+from speech_analogy.corpora.splits import by_domain, hold_out_prompts, hold_out_speakers, ranked, subset
+from speech_analogy.errors import ConfigError, DataError
 
 PARTS = ("source_train", "source_dev", "target_train", "target_dev", "test")
 
@@ -65,6 +65,13 @@ def split(cuts: CutSet, recipe: Recipe) -> Split:
     target_dev = nothing
     if rules.target_dev is not None:
         test, target_dev = _hold_out(test, rules.target_dev, recipe.seed)
+    if rules.source_domains is not None:
+        known = sorted({domain_of(cut) for cut in source})
+        if rules.source_domains > len(known):
+            value = f"{rules.source_domains} of {len(known)}"
+            raise ConfigError("there are not so many", field="split.source_domains", value=value)
+        wanted = set(ranked(set(known), recipe.seed)[: rules.source_domains])
+        source = CutSet.from_cuts(cut for cut in source if domain_of(cut) in wanted)
     source, source_dev = _hold_out(source, rules.source_dev, recipe.seed)
     if rules.source_utterances is not None:
         source = subset(source, rules.source_utterances, recipe.seed)

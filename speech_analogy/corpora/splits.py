@@ -53,7 +53,7 @@ def hold_out_speakers(
     speakers = {_speaker(cut) for cut in cuts}
     if speakers <= {UNKNOWN_SPEAKER}:
         raise DataError("the cuts name no speaker, so none can be held out", do="hold out prompts instead")
-    chosen = set(_ranked(speakers, seed)[: _how_many(share, count, len(speakers), "speakers")])
+    chosen = set(ranked(speakers, seed)[: _how_many(share, count, len(speakers), "speakers")])
     held_out, kept = _divide(cuts, lambda cut: _speaker(cut) in chosen)
     return kept, held_out
 
@@ -63,7 +63,7 @@ def hold_out_prompts(
 ) -> tuple[CutSet, CutSet]:
     """Divide into (kept, held out), no prompt on both sides; arguments and errors as `hold_out_speakers`."""
     prompts = {_prompt(cut) for cut in cuts}
-    chosen = set(_ranked(prompts, seed)[: _how_many(share, count, len(prompts), "prompts")])
+    chosen = set(ranked(prompts, seed)[: _how_many(share, count, len(prompts), "prompts")])
     held_out, kept = _divide(cuts, lambda cut: _prompt(cut) in chosen)
     return kept, held_out
 
@@ -79,7 +79,7 @@ def subset(cuts: CutSet, count: int, seed: int = 0) -> CutSet:
     """
     if count < 1:
         raise ConfigError("a subset has at least one cut", field="count", value=count)
-    chosen = set(_ranked({cut.id for cut in cuts}, seed)[:count])
+    chosen = set(ranked({cut.id for cut in cuts}, seed)[:count])
     return CutSet.from_cuts(cut for cut in cuts if cut.id in chosen)
 
 
@@ -133,7 +133,7 @@ def _divide(cuts: CutSet, belongs: Callable[[Any], bool]) -> tuple[CutSet, CutSe
     return CutSet.from_cuts(inside), CutSet.from_cuts(outside)
 
 
-def _ranked(names: Collection[str], seed: int) -> list[str]:
+def ranked(names: Collection[str], seed: int) -> list[str]:
     """Names in the order of sha256(seed, name)."""
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}\n{name}".encode()).digest())
 

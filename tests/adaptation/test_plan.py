@@ -17,8 +17,10 @@ from speech_analogy.adaptation.plan import Plan, Stage
 from speech_analogy.adaptation.scale_selection import choose_scale
 from speech_analogy.config import Recipe
 from speech_analogy.corpora.cuts import domain_of, prompt_of_cut, speaker_of
+from speech_analogy.corpora.read import read_corpus
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.recognisers import backends
+from tests.conftest import make_corpus
 
 RECIPE = {
     "title": "t",
@@ -221,3 +223,19 @@ def test_a_share_of_the_target_texts_is_a_share_of_the_larger_one(noises: CutSet
     assert divided(10_000).target_texts == whole.target_texts
     dumped = Recipe.model_validate(RECIPE).model_dump(mode="json")["split"]
     assert "target_texts" not in dumped  # older runs keep their names
+
+
+def test_source_domains_are_nested(tmp_path: Path) -> None:
+    corpus = read_corpus("folder", make_corpus(tmp_path / "c", 60, domains=("a", "b", "c", "d", "e")), progress=False)
+
+    def domains(count: int | None) -> set[str]:
+        told = {**RECIPE["split"], **({} if count is None else {"source_domains": count})}
+        found = split(corpus.cuts, Recipe.model_validate({**RECIPE, "split": told}))
+        assert {domain_of(c) for c in found.source_dev} <= {domain_of(c) for c in found.source_train}
+        return {domain_of(c) for c in found.source_train}
+
+    grown = [domains(count) for count in (1, 2, 3, 4)]
+    assert [len(found) for found in grown] == [1, 2, 3, 4]
+    assert grown[0] < grown[1] < grown[2] < grown[3] == domains(None) == {"a", "c", "d", "e"}
+    with pytest.raises(ConfigError, match=r"split\.source_domains.*5 of 4"):
+        domains(5)
