@@ -37,18 +37,21 @@ class Batch:
     """Of the step's learned tokens, where several processes share a step."""
 
     def parts(self, seconds: float | None) -> Iterator[tuple[Batch, float]]:
-        """The batch in parts of at most `seconds` of windows (or one utterance), each with its share of the tokens.
+        """The batch in as few parts of at most `seconds` of windows (or one utterance) as there must be.
+
+        They are as equal as they can be, and each comes with its share of the tokens.
 
         The mean loss of the step is the parts' mean losses weighed by these shares, summed over the processes.
         """
-        rows = self.utterances if seconds is None else max(1, int(seconds / self.window_s + ROUNDING))
+        most = self.utterances if seconds is None else max(1, int(seconds / self.window_s + ROUNDING))
+        parts = -(-self.utterances // most)
         learned = int((self.targets != IGNORED_LABEL).sum())
-        for start in range(0, self.utterances, rows):
-            stop = min(start + rows, self.utterances)
+        for part in range(parts):
+            start, stop = (self.utterances * at // parts for at in (part, part + 1))
             targets = self.targets[start:stop]
             share = self.share * (int((targets != IGNORED_LABEL).sum()) / learned)
-            part = replace(self, features=self.features[start:stop], inputs=self.inputs[start:stop], targets=targets)
-            yield replace(part, utterances=stop - start), share
+            own = replace(self, features=self.features[start:stop], inputs=self.inputs[start:stop], targets=targets)
+            yield replace(own, utterances=stop - start), share
 
 
 def epoch_batches(cuts: CutSet, *, batch_size: int, seed: int, epoch: int, buckets: int = 10) -> list[list[Any]]:
