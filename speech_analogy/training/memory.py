@@ -39,7 +39,7 @@ def bound_kernel_caches() -> None:
     """Let oneDNN keep `KERNELS_KEPT` compiled kernels with their buffers; it would keep 1,024 otherwise.
 
     Every length of window brings matrix products of its own shape and so kernels of its own, which hold 300 to 500 MB
-    after a few dozen steps of whisper-tiny. Making them anew takes no time that could be measured. oneDNN reads the
+    after a dozen steps of whisper-tiny. Making them anew takes no time that could be measured. oneDNN reads the
     environment when it is first used: in a process that computed before, nothing changes. What the user has set stays.
     """
     for name in _KERNEL_CACHES:
