@@ -50,7 +50,7 @@ are trained once and shared by all targets."""
 
 GIVEN = "given"  # the kind of stages that are filled here, not by a worker
 SPEECH_FOLDER, TARGETS_FOLDER, KEY_FILE = "speech", "targets", "plan.sha256"
-SHARED_TRAININGS = ("finetune-source_synthetic", "finetune-source_real")
+SHARED_TRAININGS = ("finetune-source_synthetic", "finetune-source_real", "finetune-source_both")
 TRAINED_KINDS = ("finetune", "analogy")
 FLAC_BYTES_A_SECOND = 16_000  # 16 kHz, 16 bit, about half of it after compression
 TINY_BYTES = 151_000_000  # whisper-tiny in fp32, whose rates the estimates are of

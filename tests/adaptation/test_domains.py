@@ -175,17 +175,20 @@ def test_seeds_by_hand() -> None:
 def test_every_domain_with_every_seed(recipe: Path, whole: Path, tmp_path: Path) -> None:
     """The speech is the same, A and B are trained once a seed, and the table has a row a domain."""
     run = tmp_path / "run"
-    job = plan_domains(recipe, run, source="rest", speech=whole / "speech", seeds=[3, 4])
+    systems = "systems=[target_synthetic, mixed_continued, analogy]"
+    job = plan_domains(recipe, run, source="rest", speech=whole / "speech", seeds=[3, 4], overrides=[systems])
     table = do_domains(job, progress=False, workers=1)
     assert [(row.domain, row.seed) for row in table.rows] == [("a", 3), ("b", 3), ("a", 4), ("b", 4)]
-    pattern = "stages/finetune-source_real-*/model/model.safetensors"
-    files = {
-        (seed, domain): next((run / "targets" / domain / f"seed-{seed}").glob(pattern))
-        for seed in (3, 4)
-        for domain in "ab"
-    }
-    assert len({file.stat().st_ino for file in files.values()}) == 2
-    assert files[3, "a"].stat().st_ino == files[3, "b"].stat().st_ino
+    for stage in ("source_real", "source_synthetic", "source_both"):
+        files = {
+            (seed, domain): next(
+                (run / "targets" / domain / f"seed-{seed}").glob(f"stages/finetune-{stage}-*/model/model.safetensors")
+            )
+            for seed in (3, 4)
+            for domain in "ab"
+        }
+        assert len({file.stat().st_ino for file in files.values()}) == 2
+        assert files[3, "a"].stat().st_ino == files[3, "b"].stat().st_ino
     text = (run / "domains.md").read_text()
     assert "over 2 seeds" in text
     assert len([line for line in text.splitlines() if line.startswith(("| a ", "| b ")) and " ± " in line]) == 2
