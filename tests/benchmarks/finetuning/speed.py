@@ -47,7 +47,7 @@ REPOSITORY = Path(__file__).parents[3]
 PACKAGES = ("torch", "transformers", "accelerate")
 CODE = ("training", "recognisers", "corpora")  # whose text turns belong to
 MIB = 1 << 20
-TRAIN, DECODE = "train", "decode"
+TRAIN, DECODE, IMPORTS = "train", "decode", "imports"
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,10 @@ def child(told: str) -> None:
     given = json.loads(told)
     import torch
 
+    if given["kind"] == IMPORTS:
+        print(json.dumps({"resident_bytes": imported_bytes()}))
+        return
+
     torch.set_num_threads(given["threads"])
     if given.pop("kind") == TRAIN:
         from speech_analogy.benching.machine import peak_bytes
@@ -112,6 +116,18 @@ def child(told: str) -> None:
 
     heard = transcribe(given["cuts"], given["model"], window=given["window"], progress=False)
     print(json.dumps({"texts": [t.text for t in heard.transcripts], "window": str(heard.window), "s": heard.seconds}))
+
+
+def imported_bytes() -> int:
+    """What a process holds that has imported all that both systems train with, and done nothing."""
+    from transformers import Seq2SeqTrainer, WhisperForConditionalGeneration
+
+    from speech_analogy.benching.machine import peak_bytes
+    from speech_analogy.recognisers import whisper
+    from speech_analogy.training import finetune
+
+    assert all((Seq2SeqTrainer, WhisperForConditionalGeneration, whisper, finetune))
+    return peak_bytes()
 
 
 def in_a_process(told: dict[str, Any], log: Path) -> tuple[dict[str, Any], Watch]:
@@ -240,7 +256,7 @@ def wer_table(heard: dict[tuple[str, str], tuple[Turn, list[str]]], cuts: Path) 
     return "\n".join(lines)
 
 
-def heading(options: argparse.Namespace, folder: Path) -> str:
+def heading(options: argparse.Namespace, folder: Path, imports_bytes: int) -> str:
     """What was measured, on what."""
     from speech_analogy.benching.machine import describe
     from speech_analogy.corpora.read import read_cuts
@@ -256,7 +272,8 @@ def heading(options: argparse.Namespace, folder: Path) -> str:
         f"best or median of them. {machine.processor}, {machine.cores} cores, {options.threads} threads, "
         f"{'with' if machine.bf16 else 'without'} bf16; Python {platform.python_version()}, "
         f"{', '.join(f'{name} {version(name)}' for name in PACKAGES)}. Load average when the table was made "
-        f"{os.getloadavg()[0]:.1f}.\n"
+        f"{os.getloadavg()[0]:.1f}. Of the resident memory {imports_bytes / MIB:.0f} MiB are imports: a process that "
+        "has imported what both train with, and done nothing.\n"
     )
 
 
@@ -315,7 +332,8 @@ def main() -> None:
         for name in options.systems:
             turn = train(f"speed-{repeat}-{list(SYSTEMS).index(name)}", name, "speed", options, folder, kept)
             turns[name].append(turn)
-    parts = [heading(options, folder), speed_table(turns)]
+    imports, _ = in_a_process({"kind": IMPORTS, "threads": options.threads}, folder / "imports.log")
+    parts = [heading(options, folder, imports["resident_bytes"]), speed_table(turns)]
     if options.steps:
         heard = {}
         for system in options.wer_systems:

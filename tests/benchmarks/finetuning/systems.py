@@ -50,8 +50,8 @@ class Trained:
     """Of the last step that was logged."""
 
 
-def ours(precision: str) -> Callable[[Task], Trained]:
-    """This project's `finetune` with its defaults; it reads audio and makes features within the loop."""
+def ours(**changed: Any) -> Callable[[Task], Trained]:
+    """This project's `finetune`; what is not `changed` is at its default. Audio and features are its loop's work."""
 
     def train(task: Task) -> Trained:
         from speech_analogy.training import finetune as room
@@ -66,9 +66,8 @@ def ours(precision: str) -> Callable[[Task], Trained]:
             spent.append(time.perf_counter() - begin)
             return loss
 
-        options = FinetuneOptions.parse(
-            {"epochs": 1, "batch_size": task.batch, "learning_rate": task.learning_rate, "precision": precision}
-        )
+        given = {"epochs": 1, "batch_size": task.batch, "learning_rate": task.learning_rate, **changed}
+        options = FinetuneOptions.parse(given)
         with mock.patch.object(room._Run, "train", timed):
             done = room.finetune(task.cuts, task.folder, task.out, options, progress=False)
         return Trained(sum(spent), 0.0, done.steps, done.utterances, done.loss)
@@ -195,8 +194,10 @@ def _collate(rows: list[dict[str, Any]], processor: Any, start: int) -> Any:
 
 
 SYSTEMS: dict[str, Callable[[Task], Trained]] = {
-    OURS: ours("auto"),
-    "ours, fp32": ours("fp32"),
+    OURS: ours(),
+    "ours, whole batches": ours(seconds_at_once=None),
+    "ours, 20 s at once": ours(seconds_at_once=20.0),
+    "ours, fp32": ours(precision="fp32"),
     "Seq2SeqTrainer, the example (fp16, checkpointing)": trainer(fp16=True, gradient_checkpointing=True),
     "Seq2SeqTrainer, bf16, checkpointing": trainer(bf16=True, gradient_checkpointing=True),
     "Seq2SeqTrainer, bf16": trainer(bf16=True),
