@@ -262,7 +262,7 @@ def demo(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """The whole job on telephone prompts that come with the package: about ten minutes on 2 cores."""
+    """The whole job on telephone prompts that come with the package: nine minutes on 2 cores."""
     _adapt(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, workers, quiet)
 
 
