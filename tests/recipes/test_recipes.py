@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from speech_analogy.adaptation.adapt import adapt, plan_of
+from speech_analogy.config import load_recipe
 from speech_analogy.evaluation.results import Results, read_hypotheses
 from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.recognisers.protocol import native_window, provenance
@@ -87,7 +88,8 @@ def test_adapted_model_is_a_pipelines(phone_line: Path) -> None:
     speech = pipeline("automatic-speech-recognition", model=str(phone_line / "model"))
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
     assert "text" in speech({"raw": noise, "sampling_rate": 16_000}, generate_kwargs={"max_new_tokens": 4})
-    assert native_window(phone_line / "model") == "trimmed"
+    recipe, _ = load_recipe(REPOSITORY / "recipes" / "phone_line")
+    assert native_window(phone_line / "model") == recipe.training.window != "full"
     assert provenance(phone_line / "model")["operation"] == "analogy"
 
 
