@@ -46,11 +46,13 @@ app.command(name="shorten")(shorten_command)
 
 USER_ERROR_STATUS = 2
 DEMO_RECIPE = "phone_line"
+LEARNING = {"finetune", "shorten"}  # thousands of short operations a step: threads that sleep in between cost a third
 
 
 def main() -> None:
     """Entry point: what the user can mend is one line on stderr and exit status 2."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve whoever shares the cores
+    if not set(sys.argv[1:2]) & LEARNING:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve whoever shares the cores
     try:
         app()
     except SpeechAnalogyError as error:
@@ -220,13 +222,17 @@ def adapt(
     drop_models: Annotated[
         bool, typer.Option("--drop-models", help="With --targets: remove a target's models once it is measured.")
     ] = False,
+    join: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --targets: domains.json of an earlier run; what it has is not done again."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Do a recipe: corpus, synthesis, fine-tunings, analogy, evaluation, report. Finished stages are not done again."""
     run = out or Path("runs") / (recipe if recipe.is_dir() else recipe.parent).resolve().name
     if targets is None:
-        if shared_source or drop_models or seeds is not None:
-            raise ConfigError("--shared-source, --seeds and --drop-models go with --targets", field="--targets")
+        if shared_source or drop_models or seeds is not None or join:
+            raise ConfigError("--shared-source, --seeds, --drop-models and --join go with --targets", field="--targets")
         _adapt(recipe, run, data, overrides or [], dry_run, workers, quiet)
         return
     from speech_analogy.adaptation import domains as each
@@ -239,6 +245,7 @@ def adapt(
         domains=() if targets == "each" else tuple(targets.split(",")),
         source="rest" if shared_source else "others",
         seeds=_seeds(seeds),
+        earlier=join or [],
         progress=not quiet,
     )
     print(each.describe_domains(job, workers), flush=True)

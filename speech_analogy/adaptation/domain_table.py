@@ -1,31 +1,57 @@
-"""The table of a leave-one-domain-out run: a row a domain, a column a system, averages, relative improvement."""
+"""The table of a leave-one-domain-out run: a row a domain, a column a system, averages, relative improvement.
+
+A row holds every utterance's word edits, so that `domains.json` alone is enough to compare systems and to join runs.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
-from speech_analogy.evaluation.evaluate import compare_hypotheses
+import numpy as np
+
+from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
+from speech_analogy.evaluation.significance import compare, holm
 
 OURS, AGAINST = "analogy", "target_synthetic"  # the paper's improvement is over fine-tuning on synthetic speech
-TABLE_FILE, SUMMARY_FILE = "domains.md", "domains.json"
-SMALLEST_P = 0.001
+SUMMARY_FILE = "domains.json"
+SCHEMA = 2  # 1 had no utterances
 
 
 @dataclass(frozen=True)
 class DomainRow:
-    """One domain as the target, with one seed of the fine-tunings."""
+    """One domain as the target, with one seed of the fine-tunings.
+
+    Args:
+        run: the folder of its run, from that of the whole.
+        scale: the λ that was chosen.
+        wer: system -> WER in percent.
+        seed: None: the recipe's.
+        curve: λ -> WER in percent of the analogy.
+        strategies: strategy -> the λ it chose.
+        source_wer: system -> WER in percent on held-out source speech, where that was asked for.
+        ids, clusters, words: of every test utterance: its name, its speaker or prompt, the words of its text.
+        edits: system -> wrong words of every test utterance; of a system of several draws one draw behind the other.
+    """
 
     domain: str
     run: str
     utterances: int
-    scale: float | None  # the λ that was chosen
-    wer: dict[str, float]  # system -> WER in percent
-    seed: int | None = None  # None: the recipe's
+    scale: float | None
+    wer: dict[str, float]
+    seed: int | None = None
+    curve: dict[str, float] = field(default_factory=dict)
+    strategies: dict[str, float] = field(default_factory=dict)
+    source_wer: dict[str, float] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+    clusters: list[str] = field(default_factory=list)
+    words: list[int] = field(default_factory=list)
+    edits: dict[str, list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,20 +63,61 @@ class DomainTable:
     domains: list[str]
     rows: list[DomainRow]
     seeds: list[int | None] = field(default_factory=lambda: [None])
+    recipe: str = ""
+    """What was done, as a hash: tables of one recipe can be joined."""
 
-    def with_run(self, domain: str, run: Path, seed: int | None = None) -> DomainTable:
-        """The table with one more finished run."""
+    def with_run(self, domain: str, run: Path, seed: int | None = None, name: str = "") -> DomainTable:
+        """The table with one more finished run; `name` is what the row calls its folder."""
         results = Results.read(run / "results.json")
         systems = _one_each(results)
+        heard = {system: read_hypotheses(run / found.hypotheses_file) for system, found in systems.items()}
+        edits = {s: [h.substitutions + h.deletions + h.insertions for h in rows] for s, rows in heard.items()}
+        draws = {system: _draws(rows) for system, rows in heard.items()}
+        first = next(rows for system, rows in heard.items() if draws[system] == 1)
         row = DomainRow(
             domain,
-            str(run),
+            name or str(run),
             results.test.utterances,
             systems[OURS].scale if OURS in systems else None,
-            {name: system.wer for name, system in systems.items()},
+            {system: found.wer for system, found in systems.items()},
             seed,
+            {f"{one.scale:g}": one.wer for one in results.systems if one.name == OURS and one.scale is not None},
+            {one.strategy: one.scale for one in (results.selection.strategies if results.selection else [])},
+            {system: found.source_wer for system, found in systems.items() if found.source_wer is not None},
+            [one.id for one in first],
+            [one.cluster for one in first],
+            [one.words for one in first],
+            edits,
         )
         return replace(self, rows=[*self.rows, row])
+
+    def joined(self, other: DomainTable) -> DomainTable:
+        """This table with the rows of another that it has not itself.
+
+        Raises:
+            ConfigError: the other is of another recipe, or heard other utterances.
+        """
+        if other.recipe != self.recipe:
+            raise ConfigError(
+                "tables can be joined that were made with one recipe",
+                field="join",
+                value=other.title,
+                do="leave it out, or take the recipe, --set and --shared-source that it was made with",
+            )
+        there = {(row.domain, row.seed): row for row in self.rows}
+        tests = {row.domain: row.ids for row in self.rows}
+        for row in other.rows:
+            if row.ids != tests.setdefault(row.domain, row.ids):
+                raise ConfigError("other test utterances were heard", field="join", value=row.domain)
+            there.setdefault((row.domain, row.seed), row)
+        domains = [*dict.fromkeys((*self.domains, *other.domains))]
+        seeds = [*dict.fromkeys((*self.seeds, *other.seeds))]
+        seeds = sorted(seeds, key=lambda seed: -1 if seed is None else seed)
+        order = sorted(there.values(), key=lambda row: (seeds.index(row.seed), domains.index(row.domain)))
+        return replace(self, domains=domains, seeds=seeds, rows=order)
+
+    def has(self, domain: str, seed: int | None) -> bool:
+        return any((row.domain, row.seed) == (domain, seed) for row in self.rows)
 
     @property
     def systems(self) -> list[str]:
@@ -93,16 +160,88 @@ class DomainTable:
         """Mean of the domains' relative improvements of the analogy over a system."""
         return mean(self.relative(domain, system) for domain in self.measured)
 
-    def compare(self, system: str) -> Comparison:
-        """The analogy against a system on all domains' test utterances together: paired, clustered."""
-        ours: list[Hypothesis] = []
-        others: list[Hypothesis] = []
+    def source_wer(self, system: str) -> float | None:
+        """On held-out source speech: mean over domains of the means over seeds; None where it was not asked for."""
+        by_domain = [[row.source_wer[system] for row in self.of(d) if system in row.source_wer] for d in self.measured]
+        return mean(map(mean, by_domain)) if by_domain and all(by_domain) else None
+
+    def compare(self, system: str, against: str) -> Comparison:
+        """Two systems on all domains' test utterances together, of all seeds: paired, clustered, not corrected."""
+        ours: list[int] = []
+        others: list[int] = []
+        words: list[int] = []
+        clusters: list[str] = []
         for row in self.rows:
-            systems = _one_each(Results.read(Path(row.run) / "results.json"))
-            own, other = (read_hypotheses(Path(row.run) / systems[name].hypotheses_file) for name in (OURS, system))
-            ours += own * (len(other) // len(own))  # a control of several seeds was heard several times
-            others += other
-        return compare_hypotheses(ours, others, (OURS, system))
+            own, other = row.edits[system], row.edits[against]
+            draws = max(len(own), len(other))  # a control of several seeds was heard several times
+            ours += own * (draws // len(own))
+            others += other * (draws // len(other))
+            words += row.words * (draws // len(row.words))
+            clusters += row.clusters * (draws // len(row.clusters))
+        found = compare(np.array(ours), np.array(others), np.array(words), clusters)
+        return Comparison(
+            system=system,
+            against=against,
+            difference=found.points,
+            relative=found.relative,
+            ci95=found.ci95,
+            p_value=found.p_value,
+        )
+
+    def comparisons(self, system: str = OURS) -> list[Comparison]:
+        """A system against every other, with p-values corrected by Holm for all of them."""
+        found = {name: self.compare(system, name) for name in self.systems if name != system}
+        corrected = holm({name: one.p_value for name, one in found.items()})
+        return [one.model_copy(update={"p_holm": corrected[name]}) for name, one in found.items()]
+
+    def regrets(self) -> dict[str, list[float]]:
+        """Strategy -> of every row the WER at its λ less the lowest of the row's curve, in points."""
+        found: dict[str, list[float]] = {}
+        for row in self.rows:
+            for strategy, scale in row.strategies.items():
+                if f"{scale:g}" in row.curve:
+                    found.setdefault(strategy, []).append(row.curve[f"{scale:g}"] - min(row.curve.values()))
+        return found
+
+    def write(self, path: Path) -> None:
+        """As JSON, a row a line, atomically."""
+        content = {"schema": SCHEMA, **asdict(self)}
+        rows = content.pop("rows")
+        lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
+        head = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
+        temporary = path.with_name(f"{path.name}.partial")
+        temporary.write_text(f'{head},\n "rows": [\n{lines}\n ]\n}}\n', encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> DomainTable:
+        """Read `domains.json`.
+
+        Raises:
+            DataError: it is not there, or not such a table.
+        """
+        if not path.is_file():
+            raise DataError("no table of domains here", file=path, do="name the domains.json of an earlier run")
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if content.pop("schema") != SCHEMA:
+                raise ValueError(f"its schema is not {SCHEMA}")
+            return cls(**{**content, "rows": [DomainRow(**row) for row in content["rows"]]})
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"not a table of domains: {error}", file=path) from None
+
+
+def join(tables: Iterable[DomainTable]) -> DomainTable | None:
+    """Several tables of one recipe as one; of what two of them have, the first one's counts."""
+    found: DomainTable | None = None
+    for table in tables:
+        found = table if found is None else found.joined(table)
+    return found
+
+
+def _draws(rows: Sequence[Hypothesis]) -> int:
+    """How often each utterance was heard."""
+    return len(rows) // len({row.id for row in rows})
 
 
 def _one_each(results: Results) -> dict[str, System]:
@@ -112,89 +251,3 @@ def _one_each(results: Results) -> dict[str, System]:
         if system.name not in found or system.chosen:
             found[system.name] = system
     return found
-
-
-def table_markdown(table: DomainTable) -> str:
-    """The table, its averages, and the analogy against every other system."""
-    lines = [f"# {table.title}", "", *([" ".join(table.note.split()), ""] if table.note else [])]
-    planned = len(table.domains) * len(table.seeds)
-    if len(table.rows) < planned:
-        what = "domains" if len(table.seeds) == 1 else f"domains and seeds ({len(table.seeds)})"
-        lines += [f"Under way: {len(table.rows)} of {planned} {what}.", ""]
-    elif len(table.seeds) > 1:
-        lines += [f"Mean ± standard deviation over {len(table.seeds)} seeds of the fine-tunings.", ""]
-    ours = OURS in table.systems
-    over = ours and AGAINST in table.systems
-    heads = ["target", "utterances", *table.systems, *(["λ"] if ours else [])]
-    heads += [f"{OURS} against {AGAINST}"] if over else []
-    lines += [_line(heads), "|---|" + "--:|" * (len(heads) - 1)]
-    for domain in table.measured:
-        found = {name: (table.wer(domain, name), table.spread(domain, name)) for name in table.systems}
-        scales = dict.fromkeys(f"{row.scale:g}" for row in table.of(domain) if row.scale is not None)
-        cells = [*_cells(found), *([", ".join(scales)] * ours), *([_percent(table.relative(domain, AGAINST))] * over)]
-        lines.append(_line([domain, str(table.of(domain)[0].utterances), *cells]))
-    averages = {name: (table.average(name), table.average_spread(name)) for name in table.systems}
-    cells = [*_cells(averages), *([""] * ours), *([_percent(table.average_relative(AGAINST))] * over)]
-    utterances = sum(table.of(domain)[0].utterances for domain in table.measured)
-    lines += [_line(["average", str(utterances), *cells]), ""]
-    if ours:
-        lines += _against(table)
-    return "\n".join(lines) + "\n"
-
-
-def _against(table: DomainTable) -> list[str]:
-    """The analogy against each system: mean relative improvement, domains won, pooled difference."""
-    lines = [
-        "WER in percent; `average` is the mean over domains. Below, the analogy against every other system: relative "
-        "is the mean over domains of (WER − WER of the analogy) / WER; the difference is pooled over all test "
-        "utterances (of all seeds), with a paired, clustered 95 % interval.",
-        "",
-        _line(["against", "relative", "domains better", "difference, points", "95 % interval", "p"]),
-        "|---|--:|--:|--:|--:|--:|",
-    ]
-    for name in table.systems:
-        if name == OURS:
-            continue
-        found = table.compare(name)
-        won = sum(table.wer(domain, OURS) < table.wer(domain, name) for domain in table.measured)
-        p = f"< {SMALLEST_P:g}" if found.p_value < SMALLEST_P else f"{found.p_value:.3f}"
-        interval = f"{found.ci95[0]:+.1f} to {found.ci95[1]:+.1f}"
-        won_of = f"{won} of {len(table.measured)}"
-        lines.append(
-            _line([name, _percent(table.average_relative(name)), won_of, f"{found.difference:+.1f}", interval, p])
-        )
-    return lines
-
-
-def write_table(table: DomainTable, run: Path) -> None:
-    """Write `domains.json` and `domains.md`, each atomically."""
-    run.mkdir(parents=True, exist_ok=True)
-    for file, text in (
-        (SUMMARY_FILE, json.dumps({"schema": 1, **asdict(table)}, indent=2, ensure_ascii=False) + "\n"),
-        (TABLE_FILE, table_markdown(table)),
-    ):
-        temporary = run / f"{file}.partial"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(run / file)
-
-
-def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _cells(found: Mapping[str, tuple[float, float | None]]) -> list[str]:
-    """`31.4` or, with a spread, `31.4 ± 0.8`; the lowest in bold."""
-    best = min(value for value, _ in found.values())
-    return [
-        _bold(f"{value:.1f}", value == best) + ("" if spread is None else f" ± {spread:.1f}")
-        for value, spread in found.values()
-    ]
-
-
-def _bold(text: str, on: bool) -> str:
-    return f"**{text}**" if on else text
-
-
-def _percent(share: float) -> str:
-    """`+12.3 %`: fewer errors; a minus sign: more."""
-    return f"{100 * share:+.1f} %"

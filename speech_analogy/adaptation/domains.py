@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -27,12 +28,13 @@ from speech_analogy.adaptation.adapt import RESULTS_FILE, _machine, _versions
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.collect import collect
 from speech_analogy.adaptation.data import PARTS, Split, read_cuts_of, split, texts_of
-from speech_analogy.adaptation.domain_table import DomainTable, table_markdown, write_table
+from speech_analogy.adaptation.domain_markdown import table_markdown, write_table
+from speech_analogy.adaptation.domain_table import DomainTable, join
 from speech_analogy.adaptation.estimate import START_S, Size, clock, synthesis_cost
 from speech_analogy.adaptation.execution import default_workers, execute
 from speech_analogy.adaptation.plan import DONE_FILE, Plan, Stage
 from speech_analogy.adaptation.stages import VERSIONS
-from speech_analogy.adaptation.work import CUTS_FILE, FEATURES_FOLDER, MODEL_FOLDER, TEXTS_FILE
+from speech_analogy.adaptation.work import CUTS_FILE, FEATURES_FOLDER, TEXTS_FILE
 from speech_analogy.config import Recipe, load_recipe
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_cuts, write_cuts
@@ -50,8 +52,11 @@ are trained once and shared by all targets."""
 
 GIVEN = "given"  # the kind of stages that are filled here, not by a worker
 SPEECH_FOLDER, TARGETS_FOLDER, KEY_FILE = "speech", "targets", "plan.sha256"
-SHARED_TRAININGS = ("finetune-source_synthetic", "finetune-source_real", "finetune-source_both")
-TRAINED_KINDS = ("finetune", "analogy")
+SHARED = re.compile(
+    r"finetune-source_(synthetic|real|both)(-(of|without)-.+)?|speaker-clusters|vectors-(mean|ties|dare)|sweep-domain-.+"
+)
+"""Stages that hang on the source alone, so that one target's serve all where the source is the same."""
+TRAINED_KINDS = ("finetune", "analogy", "vectors")
 FLAC_BYTES_A_SECOND = 16_000  # 16 kHz, 16 bit, about half of it after compression
 TINY_BYTES = 151_000_000  # whisper-tiny in fp32, whose rates the estimates are of
 
@@ -83,7 +88,7 @@ class Target:
     parts: Split
     plan: Plan
     spoken: dict[str, list[Speech]]  # `synthesise-source` and `synthesise-target` -> what is joined
-    shared: dict[str, Path]  # fine-tuning stage -> the finished one of the first target
+    shared: dict[str, Path]  # stage -> the finished one of the first target
     seed: int | None = None  # of the fine-tunings; None: the recipe's
 
     @property
@@ -112,6 +117,8 @@ class Domains:
     speech: list[Speech]
     source: Source
     base_bytes: int  # 0 where the weights are not to be had
+    table: DomainTable
+    """Empty, or what earlier runs have measured, which is not in `targets` then."""
 
 
 def plan_domains(
@@ -124,6 +131,7 @@ def plan_domains(
     source: Source = "others",
     speech: str | Path | None = None,
     seeds: Sequence[int] = (),
+    earlier: Sequence[str | Path] = (),
     progress: bool = False,
 ) -> Domains:
     """Every target of a recipe: `split.target_domains` are the targets. Does none of it; reads texts and headers.
@@ -135,10 +143,12 @@ def plan_domains(
         source: what A and B are trained on.
         seeds: of the fine-tunings (`training_seed`): every domain is done with each; none given: the recipe's alone.
         speech: where the synthetic speech goes, so that runs with other bases find it; None: `run/speech`.
+        earlier: `domains.json` of runs of the same recipe, here or on other machines: what they have is not done again.
 
     Raises:
-        ConfigError: the recipe is not right, or a domain is not among its `target_domains`.
-        DataError: its corpus is not there, or a part of it would be empty.
+        ConfigError: the recipe is not right, a domain is not among its `target_domains`, an earlier run was another
+            recipe's.
+        DataError: its corpus is not there, a part of it would be empty, an earlier table cannot be read.
     """
     resolved, folder = load_recipe(recipe, overrides, data)
     run = Path(run).resolve()
@@ -153,9 +163,21 @@ def plan_domains(
         base_key, base_bytes = fingerprint(open_checkpoint(weights)), _bytes_of(weights)
     except WeightsUnavailableError:
         base_key, base_bytes = "", 0
+    wanted = list(itertools.product(seeds or (None,), domains or known))
+    empty = DomainTable(
+        resolved.title,
+        resolved.note,
+        list(domains or known),
+        [],
+        list(seeds or (None,)),
+        _key_of(resolved, source, corpus, base_key),
+    )
+    table = join([empty, *(DomainTable.read(Path(path)) for path in earlier)]) or empty
     voices = _Voices(resolved, cuts, Path(speech).resolve() if speech else run / SPEECH_FOLDER)
     targets: list[Target] = []
-    for seed, domain in itertools.product(seeds or (None,), domains or known):
+    for seed, domain in wanted:
+        if table.has(domain, seed):
+            continue
         own = resolved.model_copy(
             update={
                 "title": f"{resolved.title}: {domain}" + ("" if seed is None else f", seed {seed}"),
@@ -171,7 +193,14 @@ def plan_domains(
         same = [target.plan for target in targets if target.seed == seed]
         first = same[0] if same and source == "rest" else None
         targets.append(replace(_target(domain, own, parts, built, voices, source, first), seed=seed))
-    return Domains(resolved, Path(recipe), run, targets, list(voices.made.values()), source, base_bytes)
+    return Domains(resolved, Path(recipe), run, targets, list(voices.made.values()), source, base_bytes, table)
+
+
+def _key_of(recipe: Recipe, source: Source, corpus: str, base: str) -> str:
+    """What tables must share to be joined: the recipe but for its words, its place and its seeds; its data and base."""
+    said = recipe.model_dump(mode="json", exclude={"title", "note", "training_seed"})
+    said["corpus"].pop("path")
+    return hashlib.sha256(json.dumps([said, source, corpus, base], sort_keys=True).encode()).hexdigest()
 
 
 def do_domains(
@@ -185,7 +214,7 @@ def do_domains(
     """Do what `plan_domains` planned; write `targets/DOMAIN/`, `domains.json` and `domains.md` into the run's folder.
 
     A second call does nothing, a killed one goes on; the table is written anew after every target, each of which is
-    a run like any other.
+    a run like any other. What earlier tables have stands in it.
 
     Args:
         keep_models: False removes a target's models once its results are written.
@@ -196,8 +225,9 @@ def do_domains(
     """
     resolve_weights(job.recipe.base)
     count = workers or default_workers()
-    names, seeds = ([*dict.fromkeys(found)] for found in zip(*((t.domain, t.seed) for t in job.targets), strict=True))
-    table = DomainTable(job.recipe.title, job.recipe.note, names, [], seeds)
+    table = job.table
+    if table.rows:
+        write_table(table, job.run)
     for number, target in enumerate(job.targets, start=1):
         if not target.is_finished():
             if progress:
@@ -210,7 +240,9 @@ def do_domains(
             results = collect(target.recipe, target.plan, job.path, command, _versions(), _machine())
             results.write(target.plan.run / RESULTS_FILE)
             (target.plan.run / KEY_FILE).write_text(target.key(), encoding="utf-8")
-        table = table.with_run(target.domain, target.plan.run, target.seed)
+        name = str(target.plan.run.relative_to(job.run))
+        table = table.with_run(target.domain, target.plan.run, target.seed, name)
+        table = table.joined(table)  # in order
         write_table(table, job.run)
         if not keep_models and job.source == "others":
             _remove_models(target)
@@ -286,7 +318,7 @@ def _target(
             params = {**params, "source": source}
         elif stage.name in spoken:
             params = {"parts": [one.folder.name for one in spoken[stage.name]]}
-        elif first is not None and stage.name in SHARED_TRAININGS:
+        elif first is not None and SHARED.fullmatch(stage.name):
             shared[stage.name] = first.folder(stage.name)
             params = {**params, "same_as": first.folder(stage.name).name}
         else:
@@ -322,7 +354,7 @@ def _hand_over(target: Target) -> None:
         wanted = heard if stage == "synthesise-source" else None
         _give(target.plan, stage, lambda folder, pool=pool, wanted=wanted: _join(pool, wanted, folder))  # type: ignore[misc]
     for stage, finished in target.shared.items():
-        _give(target.plan, stage, lambda folder, finished=finished: _link_model(finished, folder))  # type: ignore[misc]
+        _give(target.plan, stage, lambda folder, finished=finished: _link(finished, folder))  # type: ignore[misc]
 
 
 def _join(pool: list[Speech], wanted: set[tuple[str, str]] | None, folder: Path) -> None:
@@ -336,8 +368,10 @@ def _join(pool: list[Speech], wanted: set[tuple[str, str]] | None, folder: Path)
     write_cuts(CutSet.from_cuts(cuts), folder / CUTS_FILE, overwrite=True)
 
 
-def _link_model(finished: Path, folder: Path) -> None:
-    shutil.copytree(finished / MODEL_FOLDER, folder / MODEL_FOLDER, copy_function=os.link, dirs_exist_ok=True)
+def _link(finished: Path, folder: Path) -> None:
+    """The files of a finished stage, but for its mark."""
+    shutil.rmtree(folder)
+    shutil.copytree(finished, folder, copy_function=os.link, ignore=shutil.ignore_patterns(DONE_FILE))
 
 
 def _give(plan: Plan, name: str, fill: Callable[[Path], None]) -> None:

@@ -102,7 +102,8 @@ def bench(
 def _in_a_process(name: str, job: Job) -> dict[str, Any]:
     """What a stage's process prints; where it fails, why."""
     threads = {key: str(job.threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    waiting = {} if name == "fine-tuning" else {"OMP_WAIT_POLICY": "PASSIVE"}  # as on the command line
+    environment = {**os.environ, **threads, **waiting, "TOKENIZERS_PARALLELISM": "false"}
     command = [sys.executable, "-m", "speech_analogy.benching.stages", name, job.model_dump_json()]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()

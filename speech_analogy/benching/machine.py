@@ -27,7 +27,7 @@ def describe() -> Machine:
     """This machine, with torch's present number of threads."""
     import torch
 
-    from speech_analogy.training.finetune import has_bf16
+    from speech_analogy.training.precision import has_bf16
 
     return Machine(
         processor=_processor(),

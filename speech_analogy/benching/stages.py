@@ -76,13 +76,14 @@ def fine_tuning(job: Job) -> Stage:
 
     from speech_analogy.corpora.cuts import cuts_of
     from speech_analogy.training.batching import epoch_batches
-    from speech_analogy.training.finetune import finetune, has_bf16
+    from speech_analogy.training.finetune import finetune
     from speech_analogy.training.options import FinetuneOptions
+    from speech_analogy.training.precision import autocast_precision
 
     operations = _operations(job)
     if operations is None:
         return Stage(name="fine-tuning", missing="operations are counted for Whisper alone")
-    precision = "bf16" if has_bf16() else "fp32"
+    precision = "bf16" if autocast_precision("auto") == "bf16" else "fp32"
     options = FinetuneOptions(epochs=1, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, language=job.language)
     cuts = list(cuts_of(job.cuts))
     least = cuts[: BATCH_SIZE * STEPS_AT_LEAST]

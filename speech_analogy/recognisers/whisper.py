@@ -50,7 +50,8 @@ class TaughtWhisper(WhisperForConditionalGeneration):
         # A dense gradient of the embedding is as large as it, and nearly all zeros. Processes that share it need one.
         alone = self.device.type == "cpu" and not torch.distributed.is_initialized()
         self.model.decoder.embed_tokens.sparse = alone
-        return token_loss(self.model(*given, **named).last_hidden_state, self.proj_out.weight, targets)
+        hidden = self.model(*given, **named).last_hidden_state
+        return token_loss(hidden, self.proj_out.weight, targets, in_place=alone)
 
 
 TaughtWhisper.__name__ = WhisperForConditionalGeneration.__name__  # what a saved config names

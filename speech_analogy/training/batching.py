@@ -132,12 +132,26 @@ def make_batch(
 
 
 def prefetch(batches: list[list[Any]], make: Callable[[list[Any]], Batch]) -> Iterator[Batch]:
-    """Make batches in a thread of their own, a few ahead, in order."""
+    """Make batches in a thread of their own, a few ahead, in order.
+
+    That thread computes alone. With helpers of its own there would be more of OpenMP's threads than cores, and those
+    of the thread that learns would sleep at the end of every operation where they otherwise wait: a step in small
+    parts takes half as long again then.
+    """
     waiting: list[Future[Batch]] = []
+    threads = torch.get_num_threads()
     with ThreadPoolExecutor(max_workers=1) as pool:
+        pool.submit(_compute_alone).result()
+        torch.set_num_threads(threads)  # what threads will have that are started later; in this one nothing changes
         for batch in batches:
             waiting.append(pool.submit(make, batch))
             if len(waiting) > PREFETCHED:
                 yield waiting.pop(0).result()
         for future in waiting:
             yield future.result()
+
+
+def _compute_alone() -> None:
+    """This thread does all of its work itself."""
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # settles it: a thread's first operation would take the number that was set last anywhere

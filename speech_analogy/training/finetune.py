@@ -37,15 +37,16 @@ from speech_analogy.recognisers.windows import window_record
 from speech_analogy.training.batching import Batch, epoch_batches, make_batch, prefetch, twin_batches
 from speech_analogy.training.clock import Clock
 from speech_analogy.training.ewc import Anchor
-from speech_analogy.training.features import FeatureStore
+from speech_analogy.training.features import KEPT_BYTES, FeatureStore
 from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
 from speech_analogy.training.options import FinetuneOptions
+from speech_analogy.training.precision import autocast_precision
 from speech_analogy.training.state import load_state, save_state
 from speech_analogy.training.trained_part import Adapters, checkpoint_activations, compile_layers, freeze
 
 LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
 ADAPTER_FOLDER = "adapter"  # in the model's folder: what LoRA trained, as PEFT writes it
-SECONDS_AT_ONCE = 60.0  # of windows in one forward pass, on a processor
+SECONDS_AT_ONCE = {"bf16": 40.0, "no": 20.0}  # of windows in one forward pass, on a processor: as many bytes in both
 SMOOTHING = 0.9  # of the loss shown beside the progress bar
 
 
@@ -101,7 +102,7 @@ def finetune(
     keep_freed_memory()
     bound_kernel_caches()
     cuts = cuts_of(cuts)
-    precision = _precision(options.precision)
+    precision = autocast_precision(options.precision)
     AcceleratorState._reset_state()  # else a second fine-tuning of a process must have the first one's precision
     accelerator = Accelerator(mixed_precision=precision)
     folder = resolve_weights(str(base))
@@ -112,7 +113,7 @@ def finetune(
     key = _key(options, content, base_fingerprint, accelerator)
     working = out.with_name(f".{out.name}.training")
     start = time.perf_counter()
-    store = FeatureStore(recogniser, options.window, features)
+    store = FeatureStore(recogniser, options.window, features, KEPT_BYTES if options.epochs > 1 else 0)
     run = _Run(recogniser, cuts, options, accelerator, working, key, store, description, progress)
     if options.ewc is not None and remembered is not None:
         run.anchor = Anchor(
@@ -137,6 +138,7 @@ def finetune(
             "tuned_on": tuned_on,
             "hyper_parameters": options.model_dump(exclude={"save_every_s", "language", "window"}),
             "steps": run.steps,
+            "precision": {"no": "fp32"}.get(precision, precision),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "creator": f"speech-analogy {__version__}",
         }
@@ -163,7 +165,8 @@ class _Run:
         self.recogniser, self.cuts, self.options, self.accelerator = recogniser, cuts, options, accelerator
         self.working, self.key, self.store = working, key, store
         self.description, self.progress = description, progress and accelerator.is_main_process
-        wanted, automatic = options.seconds_at_once, SECONDS_AT_ONCE if accelerator.device.type == "cpu" else None
+        automatic = SECONDS_AT_ONCE[accelerator.mixed_precision] if accelerator.device.type == "cpu" else None
+        wanted = options.seconds_at_once
         self.seconds_at_once: float | None = automatic if wanted == "auto" else wanted
         if options.freeze:
             freeze(recogniser.model, options.freeze)
@@ -328,22 +331,6 @@ def _decay_groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float
     matrices = [parameter for parameter in parameters.values() if parameter.ndim > 1]
     others = [parameter for parameter in parameters.values() if parameter.ndim <= 1]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _precision(wanted: str) -> str:
-    """Accelerate's name for the autocast type."""
-    if wanted == "auto":
-        wanted = "bf16" if has_bf16() else "fp16" if torch.cuda.is_available() else "fp32"
-    if wanted == "fp16" and not torch.cuda.is_available():
-        raise ConfigError("needs a GPU", field="precision", value=wanted, do="use auto, bf16 or fp32")
-    return {"bf16": "bf16", "fp16": "fp16", "fp32": "no"}[wanted]
-
-
-def has_bf16() -> bool:
-    """Does this machine compute in bf16, and not merely emulate it?"""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _key(options: FinetuneOptions, cuts: str, base: str, accelerator: Accelerator) -> str:

@@ -48,13 +48,14 @@ class FinetuneOptions(Options):
     window: Window = Field(default="trimmed", description="what the encoder sees: the utterance, or 30 s")
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         default="auto",
-        description="autocast; weights are fp32 always. auto: bf16 where it is computed in, else fp16 on a GPU",
+        description="autocast; weights are fp32 always. auto: the fastest that the machine has, which "
+        "for a processor is measured",
     )
     seconds_at_once: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
         default="auto",
         description="of windows in one forward pass; a larger batch goes in parts whose gradients add up to its own. "
-        "auto: 60 on a processor, where memory would grow with the utterances and speed does not; else the whole "
-        "batch, as None",
+        "auto: on a processor, where memory would grow with the utterances and speed does not, 40 in bf16 and 20 in "
+        "fp32; else the whole batch, as None",
     )
     checkpointing: bool = Field(
         default=False, description="activations are computed again in the backward pass: less memory, a third slower"

@@ -46,8 +46,9 @@ from speech_analogy.recognisers.windows import (
     window_seconds,
 )
 from speech_analogy.training.batching import epoch_batches
-from speech_analogy.training.finetune import _decay_groups, _precision, _publish, schedule
+from speech_analogy.training.finetune import _decay_groups, _publish, schedule
 from speech_analogy.training.memory import keep_freed_memory
+from speech_analogy.training.precision import autocast_precision
 from speech_analogy.training.state import load_state, save_state
 
 TAUGHT_AT_ONCE = 8  # utterances in full windows
@@ -243,7 +244,7 @@ def _learn(
     log.parent.mkdir(exist_ok=True)
     done = load_state(working, "", parameters, optimiser)
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()[:done]] if done else []
-    bf16 = _precision(options.precision) == "bf16"
+    bf16 = autocast_precision(options.precision) == "bf16"
     student.model.train()
     saved = time.monotonic()
     bar = _bar(len(plan), "student (trimmed)", "step", progress)

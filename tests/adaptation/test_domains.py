@@ -10,11 +10,12 @@ from statistics import stdev
 import pytest
 import torch
 
-from speech_analogy.adaptation.domain_table import DomainRow, DomainTable, table_markdown
+from speech_analogy.adaptation.domain_markdown import table_markdown
+from speech_analogy.adaptation.domain_table import DomainRow, DomainTable, join
 from speech_analogy.adaptation.domains import Domains, describe_domains, do_domains, plan_domains
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_cuts
-from speech_analogy.errors import ConfigError
+from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.merging.checkpoints import open_checkpoint
 from tests.conftest import make_corpus
@@ -191,22 +192,20 @@ def test_every_domain_with_every_seed(recipe: Path, whole: Path, tmp_path: Path)
         assert files[3, "a"].stat().st_ino == files[3, "b"].stat().st_ino
     text = (run / "domains.md").read_text()
     assert "over 2 seeds" in text
-    assert len([line for line in text.splitlines() if line.startswith(("| a ", "| b ")) and " ± " in line]) == 2
+    [line] = [line for line in text.splitlines() if line.startswith("| analogy ")]
+    assert line.count(" ± ") == 3  # two domains and their average
 
 
-def test_the_table_has_a_row_a_domain(whole: Path) -> None:
+def test_the_table_has_a_column_a_domain(whole: Path) -> None:
     text = (whole / "domains.md").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line.startswith(("| a ", "| b ", "| average "))]
-    assert len(lines) == 3
     assert text.startswith("# noises\n\nA test.\n")
-    content = json.loads((whole / "domains.json").read_text())
-    rows = [DomainRow(**row) for row in content["rows"]]
-    table = DomainTable(content["title"], content["note"], content["domains"], rows)
+    assert "| system | a | b | average |" in text
+    table = DomainTable.read(whole / "domains.json")
     assert table_markdown(table) == text
     found = [Results.read(whole / "targets" / d / "results.json") for d in "ab"]
     mean = sum(next(s.wer for s in r.systems if s.chosen) for r in found) / 2
     assert table.average("analogy") == pytest.approx(mean)
-    pooled = table.compare("target_synthetic")
+    pooled = table.compare("analogy", "target_synthetic")
     chosen = [next(s for s in r.systems if s.chosen) for r in found]
     others = [next(s for s in r.systems if s.name == "target_synthetic") for r in found]
     errors = [
@@ -214,3 +213,102 @@ def test_the_table_has_a_row_a_domain(whole: Path) -> None:
         for own in (chosen, others)
     ]
     assert pooled.difference == pytest.approx(100 * (errors[0] - errors[1]))
+
+
+def _row(domain: str, seed: int, edits: dict[str, list[int]], strategies: dict[str, float] | None = None) -> DomainRow:
+    """Four utterances of ten words of two speakers."""
+    ids = [f"{domain}{number}" for number in range(4)]
+    wer = {name: 100 * sum(found) / (10 * len(found)) for name, found in edits.items()}
+    curve = {"0": 60.0, "0.5": 40.0, "1": 45.0}
+    return DomainRow(
+        domain, "", 4, 0.5, wer, seed, curve, strategies or {}, {}, ids, ["s", "s", "t", "t"], [10] * 4, edits
+    )
+
+
+OTHERS = {"target_synthetic": [4, 4, 4, 4], "random_vector": [5, 5, 5, 5, 3, 3, 3, 3]}
+
+
+def test_comparisons_by_hand() -> None:
+    """Pooled over rows; a control of two draws meets the analogy twice; Holm takes the smaller p times two."""
+    rows = [_row("a", 0, {"analogy": [1, 1, 3, 3], **OTHERS}), _row("b", 0, {"analogy": [2, 2, 2, 2], **OTHERS})]
+    table = DomainTable("t", "", ["a", "b"], rows, [0])
+    found = {one.against: one for one in table.comparisons()}
+    assert found["target_synthetic"].difference == pytest.approx(100 * (16 - 32) / 80)
+    assert found["random_vector"].difference == pytest.approx(100 * (32 - 64) / 160)
+    assert found["random_vector"].relative == pytest.approx(-0.5)
+    by_p = sorted(found.values(), key=lambda one: one.p_value)
+    assert by_p[0].p_holm == pytest.approx(min(1.0, 2 * by_p[0].p_value))
+
+
+def test_regret_by_hand() -> None:
+    edits = {"analogy": [1, 1, 3, 3]}
+    rows = [
+        _row("a", 0, edits, {"source_dev": 1.0, "fixed": 0.5}),
+        _row("b", 0, edits, {"source_dev": 0.0, "fixed": 0.5}),
+    ]
+    table = DomainTable("t", "", ["a", "b"], rows, [0])
+    assert table.regrets() == {"source_dev": [5.0, 20.0], "fixed": [0.0, 0.0]}
+    lines = table_markdown(table).splitlines()
+    assert "| fixed | 0.00 | 0.00 | 0.5 |" in lines
+    assert "| source_dev | 12.50 | 20.00 | 0 to 1 |" in lines
+
+
+def test_joined_tables_have_each_row_once_and_in_order() -> None:
+    edits = {"analogy": [1, 1, 3, 3], "target_synthetic": [4, 4, 4, 4]}
+    one = DomainTable("t", "", ["a", "b"], [_row("b", 1, edits), _row("a", 1, edits)], [1], "key")
+    better = {**edits, "analogy": [0, 0, 0, 0]}
+    other = DomainTable("t", "", ["a", "b"], [_row("a", 0, edits), _row("a", 1, better)], [0, 1], "key")
+    both = join([one, other])
+    assert both is not None
+    assert [(row.seed, row.domain) for row in both.rows] == [(0, "a"), (1, "a"), (1, "b")]
+    assert both.rows[1].wer["analogy"] == 20.0  # the first table's counts
+    assert both.seeds == [0, 1]
+    assert "Under way: 3 of 4" in table_markdown(both)
+    assert join([both, one, other]) == both
+    assert join([]) is None
+
+
+def test_tables_of_other_recipes_or_recordings_are_not_joined() -> None:
+    one = DomainTable("t", "", ["a"], [_row("a", 0, {"analogy": [1] * 4})], [0], "key")
+    with pytest.raises(ConfigError, match="one recipe"):
+        one.joined(DomainTable("t", "", ["a"], [], [0], "another"))
+    heard = _row("a", 1, {"analogy": [1] * 4})
+    heard.ids[0] = "another"
+    with pytest.raises(ConfigError, match="other test utterances"):
+        one.joined(DomainTable("t", "", ["a"], [heard], [1], "key"))
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
+    edits = {"analogy": [1, 1, 3, 3]}
+    table = DomainTable("t", "é", ["a"], [_row("a", 0, edits), _row("a", 1, edits)], [0, 1], "key")
+    table.write(tmp_path / "domains.json")
+    assert DomainTable.read(tmp_path / "domains.json") == table
+    assert len([line for line in (tmp_path / "domains.json").read_text().splitlines() if '"ids"' in line]) == 2
+    DomainTable("t", "", [], []).write(tmp_path / "domains.json")
+    assert DomainTable.read(tmp_path / "domains.json").rows == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"schema": 1}', '{"schema": 2, "rows": [{}]}', "[]"])
+def test_what_is_no_table_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match="no table of domains here"):
+        DomainTable.read(tmp_path / "domains.json")
+    (tmp_path / "domains.json").write_text(text)
+    with pytest.raises(DataError, match="not a table of domains"):
+        DomainTable.read(tmp_path / "domains.json")
+
+
+def test_what_an_earlier_run_has_is_not_done_again(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    """One domain here, the other there; together they are the whole run's table, but for where their runs lie."""
+    run = tmp_path / "run"
+    one = plan_domains(recipe, run, domains=["a"], speech=whole / "speech")
+    do_domains(one, progress=False, workers=1)
+    job = plan_domains(recipe, tmp_path / "other", speech=whole / "speech", earlier=[run / "domains.json"])
+    assert [target.domain for target in job.targets] == ["b"]
+    table = do_domains(job, progress=False, workers=1)
+    assert table == DomainTable.read(whole / "domains.json")
+    assert (tmp_path / "other" / "domains.md").read_bytes() == (whole / "domains.md").read_bytes()
+    done = plan_domains(recipe, tmp_path / "third", earlier=[tmp_path / "other" / "domains.json"])
+    assert not done.targets
+    assert do_domains(done, progress=False) == table
+    with pytest.raises(ConfigError, match="one recipe"):
+        plan_domains(recipe, run, earlier=[run / "domains.json"], overrides=["training.epochs=2"])

@@ -63,6 +63,49 @@ def test_in_bf16_as_close_as_cross_entropy_in_bf16() -> None:
     assert errors[0] < 0.02 * true.norm().item()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("words_at_once", [50, VOCABULARY, 4096])
+def test_in_place_adds_the_same_gradient_to_what_is_there(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, words_at_once: int
+) -> None:
+    monkeypatch.setattr("speech_analogy.recognisers.token_loss.WORDS_AT_ONCE", words_at_once)
+    hidden, weight, targets = drawn(3, 7, 0.4)
+    with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        usually = token_loss(hidden, weight, targets)
+        expected = torch.autograd.grad(usually * 0.3, (hidden, weight))
+        for before in (0.0, 1.0):  # nothing yet, then the sum of earlier parts
+            hidden.grad = None
+            weight.grad = torch.full_like(weight, before) if before else None
+            loss = token_loss(hidden, weight, targets, in_place=True)
+            assert loss.item() == usually.item()
+            torch.autograd.backward(loss * 0.3)
+            assert hidden.grad is not None
+            assert weight.grad is not None
+            assert torch.allclose(hidden.grad, expected[0], rtol=1e-5)
+            assert torch.allclose(weight.grad, before + expected[1], atol=1e-6, rtol=1e-2 if before == 0 else 1e-5)
+
+
+def test_in_place_the_gradient_does_not_pass_through_autograd() -> None:
+    hidden, weight, targets = drawn(3, 7, 0.0)
+    weight.grad = torch.zeros_like(weight)
+    there = weight.grad
+    loss = token_loss(hidden, weight, targets, in_place=True)
+    assert loss.grad_fn is not None
+    leaves = [getattr(edge, "variable", None) for edge, _ in loss.grad_fn.next_functions]
+    assert all(leaf is not weight for leaf in leaves)
+    torch.autograd.backward(loss)
+    assert weight.grad is there
+    assert there.abs().sum() > 0
+
+
+def test_a_frozen_weight_gets_no_gradient_in_place() -> None:
+    hidden, weight, targets = drawn(2, 3, 0.0)
+    weight = weight.detach()
+    torch.autograd.backward(token_loss(hidden, weight, targets, in_place=True))
+    assert weight.grad is None
+    assert hidden.grad is not None
+
+
 def test_nothing_learned_is_nan_as_in_torch() -> None:
     hidden, weight, targets = drawn(2, 3, 0.0)
     targets[:] = IGNORED_LABEL

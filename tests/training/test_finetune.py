@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from safetensors.torch import load_file
 from speech_analogy.corpora.cuts import text_of
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.training.batching import batch_window_s, epoch_batches, twin_batches
+from speech_analogy.training.batching import batch_window_s, epoch_batches, prefetch, twin_batches
 from speech_analogy.training.finetune import _decay_groups, finetune, schedule
 from speech_analogy.training.options import FinetuneOptions
 
@@ -51,6 +53,25 @@ def test_an_epoch_has_every_utterance_once_and_epochs_differ(noises: CutSet) -> 
     assert max(len(batch) for batch in first) == 5
     assert ids == [[cut.id for cut in batch] for batch in again]
     assert ids != [[cut.id for cut in batch] for batch in second]
+
+
+def test_the_thread_that_makes_batches_has_no_helpers() -> None:
+    """OpenMP's threads of two masters are more than the cores: the learning one's would sleep between operations."""
+
+    def of_a_new_thread() -> int:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        found = list(prefetch([[1], [2]], lambda batch: (torch.get_num_threads(), threading.get_ident())))  # type: ignore[arg-type, return-value]
+        assert [threads for threads, _ in found] == [1, 1]  # type: ignore[misc, str-unpack]
+        assert threading.get_ident() not in {maker for _, maker in found}  # type: ignore[misc]
+        assert torch.get_num_threads() == 3
+        assert of_a_new_thread() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_twins_get_the_same_texts_in_the_same_batches(noises: CutSet) -> None:

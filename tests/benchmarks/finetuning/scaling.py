@@ -83,7 +83,7 @@ def child(told: str) -> None:
 def in_a_process(job: str, cuts: Path, out: Path, options: argparse.Namespace) -> dict[str, Any]:
     """In a process of its own, whose libraries see the same number of threads."""
     threads = {key: str(options.threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    environment = {**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false"}
     told = {
         "job": job, "model": str(options.model), "cuts": str(cuts), "out": str(out), "threads": options.threads
     }  # fmt: skip

@@ -133,7 +133,7 @@ def imported_bytes() -> int:
 def in_a_process(told: dict[str, Any], log: Path) -> tuple[dict[str, Any], Watch]:
     """In a process of its own, whose libraries see the same number of threads; its stderr goes to `log`."""
     threads = {key: str(told["threads"]) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    environment = {**os.environ, **threads, "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+    environment = {**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false"}
     command = [sys.executable, __file__, "--child", json.dumps(told)]
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)

@@ -196,7 +196,7 @@ def _collate(rows: list[dict[str, Any]], processor: Any, start: int) -> Any:
 SYSTEMS: dict[str, Callable[[Task], Trained]] = {
     OURS: ours(),
     "ours, whole batches": ours(seconds_at_once=None),
-    "ours, 20 s at once": ours(seconds_at_once=20.0),
+    "ours, 60 s at once": ours(seconds_at_once=60.0),
     "ours, fp32": ours(precision="fp32"),
     "Seq2SeqTrainer, the example (fp16, checkpointing)": trainer(fp16=True, gradient_checkpointing=True),
     "Seq2SeqTrainer, bf16, checkpointing": trainer(bf16=True, gradient_checkpointing=True),
