@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from speech_analogy import cli
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.recognisers.whisper_folder import write_folder
 from tests.conftest import REPOSITORY, make_corpus, small_whisper_tensors
@@ -198,3 +199,32 @@ def test_transcribe_with_ctranslate2(tmp_path: Path, small_whisper: Path) -> Non
     assert found.stdout == run(*arguments).stdout
     assert len(found.stdout.splitlines()) == 3
     assert run(*arguments, "--backend", "tensorrt").returncode == 2
+
+
+@pytest.mark.parametrize(("verb", "policy"), [("finetune", None), ("shorten", None), ("transcribe", "PASSIVE")])
+def test_threads_wait_awake_where_operations_are_short(
+    monkeypatch: pytest.MonkeyPatch, verb: str, policy: str | None
+) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    monkeypatch.setattr(cli.os, "environ", environment)
+    monkeypatch.setattr(sys, "argv", ["speech-analogy", verb])
+    monkeypatch.setattr(cli, "app", lambda: None)
+    cli.main()
+    assert environment.get("OMP_WAIT_POLICY") == policy
+
+
+@pytest.mark.parametrize(
+    "option", [["--shared-source"], ["--drop-models"], ["--seeds", "0"], ["--join", "domains.json"]], ids=lambda o: o[0]
+)
+def test_what_is_of_many_targets_needs_them(tmp_path: Path, option: list[str]) -> None:
+    fails(run("adapt", "phone_line", *option, cwd=tmp_path), "--targets", option[0])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_to_join_must_be_one(tmp_path: Path) -> None:
+    recipe = REPOSITORY / "recipes" / "phone_line"
+    options = ("--targets", "each", "--out", "run", "--join")
+    fails(run("adapt", recipe, *options, "no.json", cwd=tmp_path), "no.json", "no table of domains here")
+    (tmp_path / "old.json").write_text('{"schema": 1}')
+    fails(run("adapt", recipe, *options, "old.json", cwd=tmp_path), "old.json", "schema")
+    assert not (tmp_path / "run").exists()

@@ -24,19 +24,22 @@ PRODUCTS = 6  # the fastest of so many counts
 WORK = ("forward", "backward", "optimiser")
 FRAMES_PER_S = 100  # of log-mel
 GIGA = 1e9
+PRECISIONS = {"fp32": "float32", "bf16": "bfloat16"}
 
 
-def peak() -> float:
-    """GFLOP/s of a product of two bf16 squares."""
+def peak() -> tuple[float, str]:
+    """GFLOP/s of a product of two squares, in the precision that this machine multiplies faster in."""
     import torch
 
-    one, other = (torch.randn(SIDE, SIDE).bfloat16() for _ in range(2))
-    best = float("inf")
-    for _ in range(PRODUCTS):
-        begin = time.perf_counter()
-        one @ other
-        best = min(best, time.perf_counter() - begin)
-    return 2 * SIDE**3 / best / GIGA
+    best = {}
+    for name, dtype in PRECISIONS.items():
+        one, other = (torch.randn(SIDE, SIDE).to(getattr(torch, dtype)) for _ in range(2))
+        for _ in range(PRODUCTS):
+            begin = time.perf_counter()
+            one @ other
+            best[name] = min(best.get(name, float("inf")), time.perf_counter() - begin)
+    fastest = min(best, key=lambda name: best[name])
+    return 2 * SIDE**3 / best[fastest] / GIGA, fastest
 
 
 def in_turn(options: argparse.Namespace) -> None:
@@ -47,6 +50,7 @@ def in_turn(options: argparse.Namespace) -> None:
     from speech_analogy.recognisers.protocol import load_recogniser
     from speech_analogy.recognisers.weights import resolve_weights
     from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
+    from speech_analogy.training.precision import autocast_precision
 
     keep_freed_memory()
     bound_kernel_caches()
@@ -56,6 +60,7 @@ def in_turn(options: argparse.Namespace) -> None:
     optimiser = torch.optim.AdamW(parameters, lr=1e-6, fused=True)
     took: dict[float, list[float]] = {window: [] for window in options.windows_s}
     counted: dict[float, int] = {}
+    bf16 = autocast_precision("auto") == "bf16"
     peaks = []
     for repeat in range(options.repeats + 1):
         peaks.append(peak())
@@ -65,7 +70,7 @@ def in_turn(options: argparse.Namespace) -> None:
                 0, recogniser.config.vocab_size, (options.batch, max(1, round(TOKENS_PER_S * window)))
             )
             begin = time.perf_counter()
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 loss = recogniser.loss(features, tokens, tokens)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -77,7 +82,7 @@ def in_turn(options: argparse.Namespace) -> None:
     for window, seconds in took.items():
         print(f"windows of {window:g} s: {counted[window] / statistics.median(seconds) / GIGA:.0f} GFLOP/s")
     rate = sum(counted.values()) / sum(map(statistics.median, took.values())) / GIGA
-    told(rate, statistics.median(peaks))
+    told(rate, sorted(peaks)[len(peaks) // 2])
 
 
 def of_log(options: argparse.Namespace) -> None:
@@ -106,8 +111,9 @@ def of_log(options: argparse.Namespace) -> None:
     print(f"outside forward, backward and optimiser: {outside / seconds:.2%}")
 
 
-def told(rate: float, highest: float) -> None:
-    print(f"{rate:.0f} GFLOP/s of a peak of {highest:.0f} (bf16, {SIDE}²): {rate / highest:.1%}")
+def told(rate: float, highest: tuple[float, str]) -> None:
+    peak_rate, precision = highest
+    print(f"{rate:.0f} GFLOP/s of a peak of {peak_rate:.0f} ({precision}, {SIDE}²): {rate / peak_rate:.1%}")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ Choose settings by held-out source speech; decode the test set once, with what w
 fine-tunes the base once for each window of `--train-windows` on the same batches, and decodes each model in each
 window of `--windows`; models that WORK holds already are not trained again. A window is `full`, `trimmed`, or
 settings that differ from the default: `slack=2`, `minimum=3,padding=noise`. Differences are paired, against the full
-window, resampled by speaker; seconds are the processor's.
+window and against training and decoding in it, resampled by speaker; seconds are the processor's.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ DECODED = (
 )  # fmt: skip
 TRAINED = ("trimmed", "slack=2", "full")
 DURATIONS_S = (0.0, 2.0, 3.0, 5.0, 30.0)  # bounds of the classes that errors are counted in
+TRAINED_IN = "trained in "  # and the window: the name of a model that was trained here
 LEAST_P = 0.001  # below it, its size is not told
 SETTINGS = {"slack": "slack_s", "minimum": "minimum_s", "step": "step_s", "padding": "padding"}
 
@@ -79,24 +80,32 @@ def decode(cuts: CutSet, name: str, model: Path, windows: Sequence[str]) -> list
 
 
 def table(rows: list[Decoding]) -> str:
-    """Markdown: a row a model and window."""
-    heads = ["model", "window", "mean window s", "WER", "S", "D", "I", "over 100 %", "WER − full (95 %)", "p", "s"]
+    """Markdown: a row a model and window, against its own full window and against full windows in both."""
+    usual = next((row for row in rows if (row.model, row.window) == (TRAINED_IN + "full", "full")), None)
+    heads = [
+        "model", "window", "mean window s", "WER", "S", "D", "I", "over 100 %", "WER − full (95 %)", "p",
+        *(["WER − trained and decoded in full (95 %)", "p"] if usual else []), "s",
+    ]  # fmt: skip
     lines = ["| " + " | ".join(heads) + " |", "|---|---" + "|--:" * (len(heads) - 2) + "|"]
     full = {row.model: row for row in rows if row.window == "full"}
     for row in rows:
-        system, against = row.found.system, full.get(row.model)
-        difference, p = "", ""
-        if against is not None and against is not row:
-            found = compare_hypotheses(row.found.hypotheses, against.found.hypotheses, (row.window, "full"))
-            difference = f"{found.difference:+.2f} ({found.ci95[0]:+.2f} to {found.ci95[1]:+.2f})"
-            p = f"{found.p_value:.3f}" if found.p_value >= LEAST_P else f"< {LEAST_P:g}"
+        system = row.found.system
         cells = [
             row.model, row.window, f"{row.window_s:.1f}", f"{system.wer:.2f}", str(system.substitutions),
-            str(system.deletions), str(system.insertions), str(system.over_100), difference, p,
-            f"{row.processor_s:.0f}",
+            str(system.deletions), str(system.insertions), str(system.over_100), *_paired(row, full.get(row.model)),
+            *(_paired(row, usual) if usual else []), f"{row.processor_s:.0f}",
         ]  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _paired(row: Decoding, against: Decoding | None) -> list[str]:
+    """The difference with its interval, and p."""
+    if against is None or against is row:
+        return ["", ""]
+    found = compare_hypotheses(row.found.hypotheses, against.found.hypotheses, (row.window, against.window))
+    p = f"{found.p_value:.3f}" if found.p_value >= LEAST_P else f"< {LEAST_P:g}"
+    return [f"{found.difference:+.2f} ({found.ci95[0]:+.2f} to {found.ci95[1]:+.2f})", p]
 
 
 def by_duration(rows: list[Decoding]) -> str:
@@ -139,7 +148,7 @@ def train(options: argparse.Namespace) -> dict[str, Path]:
         if not out.exists():
             done = finetune(cuts, options.base, out, chosen, description=text)
             print(f"trained in {text}: {done.steps} steps in {done.seconds:.0f} s", flush=True)
-        models[f"trained in {text}"] = out
+        models[TRAINED_IN + text] = out
     return models
 
 
