@@ -21,7 +21,7 @@ def finetune_command(
     order: Annotated[str, typer.Option(help="What shares a batch: like duration, or like text (twins).")] = "duration",
     precision: Annotated[str, typer.Option(help="auto, bf16, fp16 or fp32 (autocast; weights are fp32).")] = "auto",
     seconds_at_once: Annotated[
-        float | None, typer.Option(help="Of windows in one forward pass; by default 60 on a processor, all on a GPU.")
+        float | None, typer.Option(help="Of windows in one forward pass; by default 40 (bf16) or 20 on a processor.")
     ] = None,
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, a third slower.")] = False,
     compile_layers: Annotated[
