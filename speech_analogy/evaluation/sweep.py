@@ -15,7 +15,7 @@ from tqdm import tqdm
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.evaluation.evaluate import Cluster, Evaluation, score
-from speech_analogy.evaluation.transcribe import Batch, Transcript, Transcription, batches
+from speech_analogy.evaluation.transcribe import Batch, Transcript, Transcription, batch_seconds, batches
 from speech_analogy.merging.arithmetic import cast_piece, shifted
 from speech_analogy.merging.checkpoints import Checkpoint, open_checkpoint
 from speech_analogy.merging.combine import Scale, Weights, require_same_base, scale_of
@@ -153,7 +153,8 @@ def _hear(
     cuts: list[Any], sweep: ScaleSweep, scales: Sequence[Scale], window: Window, beams: int, progress: bool
 ) -> list[Transcription]:
     """One transcription a λ; each one's seconds are its own decoding, features not counted."""
-    plan = batches([cut.duration for cut in cuts], window, [cut.id for cut in cuts])
+    together_s = batch_seconds(sweep.recogniser)
+    plan = batches([cut.duration for cut in cuts], window, [cut.id for cut in cuts], together_s)
     texts = [[""] * len(cuts) for _ in scales]
     seconds = [0.0] * len(scales)
     bar = tqdm(total=len(cuts) * len(scales), desc=f"λ sweep ({kind(window)})", unit="utt", disable=not progress)

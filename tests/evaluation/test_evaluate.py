@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 from lhotse import CutSet
@@ -13,7 +15,17 @@ from speech_analogy.corpora.cuts import text_of
 from speech_analogy.errors import CheckpointError, DataError
 from speech_analogy.evaluation.evaluate import compare_hypotheses, evaluate, pooled, score
 from speech_analogy.evaluation.results import Results, read_hypotheses, write_hypotheses
-from speech_analogy.evaluation.transcribe import Transcript, Transcription, batches, transcribe, transcribe_arrays
+from speech_analogy.evaluation.transcribe import (
+    BATCH_SECONDS,
+    BATCH_SECONDS_GPU,
+    UTTERANCES_AT_LEAST,
+    Transcript,
+    Transcription,
+    batch_seconds,
+    batches,
+    transcribe,
+    transcribe_arrays,
+)
 from speech_analogy.recognisers.whisper import WhisperRecogniser
 
 
@@ -52,7 +64,28 @@ def test_equal_windows_share_a_batch(noises: CutSet) -> None:
     assert sorted(row for batch in found for row in batch.rows) == list(range(len(durations)))
     for batch in found:
         assert all(durations[row] < batch.window_s for row in batch.rows)
-        assert batch.window_s * len(batch.rows) <= 240
+        assert batch.window_s * len(batch.rows) <= BATCH_SECONDS or len(batch.rows) <= UTTERANCES_AT_LEAST
+
+
+@pytest.mark.parametrize(
+    ("seconds_each", "window", "together_s", "expected"),
+    [
+        (2.0, "trimmed", 60.0, [24, 24, 24, 24, 4]),  # windows of 2.5 s
+        (2.0, "trimmed", 240.0, [96, 4]),
+        (14.0, "trimmed", 60.0, [8] * 12 + [4]),  # of 14.5 s: four would fit
+        (2.0, "full", 60.0, [8] * 12 + [4]),
+    ],
+)
+def test_a_batch_is_so_many_seconds_and_eight_utterances_at_least(
+    seconds_each: float, window: Literal["trimmed", "full"], together_s: float, expected: list[int]
+) -> None:
+    found = batches([seconds_each] * 100, window, seconds=together_s)
+    assert [len(batch.rows) for batch in found] == expected
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", BATCH_SECONDS), ("cuda:1", BATCH_SECONDS_GPU)])
+def test_a_gpu_decodes_more_together(device: str, expected: float) -> None:
+    assert batch_seconds(SimpleNamespace(device=device)) == expected  # type: ignore[arg-type]
 
 
 def test_transcripts_keep_the_order_of_the_cuts(noises: CutSet, small_whisper: Path) -> None:
