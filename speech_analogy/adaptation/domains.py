@@ -156,6 +156,7 @@ def plan_domains(
     for domain in domains:
         if domain not in known:
             raise ConfigError("is not a target of the recipe", field="targets", value=domain, do=", ".join(known))
+    there = [DomainTable.read(Path(path)) for path in earlier]
     cuts = read_cuts_of(resolved, folder, decode=False, progress=progress)
     corpus = digest(cuts)
     try:
@@ -172,7 +173,7 @@ def plan_domains(
         list(seeds or (None,)),
         _key_of(resolved, source, corpus, base_key),
     )
-    table = join([empty, *(DomainTable.read(Path(path)) for path in earlier)]) or empty
+    table = join([empty, *there]) or empty
     voices = _Voices(resolved, cuts, Path(speech).resolve() if speech else run / SPEECH_FOLDER)
     targets: list[Target] = []
     for seed, domain in wanted:
