@@ -15,7 +15,7 @@ from speech_analogy.training.precision import FASTER, autocast_precision, bf16_s
 @pytest.mark.parametrize(
     ("has", "speed", "expected"),
     [
-        (True, 2.0, "bf16"),  # AVX-512 with bf16 on Zen 4
+        (True, 2.0, "bf16"),
         (True, FASTER, "bf16"),
         (True, 1.1, "no"),  # not worth half of the precision
         (True, 0.5, "no"),  # the instructions are there, and slow
