@@ -41,6 +41,7 @@ class CTranslate2Transcriber(WhisperFrontEnd):
         language: see `WhisperFrontEnd`.
         compute: int8 (weights and activations of matrix products are quantised) or float32.
         threads: in all; None takes torch's number.
+        like: see `WhisperFrontEnd`.
 
     Raises:
         CheckpointError: one of the folders is broken.
@@ -56,13 +57,14 @@ class CTranslate2Transcriber(WhisperFrontEnd):
         language: str = "en",
         compute: Compute = "int8",
         threads: int | None = None,
+        like: WhisperFrontEnd | None = None,
     ) -> None:
         import ctranslate2
 
         with loading(folder):
             config = WhisperConfig.from_pretrained(folder)
             generation = GenerationConfig.from_pretrained(folder)
-        super().__init__(folder, config, generation, language)
+        super().__init__(folder, config, generation, language, like)
         self.compute = compute
         total = threads or torch.get_num_threads()
         workers = min(total, MOST_WORKERS)
@@ -125,8 +127,10 @@ def open_in_memory(recogniser: WhisperRecogniser, **options: Any) -> CTranslate2
     """What a loaded recogniser holds now, by way of a temporary folder that is gone when this returns."""
     with tempfile.TemporaryDirectory(prefix="speech-analogy-") as temporary:
         converted = Path(temporary) / "model"
-        _write(recogniser.folder, converted, recogniser.model)
-        return CTranslate2Transcriber(recogniser.folder, converted, language=recogniser.language, **options)
+        _write(recogniser.folder, converted, recogniser)
+        return CTranslate2Transcriber(
+            recogniser.folder, converted, language=recogniser.language, like=recogniser, **options
+        )
 
 
 def convert(folder: Path) -> Path:
@@ -165,13 +169,16 @@ def converted_path(folder: Path) -> Path:
     return cache_folder() / "ctranslate2" / digest.hexdigest()[:24]
 
 
-def _write(folder: Path, out: Path, model: Any = None) -> None:
-    """Convert a folder, or a loaded model with the tokenizer of that folder."""
+def _write(folder: Path, out: Path, loaded: WhisperRecogniser | None = None) -> None:
+    """Convert a folder, or what was loaded from it and holds other weights now."""
     from ctranslate2.converters import TransformersConverter
 
     class _Converter(TransformersConverter):  # type: ignore[misc]
         def load_model(self, model_class: Any, name: str, **options: Any) -> Any:
-            return model if model is not None else super().load_model(model_class, name, **options)
+            return loaded.model if loaded is not None else super().load_model(model_class, name, **options)
+
+        def load_tokenizer(self, tokenizer_class: Any, name: str, **options: Any) -> Any:
+            return loaded.tokenizer if loaded is not None else super().load_tokenizer(tokenizer_class, name, **options)
 
     with loading(folder):
         try:

@@ -35,6 +35,8 @@ class WhisperFrontEnd:
         config: its `WhisperConfig`.
         generation: its `GenerationConfig`.
         language: of a multilingual model ("en", "es", ...); English-only models take none.
+        like: another front end of the same folder, whose tokenizer and extractor are used: a tokenizer takes
+            seconds to load.
 
     Raises:
         CheckpointError: the tokenizer or the extractor cannot be loaded.
@@ -43,10 +45,17 @@ class WhisperFrontEnd:
 
     family = "whisper"
 
-    def __init__(self, folder: Path, config: Any, generation: Any, language: str) -> None:
-        with loading(folder):
-            self.tokenizer = WhisperTokenizer.from_pretrained(folder)
-            self.extractor = WhisperFeatureExtractor.from_pretrained(folder)
+    def __init__(
+        self, folder: Path, config: Any, generation: Any, language: str, like: WhisperFrontEnd | None = None
+    ) -> None:
+        self.tokenizer: Any
+        self.extractor: WhisperFeatureExtractor
+        if like is not None:
+            self.tokenizer, self.extractor = like.tokenizer, like.extractor
+        else:
+            with loading(folder):
+                self.tokenizer = WhisperTokenizer.from_pretrained(folder)
+                self.extractor = WhisperFeatureExtractor.from_pretrained(folder)
         self.folder, self.language = folder, language
         self.prompt = prompt_of_model(config, generation, language)
         self._most_new_tokens = config.max_target_positions - len(self.prompt)

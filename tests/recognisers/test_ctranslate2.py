@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from lhotse import CutSet
+from transformers import WhisperTokenizer
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.errors import CheckpointError, ConfigError
@@ -177,6 +178,22 @@ def test_weights_in_memory_are_the_ones_that_are_heard(small_whisper: Path, cach
     assert expected != before
     assert theirs.decode(features, [1.0]) == expected
     assert not cache.exists()  # nothing is kept of it
+
+
+def test_converting_in_memory_loads_no_second_tokenizer(
+    small_whisper: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = WhisperRecogniser(small_whisper)
+    loads: list[object] = []
+    load = WhisperTokenizer.from_pretrained.__func__
+    monkeypatch.setattr(
+        WhisperTokenizer,
+        "from_pretrained",
+        classmethod(lambda *names, **options: loads.append(names) or load(*names, **options)),
+    )
+    theirs = load_transcriber(ours, ENOUGH_S, backend="ctranslate2", compute="float32")
+    assert theirs.tokenizer is ours.tokenizer
+    assert not loads
 
 
 @pytest.mark.parametrize(
