@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import update_wrapper
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from transformers import (
 from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
+from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
 
 from speech_analogy.recognisers.attention import ATTENTION
 from speech_analogy.recognisers.front_end import WhisperFrontEnd, loading, no_bars
@@ -25,6 +26,8 @@ from speech_analogy.recognisers.protocol import IGNORED_LABEL, Compute
 from speech_analogy.recognisers.token_loss import token_loss
 
 FRAME_STRIDE = 2  # the encoder's second convolution halves the mel frames
+# What the decoder calls its keys and values: transformers renames it, and warns on every process's first batch.
+CACHE = "cache" if "cache" in signature(WhisperDecoder.forward).parameters else "past_key_values"
 
 
 class TrimmedEncoder(WhisperEncoder):
@@ -167,7 +170,7 @@ class WhisperRecogniser(WhisperFrontEnd):
         tokens = torch.tensor([self.prompt] * len(alive), device=self.device)  # (rows, prompt)
         for step in range(max(limits)):
             state = decoder(
-                input_ids=tokens, encoder_hidden_states=heard, past_key_values=cache, use_cache=True
+                input_ids=tokens, encoder_hidden_states=heard, use_cache=True, **{CACHE: cache}
             ).last_hidden_state
             logits = project(state[:, -1])  # (rows, vocabulary)
             logits[:, generation.suppress_tokens or []] = -torch.inf

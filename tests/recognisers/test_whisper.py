@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,13 @@ def test_tokens_are_capped_by_duration(recogniser: WhisperRecogniser, beams: int
         assert len(recogniser.tokenizer(text, add_special_tokens=False).input_ids) <= 2 * token_limit(duration)
     rows = recogniser._greedy(features, [3, 7])
     assert [len(row) for row in rows] == [3, 7]
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+def test_decoding_asks_transformers_for_nothing_deprecated(recogniser: WhisperRecogniser, beams: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recogniser.decode(recogniser.features([_noise(1.0)], 1.5), [1.0], beams)
 
 
 def test_multilingual_prompt_has_language_and_task(small_multilingual: Path) -> None:

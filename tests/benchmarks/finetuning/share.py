@@ -4,8 +4,8 @@
     python tests/benchmarks/finetuning/share.py --base pip:whisper-tiny.en --log MODEL/training/log.jsonl --cuts CUTS
 
 The first takes steps on random batches of these windows in turn, the peak measured between them: a loop in which every
-length has been seen before. The second reads what a fine-tuning of one epoch on CUTS wrote of its own steps, such as
-speed.py leaves it in `models/steps-0`. FLOPs: `speech_analogy/benching/flops.py`.
+length has been seen before. The second reads what a fine-tuning on CUTS, with seed 0 and batches of `--batch`, wrote of
+its own steps, such as speed.py leaves it in `models/steps-0`. FLOPs: `speech_analogy/benching/flops.py`.
 """
 
 from __future__ import annotations
@@ -95,10 +95,14 @@ def of_log(options: argparse.Namespace) -> None:
     from speech_analogy.training.batching import batch_window_s, epoch_batches
 
     recogniser: Any = load_recogniser(resolve_weights(options.base))
-    rows = [json.loads(line)["seconds"] for line in options.log.read_text(encoding="utf-8").splitlines()]
-    batches = epoch_batches(read_cuts(options.cuts), batch_size=options.batch, seed=0, epoch=0)
+    told_of = [json.loads(line) for line in options.log.read_text(encoding="utf-8").splitlines()]
+    rows = [row["seconds"] for row in told_of]
+    cuts = read_cuts(options.cuts)
+    batches: list[Any] = []
+    for epoch in range(told_of[-1]["epoch"]):
+        batches += epoch_batches(cuts, batch_size=options.batch, seed=0, epoch=epoch)
     if len(rows) != len(batches):
-        raise SystemExit(f"{options.log}: {len(rows)} steps, but {len(batches)} batches: one epoch, --batch as it was?")
+        raise SystemExit(f"{options.log}: {len(rows)} steps, but {len(batches)} batches: --batch as it was?")
     operations, seconds, outside = 0, 0.0, 0.0
     for row, batch in list(zip(rows, batches, strict=True))[1:]:
         inputs, targets = recogniser.labels([text_of(cut) for cut in batch])

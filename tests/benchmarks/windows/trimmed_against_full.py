@@ -10,7 +10,8 @@ Choose settings by held-out source speech; decode the test set once, with what w
 fine-tunes the base once for each window of `--train-windows` on the same batches, and decodes each model in each
 window of `--windows`; models that WORK holds already are not trained again. A window is `full`, `trimmed`, or
 settings that differ from the default: `slack=2`, `minimum=3,padding=noise`. Differences are paired, against the full
-window and against training and decoding in it, resampled by speaker; seconds are the processor's.
+window and against training and decoding in it, resampled by speaker or by what `--cluster` says; seconds are the
+processor's.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from lhotse import CutSet
 
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.corpora.splits import subset
-from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, evaluate
+from speech_analogy.evaluation.evaluate import Cluster, Evaluation, compare_hypotheses, evaluate
 from speech_analogy.evaluation.results import Hypothesis
 from speech_analogy.recognisers.protocol import load_recogniser
 from speech_analogy.recognisers.windows import TrimmedWindow, Window, window_seconds
@@ -66,13 +67,13 @@ class Decoding:
     """Mean of the utterances' windows."""
 
 
-def decode(cuts: CutSet, name: str, model: Path, windows: Sequence[str]) -> list[Decoding]:
+def decode(cuts: CutSet, name: str, model: Path, windows: Sequence[str], cluster: Cluster) -> list[Decoding]:
     """One model in each window."""
     recogniser = load_recogniser(model)
     rows = []
     for text in windows:
         start = time.process_time()
-        found = evaluate(cuts, recogniser, name=name, window=window(text), progress=False)
+        found = evaluate(cuts, recogniser, name=name, window=window(text), cluster=cluster, progress=False)
         seconds = [window_seconds(cut.duration, window(text)) for cut in cuts]
         rows.append(Decoding(name, text, found, time.process_time() - start, float(np.mean(seconds))))
         print(f"{name} in {text}: {found.system.wer:.2f} in {rows[-1].processor_s:.0f} s", flush=True)
@@ -158,7 +159,7 @@ def heading(cuts: CutSet, options: argparse.Namespace) -> str:
     return (
         f"{len(cuts)} utterances of `{options.cuts.name}` (median {np.median(durations):.1f} s, longest "
         f"{max(durations):.1f} s); {platform.machine()}, {os.cpu_count()} cores, {options.threads} threads. "
-        "Differences: bootstrap by speaker."
+        f"Differences: bootstrap by {options.cluster}."
     )
 
 
@@ -176,6 +177,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("runs/windows"), help="where trained models are kept")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--cluster", choices=("speaker", "prompt"), default="speaker", help="what is resampled")
     parser.add_argument("--out", type=Path, help="Markdown; by default standard output")
     return parser.parse_args()
 
@@ -189,7 +191,9 @@ def main() -> None:
     if options.train:
         models |= train(options)
     cuts = read_cuts(options.cuts)
-    rows = [row for name, folder in models.items() for row in decode(cuts, name, folder, options.windows)]
+    rows = []
+    for name, folder in models.items():
+        rows += decode(cuts, name, folder, options.windows, options.cluster)
     parts = [heading(cuts, options), table(rows), "Substitutions + deletions + insertions per hundred words:"]
     text = "\n\n".join([*parts, by_duration(rows)]) + "\n"
     print(text)
