@@ -53,7 +53,10 @@ are trained once and shared by all targets."""
 GIVEN = "given"  # the kind of stages that are filled here, not by a worker
 SPEECH_FOLDER, TARGETS_FOLDER, KEY_FILE = "speech", "targets", "plan.sha256"
 SHARED = re.compile(
-    r"finetune-source_(synthetic|real|both)(-(of|without)-.+)?|speaker-clusters|vectors-(mean|ties|dare)|sweep-domain-.+"
+    r"finetune-source_(synthetic|real|both)(-(of|without)-.+)?|speaker-clusters|vectors-(mean|ties|dare)"
+)
+HEARD = re.compile(
+    r"(evaluate-(zero_shot|source_(synthetic|real))|sweep-scaled_source_real)-on-source_dev|sweep-domain-.+"
 )
 """Stages that hang on the source alone, so that one target's serve all where the source is the same."""
 TRAINED_KINDS = ("finetune", "analogy", "vectors")
@@ -319,7 +322,7 @@ def _target(
             params = {**params, "source": source}
         elif stage.name in spoken:
             params = {"parts": [one.folder.name for one in spoken[stage.name]]}
-        elif first is not None and SHARED.fullmatch(stage.name):
+        elif first is not None and (SHARED.fullmatch(stage.name) or _heard_alike(stage, first)):
             shared[stage.name] = first.folder(stage.name)
             params = {**params, "same_as": first.folder(stage.name).name}
         else:
@@ -327,6 +330,11 @@ def _target(
             continue
         stages.append(replace(stage, kind=GIVEN, params=params, cost_s=START_S / 10))
     return Target(domain, recipe, parts, Plan(built.run, stages, {**VERSIONS, GIVEN: 1}), spoken, shared)
+
+
+def _heard_alike(stage: Stage, first: Plan) -> bool:
+    """Whether the first target heard it the same way: `evaluation.backend: auto` goes by the size of the test."""
+    return HEARD.fullmatch(stage.name) is not None and stage.params == first.stages[stage.name].params
 
 
 def _speak(speech: Speech, workers: int, progress: bool) -> None:
@@ -390,7 +398,7 @@ def _give(plan: Plan, name: str, fill: Callable[[Path], None]) -> None:
 def _remove_models(target: Target) -> None:
     """Every model of a finished target; its scores, hypotheses and speech stay."""
     for stage in target.plan:
-        if stage.kind in TRAINED_KINDS or stage.name in target.shared:
+        if stage.kind in TRAINED_KINDS or (stage.name in target.shared and not HEARD.fullmatch(stage.name)):
             shutil.rmtree(target.plan.folder(stage.name), ignore_errors=True)
 
 

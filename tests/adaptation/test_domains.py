@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from statistics import stdev
 
 import pytest
 import torch
 
+from speech_analogy.adaptation import domains
 from speech_analogy.adaptation.domain_markdown import table_markdown
 from speech_analogy.adaptation.domain_table import DomainRow, DomainTable, join
 from speech_analogy.adaptation.domains import Domains, describe_domains, do_domains, plan_domains
@@ -137,6 +139,32 @@ def test_shared_source_trains_a_and_b_once(recipe: Path, whole: Path, tmp_path: 
         do_domains(job, progress=False, workers=1, keep_models=False)
         assert not list(run.rglob("*.safetensors"))
         assert (run / "domains.md").read_bytes() == before
+
+
+def test_what_hangs_on_the_source_alone_is_heard_once(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    """Held-out source speech is the same for all targets of one source; another way of hearing it is done again."""
+    run, systems = tmp_path / "run", "[zero_shot, source_real, scaled_source_real, target_synthetic, analogy]"
+    asked = [f"systems={systems}", "report_forgetting=true"]
+    job = plan_domains(recipe, run, source="rest", speech=whole / "speech", overrides=asked)
+    do_domains(job, progress=False, workers=1, keep_models=False)
+    for label, count in {
+        "evaluate-zero_shot-on-source_dev": 1,
+        "evaluate-source_real-on-source_dev": 1,
+        "sweep-scaled_source_real-on-source_dev": 1,
+        "evaluate-target_synthetic-on-source_dev": 2,
+        "evaluate-source_real": 2,
+    }.items():
+        pattern = f"{label}-{'[0-9a-f]' * 12}/{'curve' if 'sweep' in label else 'score'}.json"
+        files = [next((run / "targets" / domain / "stages").glob(pattern)) for domain in "ab"]
+        assert len({file.stat().st_ino for file in files}) == count, label
+    first, second = (
+        target.plan
+        for target in plan_domains(recipe, tmp_path / "other", source="rest", overrides=asked, speech=run).targets
+    )
+    stage = first.stages["evaluate-zero_shot-on-source_dev"]
+    assert domains._heard_alike(stage, first)
+    assert not domains._heard_alike(replace(stage, params={**stage.params, "language": "es"}), first)
+    assert not domains._heard_alike(second.stages["evaluate-target_synthetic-on-source_dev"], first)
 
 
 def test_speech_is_found_by_another_base(recipe: Path, whole: Path, tmp_path: Path) -> None:
