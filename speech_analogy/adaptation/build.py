@@ -20,7 +20,7 @@ from speech_analogy.adaptation.baselines import (
 )
 from speech_analogy.adaptation.compose import Composer, model_stage, slug, source_domains, strategies
 from speech_analogy.adaptation.data import Split
-from speech_analogy.adaptation.estimate import NOTHING, START_S, Size, decode_cost, finetune_cost
+from speech_analogy.adaptation.estimate import NOTHING, START_S, Size, as_decoded, decode_cost, finetune_cost
 from speech_analogy.adaptation.plan import Plan, Stage
 from speech_analogy.adaptation.sets import Sets, real_sets, split_stage, synthetic_sets
 from speech_analogy.adaptation.several import several_stages
@@ -67,7 +67,7 @@ def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_dig
         _evaluations(recipe, part, composer, sets, base_key, stages)
     if "analogy" in recipe.systems and "analogy" not in {stage.name for stage in stages}:
         stages.append(_analogy())
-    return Plan(run, stages, VERSIONS)
+    return Plan(run, [as_decoded(stage) for stage in stages], VERSIONS)
 
 
 def evaluated_parts(recipe: Recipe) -> list[str]:

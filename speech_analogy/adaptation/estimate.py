@@ -6,10 +6,11 @@ start the ETA, which is then corrected by the stages that have finished.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lhotse import CutSet
 
+from speech_analogy.adaptation.plan import Stage
 from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, kind, window_seconds
 
 FINETUNE_S = 0.032  # a second of window and epoch
@@ -17,7 +18,8 @@ DECODE_TRIMMED_S = 0.018  # a second of window
 DECODE_FULL_S = 0.02
 CHANNEL_S = 0.02  # an utterance
 SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.065  # a spoken text, and each of its characters
-START_S = 6.0  # a stage's imports and model
+CTRANSLATE2 = {"int8": 0.45, "float32": 0.75}  # of torch's time
+START_S = 3.0  # a stage's model; imports once a worker
 # Seconds of synthesis a second of speech.
 ENGINE_S = {"hibari": 0.012, "piper": 0.17, "flite": 0.06, "espeak-ng": 0.02}
 ENGINE_OTHER_S = 1.0
@@ -67,6 +69,14 @@ def finetune_cost(size: Size, epochs: int, window: Window) -> float:
 def decode_cost(size: Size, window: Window) -> float:
     """Seconds on one core."""
     return START_S + size.window_s(window) * (DECODE_TRIMMED_S if kind(window) == "trimmed" else DECODE_FULL_S)
+
+
+def as_decoded(stage: Stage) -> Stage:
+    """A stage whose cost is that of decoding in torch, at what its own backend takes."""
+    told = stage.params.get("evaluation") or {}
+    if told.get("backend") != "ctranslate2":
+        return stage
+    return replace(stage, cost_s=START_S + CTRANSLATE2[told["compute"]] * (stage.cost_s - START_S))
 
 
 def synthesis_cost(size: Size, engines: tuple[str, ...]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from speech_analogy.adaptation import build
 from speech_analogy.adaptation.baselines import TRAINED_ON, trained_systems
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.data import Split, split, texts_of
-from speech_analogy.adaptation.estimate import clock
+from speech_analogy.adaptation.estimate import CTRANSLATE2, START_S, as_decoded, clock
 from speech_analogy.adaptation.execution import _urgencies
 from speech_analogy.adaptation.plan import Plan, Stage
 from speech_analogy.adaptation.scale_selection import choose_scale
@@ -239,3 +240,14 @@ def test_source_domains_are_nested(tmp_path: Path) -> None:
     assert grown[0] < grown[1] < grown[2] < grown[3] == domains(None) == {"a", "c", "d", "e"}
     with pytest.raises(ConfigError, match=r"split\.source_domains.*5 of 4"):
         domains(5)
+
+
+def test_a_decoding_stage_costs_what_its_backend_takes() -> None:
+    torch_says = Stage("evaluate-mixed", "evaluate", {"evaluation": {"beams": 1}}, cost_s=START_S + 20)
+    assert as_decoded(torch_says) == torch_says
+    for compute, share in CTRANSLATE2.items():
+        told = replace(torch_says, params={"evaluation": {"backend": "ctranslate2", "compute": compute}})
+        assert as_decoded(told).cost_s == pytest.approx(START_S + 20 * share)
+        assert as_decoded(told).params == told.params
+    training = Stage("finetune-mixed", "finetune", {"training": {}}, cost_s=50.0)
+    assert as_decoded(training) == training
