@@ -99,6 +99,7 @@ VECTORS_OF = {
 
 COMBINATIONS: dict[str, Combination] = {
     **{name: Combination(CORNERS["c"], f"vectors-{way}", BASE) for name, way in VECTORS_OF.items()},
+    "analogy_on_frozen_encoder": Combination("target_synthetic_frozen_encoder", CORNERS["plus"], CORNERS["minus"]),
     "analogy_on_mixed": Combination("mixed", CORNERS["plus"], CORNERS["minus"]),
     "analogy_on_mixed_continued": Combination("mixed_continued", CORNERS["plus"], CORNERS["minus"]),
     "analogy_by_adapter": Combination(CORNERS["c"], BY_ADAPTER, CORNERS["c"], fixed=1.0),
@@ -112,23 +113,36 @@ COMBINATIONS: dict[str, Combination] = {
     "shuffled_vector": Combination(*ANALOGY, chosen="analogy", direction="shuffled"),
 }
 
+MEANS: dict[str, tuple[str, ...]] = {
+    "mean_of_mixed_and_analogy_on_frozen_encoder": ("mixed", "analogy_on_frozen_encoder"),
+    "soup": ("mixed", "source_real_then_target_synthetic", "analogy", "analogy_on_frozen_encoder"),
+}
+"""System -> the models it is the plain mean of (arXiv 2203.05482): trainings, `analogy`, or systems of COMBINATIONS."""
+
 # Systems that hear real source speech in training choose their own learning rate and epochs on held-out source
 # speech. The others take source_real's: held-out real speech would only tell them to learn less.
 SEARCHED = ("source_real", "mixed")
 
 
+def made_of(system: str) -> set[str]:
+    """The system and all that it is put together from, trainings among them; what those go on from is not in it."""
+    parts = MEANS.get(system) or (COMBINATIONS[system].parts if system in COMBINATIONS else ())
+    if system == "analogy" or (system in COMBINATIONS and COMBINATIONS[system].chosen != "own") or BY_ADAPTER in parts:
+        parts = (*parts, *CORNERS.values())
+    return {system}.union(*(made_of(part) for part in parts if part != system))
+
+
 def needs_analogy(systems: tuple[str, ...]) -> bool:
     """Is λ of the analogy asked for, by itself or by what is made with it?"""
-    made = [COMBINATIONS[name] for name in systems if name in COMBINATIONS]
-    return "analogy" in systems or any(
-        one.chosen != "own" or "analogy" in one.parts or BY_ADAPTER in one.parts for one in made
+    made = set().union(*map(made_of, systems))
+    return bool({"analogy", BY_ADAPTER} & made) or any(
+        COMBINATIONS[name].chosen != "own" for name in made if name in COMBINATIONS
     )
 
 
 def trained_systems(systems: tuple[str, ...]) -> list[str]:
     """The fine-tunings that the wanted systems need, in an order in which they can be done."""
-    needed = set(systems) | (set(CORNERS.values()) if needs_analogy(systems) else set())
-    needed |= {part for name in systems if name in COMBINATIONS for part in COMBINATIONS[name].parts}
+    needed = set().union(*map(made_of, systems))
     for name, training in reversed(TRAININGS.items()):
         if name in needed and training.start is not None:
             needed.add(training.start)

@@ -11,9 +11,11 @@ from speech_analogy.adaptation.baselines import (
     BY_ADAPTER,
     COMBINATIONS,
     CORNERS,
+    MEANS,
     SEARCHED,
     TRAINED_ON,
     TRAININGS,
+    made_of,
     needs_analogy,
     searched_as,
     trained_systems,
@@ -59,7 +61,7 @@ def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_dig
     composer = _composer(recipe, sets, base_key)
     if needs_analogy(recipe.systems):
         _scale_choices(recipe, composer, sets, parts, base_key, choice, stages)
-    if any("analogy" in COMBINATIONS[system].parts for system in recipe.systems if system in COMBINATIONS):
+    if any("analogy" in made_of(system) - {system} for system in recipe.systems):
         stages.append(_analogy())
     if "analogy_by_adapter" in recipe.systems:
         stages.append(_by_adapter(recipe, base_key))
@@ -91,6 +93,8 @@ def _evaluations(recipe: Recipe, part: str, composer: Composer, sets: Sets, base
                     stages.append(stage)
         elif system in COMBINATIONS:
             composer.combined(system, part, stages)
+        elif system in MEANS:
+            composer.mean(system, part, stages)
         else:
             stages.append(_evaluate(recipe, system, part, sets, base_key))
 

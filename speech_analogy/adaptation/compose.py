@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from speech_analogy.adaptation.baselines import ANALOGY, BASE, BY_ADAPTER, COMBINATIONS, Combination
+from speech_analogy.adaptation.baselines import ANALOGY, BASE, COMBINATIONS, MEANS, TRAININGS, Combination
 from speech_analogy.adaptation.estimate import START_S, Size, decode_cost
 from speech_analogy.adaptation.plan import Stage
 from speech_analogy.config import Recipe, Strategy
@@ -50,6 +50,24 @@ class Composer:
             params |= {"scale": how.fixed} if choice is None else {"choice": choice}
             needs = (*_models(how), *([choice] if choice else []), self.where[part][0])
             stages.append(Stage(name, "combined", params, _unique(needs), decode_cost(self.size[part], self.window)))
+
+    def mean(self, system: str, part: str, stages: list[Stage]) -> None:
+        """A system that is the mean of finished models, heard on `part`; the model is written first."""
+        there = {stage.name for stage in stages}
+        models = tuple(model_stage(name) for name in MEANS[system])
+        for name in MEANS[system]:
+            if name in COMBINATIONS and name not in there:
+                how = COMBINATIONS[name]
+                choice = self._chosen(name, how, stages)
+                params = {"corners": list(_models(how)), "choice": choice}
+                stages.append(Stage(name, "analogy", params, (*_models(how), *([choice] if choice else [])), START_S))
+        if system not in there:
+            stages.append(Stage(system, "mean", {"models": list(models)}, models, START_S))
+        params = {**self.evaluation(system, part), "model": system}
+        needs = (system, self.where[part][0])
+        stages.append(
+            Stage(_evaluation(part, system), "evaluate", params, needs, decode_cost(self.size[part], self.window))
+        )
 
     def _chosen(self, system: str, how: Combination, stages: list[Stage]) -> str | None:
         """The stage that chooses the system's λ; None where it is fixed."""
@@ -180,7 +198,8 @@ def source_domains(recipe: Recipe, held_out: dict[str, int], trained: dict[str, 
 
 def model_stage(name: str) -> str:
     """The stage whose folder holds a model; the base has none."""
-    return name if name in (BASE, BY_ADAPTER, "analogy") or name.startswith(VECTORS_STAGE) else f"finetune-{name}"
+    trained = name in TRAININGS
+    return f"finetune-{name}" if trained else name
 
 
 def slug(domain: str) -> str:

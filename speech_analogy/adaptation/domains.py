@@ -59,7 +59,7 @@ HEARD = re.compile(
     r"(evaluate-(zero_shot|source_(synthetic|real))|sweep-scaled_source_real)-on-source_dev|sweep-domain-.+"
 )
 """Stages that hang on the source alone, so that one target's serve all where the source is the same."""
-TRAINED_KINDS = ("finetune", "analogy", "vectors")
+TRAINED_KINDS = ("finetune", "analogy", "vectors", "mean")
 FLAC_BYTES_A_SECOND = 16_000  # 16 kHz, 16 bit, about half of it after compression
 TINY_BYTES = 151_000_000  # whisper-tiny in fp32, whose rates the estimates are of
 

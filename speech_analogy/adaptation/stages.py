@@ -35,7 +35,10 @@ from speech_analogy.corpora.read import read_cuts, write_cuts
 from speech_analogy.corpora.splits import subset
 from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.merging.checkpoints import PROVENANCE_FILE, open_checkpoint
-from speech_analogy.merging.combine import analogy, analogy_tensors
+from speech_analogy.merging.combine import analogy, analogy_tensors, require_same_base
+from speech_analogy.merging.merge import write_merge
+from speech_analogy.merging.merger import MergeInput, MergePlan
+from speech_analogy.merging.methods import get_method
 from speech_analogy.merging.publish import write_json
 from speech_analogy.recognisers.protocol import load_recogniser, provenance
 from speech_analogy.training.finetune import finetune
@@ -223,6 +226,14 @@ def analogy_stage(work: Work) -> None:
     analogy(c, plus, minus, scale, work.folder / MODEL_FOLDER, overwrite=True)
 
 
+def mean_stage(work: Work) -> None:
+    """Write the mean of several models of one base as a complete model folder."""
+    models = [open_checkpoint(work.model(name)) for name in work.params["models"]]
+    require_same_base(models)
+    plan = MergePlan(get_method("average"), [MergeInput(model) for model in models])
+    write_merge(plan, work.folder / MODEL_FOLDER, overwrite=True)
+
+
 @dataclass(frozen=True)
 class Kind:
     """How a kind of stage is done. Raise `version` when what comes out changes."""
@@ -248,5 +259,6 @@ KINDS: dict[str, Kind] = {
     "clusters": Kind(1, clusters_stage),
     "by_adapter": Kind(1, by_adapter_stage),
     "vectors": Kind(1, vectors_stage),
+    "mean": Kind(1, mean_stage),
 }
 VERSIONS = {name: kind.version for name, kind in KINDS.items()}

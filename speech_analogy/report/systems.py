@@ -63,6 +63,9 @@ KINDS = {
     "analogy_of_vectors_nearest": Kind(
         "D, nearest vectors", "As D, several B − A, each weighed by how alike its texts and the target's are."
     ),
+    "analogy_on_frozen_encoder": Kind(
+        "D, encoder frozen in C", "As D, the vector added to the C whose decoder alone was trained."
+    ),
     "analogy_on_mixed": Kind("Mixed + λ(B − A)", "The analogy's vector added to the mixed model."),
     "analogy_on_mixed_continued": Kind(
         "Continued + λ(B − A)", "The analogy's vector on the continued model: the combination of arXiv 2406.02925."
@@ -70,6 +73,10 @@ KINDS = {
     "mean_of_mixed_and_analogy": Kind(
         "Mean of mixed and D", "Halfway between the weights of the mixed model and of D."
     ),
+    "mean_of_mixed_and_analogy_on_frozen_encoder": Kind(
+        "Mean of mixed and D, frozen", "Halfway between mixed and the D whose C has a frozen encoder."
+    ),
+    "soup": Kind("Soup", "The mean of mixed, of B then C, of D and of the D whose C has a frozen encoder."),
     "interpolated": Kind("D, interpolated", "Base + α(D − base): a part of the way, against forgetting."),
     "source_both": Kind("Source, both", "Fine-tuned on real and TTS speech of the source domains."),
     "target_real": Kind(

@@ -16,6 +16,7 @@ from speech_analogy.adaptation.baselines import (
     BASE,
     BY_ADAPTER,
     COMBINATIONS,
+    MEANS,
     TRAININGS,
     VECTORS_OF,
     needs_analogy,
@@ -23,7 +24,7 @@ from speech_analogy.adaptation.baselines import (
     trained_systems,
 )
 from speech_analogy.adaptation.controls import change_of, random_like, shuffled
-from speech_analogy.adaptation.stages import _keep_base, _training_cuts
+from speech_analogy.adaptation.stages import _keep_base, _training_cuts, mean_stage
 from speech_analogy.adaptation.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage
 from speech_analogy.adaptation.work import CHOICE_FILE, CURVE_FILE, MODEL_FOLDER, SCORE_FILE, Work
 from speech_analogy.config import SystemName
@@ -102,6 +103,32 @@ def test_mean_is_halfway(models: dict[str, Path]) -> None:
         torch.testing.assert_close(tensor, (mixed[name] + moved[name]) / 2, atol=1e-7, rtol=0)
 
 
+def test_a_soup_is_the_mean_and_stays_of_one_base(models: dict[str, Path], tmp_path: Path) -> None:
+    names = ("mixed", "source_real", "target_synthetic")
+    inputs = {name: tmp_path / name for name in names}
+    for name, folder in inputs.items():
+        folder.mkdir()
+        (folder / MODEL_FOLDER).symlink_to(models[name])
+    work = _work(tmp_path / "soup", {"models": list(names)}, inputs)
+    mean_stage(work)
+    made = load_file(work.folder / MODEL_FOLDER / "model.safetensors")
+    parts = [_loaded(models, name) for name in names]
+    for name, tensor in made.items():
+        torch.testing.assert_close(tensor, sum(part[name] for part in parts) / 3, atol=1e-6, rtol=0)
+    WhisperRecogniser(work.folder / MODEL_FOLDER)
+    other = tmp_path / "other"
+    shutil.copytree(models["mixed"], other / MODEL_FOLDER)
+    for folder, base in ((inputs["mixed"], "sha256:1"), (other, "sha256:2")):
+        told = folder / MODEL_FOLDER / "provenance.json"
+        if folder is not other:
+            (folder / MODEL_FOLDER).unlink()
+            shutil.copytree(models["mixed"], folder / MODEL_FOLDER)
+        told.write_text(json.dumps({"base": "x", "base_fingerprint": base}))
+    with pytest.raises(CheckpointError, match="one base"):
+        mean_stage(_work(tmp_path / "no", {"models": ["mixed", "other"]}, {**inputs, "other": other}))
+    assert not (tmp_path / "no" / MODEL_FOLDER).exists()
+
+
 @pytest.mark.parametrize("start", ["mixed", "mixed_continued"])
 def test_the_vector_is_added_to_another_model(models: dict[str, Path], start: str) -> None:
     made = _weights(models, f"analogy_on_{start}", 0.5)
@@ -151,9 +178,16 @@ def test_a_control_moves_c_as_far_as_the_analogy_does(models: dict[str, Path], s
 
 
 def test_every_system_is_declared_once_and_told_to_readers() -> None:
-    declared = {"zero_shot", "analogy", *TRAININGS, *COMBINATIONS} - {"source_both"}
+    declared = {"zero_shot", "analogy", *TRAININGS, *COMBINATIONS, *MEANS} - {"source_both"}
     assert declared == set(get_args(SystemName))
-    assert not set(TRAININGS) & set(COMBINATIONS)
+    assert not set(TRAININGS) & set(COMBINATIONS) | set(MEANS) & {*TRAININGS, *COMBINATIONS}
+    for parts in MEANS.values():  # `scopes` and controls cannot be written as one analogy
+        assert all(
+            part in ("analogy", *TRAININGS)
+            or (COMBINATIONS[part].chosen, COMBINATIONS[part].direction, COMBINATIONS[part].offset)
+            == ("own", "difference", 0.0)
+            for part in parts
+        )
     assert declared <= set(KINDS)
     for how in COMBINATIONS.values():
         assert set(how.parts) <= {
@@ -179,7 +213,13 @@ def test_a_system_asks_for_the_trainings_it_is_made_of() -> None:
     assert trained_systems(("analogy_on_mixed_continued",)) == [
         "source_synthetic", "source_real", "source_both", "mixed_continued",
     ]  # fmt: skip
+    frozen = "target_synthetic_frozen_encoder"
+    assert trained_systems(("analogy_on_frozen_encoder",)) == [*abc[:2], frozen]
+    assert trained_systems(("mean_of_mixed_and_analogy_on_frozen_encoder",)) == [*abc[:2], "mixed", frozen]
+    assert trained_systems(("soup",)) == [*abc, "mixed", "source_real_then_target_synthetic", frozen]
     assert not needs_analogy(("analogy_on_mixed", "scaled_mixed", "mixed"))
+    assert not needs_analogy(("mean_of_mixed_and_analogy_on_frozen_encoder",))
+    assert needs_analogy(("soup",))
     assert needs_analogy(("analogy_per_scope",))
     assert [searched_as(name) for name in ("mixed", "target_synthetic_replay", "mixed_continued")] == [
         "mixed", "mixed", "source_real",

@@ -186,6 +186,7 @@ def test_systems_and_strategies_of_one_recipe(small_whisper: Path, tmp_path: Pat
     names = [
         "mixed_continued", "target_synthetic_frozen_encoder", "target_synthetic_replay", "analogy", "analogy_per_scope",
         "analogy_on_mixed_continued", "mean_of_mixed_and_analogy", "interpolated", "random_vector",
+        "analogy_on_frozen_encoder", "soup",
     ]  # fmt: skip
     overrides = [
         *PHONE_SLICE, f"base={small_whisper}", f"systems=[{', '.join(names)}]", "scale_chosen_on=[source_dev]",
