@@ -10,34 +10,37 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
-import re
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from lhotse import CutSet
 
-from data_synth.synthesize import SynthesisOptions, synthesize
-from data_synth.texts import Text
 from speech_analogy.adaptation.adapt import RESULTS_FILE, _machine, _versions
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.collect import collect
-from speech_analogy.adaptation.data import PARTS, Split, read_cuts_of, split, texts_of
+from speech_analogy.adaptation.data import read_cuts_of, split
 from speech_analogy.adaptation.domain_markdown import table_markdown, write_table
 from speech_analogy.adaptation.domain_table import DomainTable, join
-from speech_analogy.adaptation.estimate import START_S, Size, clock, synthesis_cost
+from speech_analogy.adaptation.estimate import clock, synthesis_cost
 from speech_analogy.adaptation.execution import default_workers, execute
-from speech_analogy.adaptation.plan import DONE_FILE, Plan, Stage
-from speech_analogy.adaptation.stages import VERSIONS
-from speech_analogy.adaptation.work import CUTS_FILE, FEATURES_FOLDER, TEXTS_FILE
+from speech_analogy.adaptation.target import (
+    KEY_FILE,
+    TRAINED_KINDS,
+    Source,
+    Speech,
+    Target,
+    Voices,
+    hand_over,
+    remove_models,
+    speak,
+    target_of,
+)
+from speech_analogy.adaptation.work import FEATURES_FOLDER
 from speech_analogy.config import Recipe, load_recipe
-from speech_analogy.corpora.cuts import domain_of, text_of
-from speech_analogy.corpora.read import read_cuts, write_cuts
+from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import ConfigError, WeightsUnavailableError
 from speech_analogy.merging.checkpoints import open_checkpoint
@@ -46,67 +49,9 @@ from speech_analogy.recognisers.weights import resolve_weights
 
 __all__ = ["DomainTable", "Domains", "describe_domains", "do_domains", "plan_domains", "table_markdown"]
 
-Source = Literal["others", "rest"]
-"""What is source: all domains but the target, as in the paper; or only those that are never a target, so that A and B
-are trained once and shared by all targets."""
-
-GIVEN = "given"  # the kind of stages that are filled here, not by a worker
-SPEECH_FOLDER, TARGETS_FOLDER, KEY_FILE = "speech", "targets", "plan.sha256"
-SHARED = re.compile(
-    r"finetune-source_(synthetic|real|both)(-(of|without)-.+)?|speaker-clusters|vectors-(mean|ties|dare)"
-)
-HEARD = re.compile(
-    r"(evaluate-(zero_shot|source_(synthetic|real))|sweep-scaled_source_real)-on-source_dev|sweep-domain-.+"
-)
-"""Stages that hang on the source alone, so that one target's serve all where the source is the same."""
-TRAINED_KINDS = ("finetune", "analogy", "vectors", "mean")
+SPEECH_FOLDER, TARGETS_FOLDER = "speech", "targets"
 FLAC_BYTES_A_SECOND = 16_000  # 16 kHz, 16 bit, about half of it after compression
 TINY_BYTES = 151_000_000  # whisper-tiny in fp32, whose rates the estimates are of
-
-
-@dataclass(frozen=True)
-class Speech:
-    """One domain's texts as one side of the recipe speaks them: a plan of one stage."""
-
-    texts: list[Text]
-    options: SynthesisOptions
-    plan: Plan
-    stage: str
-
-    @property
-    def folder(self) -> Path:
-        return self.plan.folder(self.stage)
-
-    @property
-    def size(self) -> Size:
-        return Size.of_texts([text.text for text in self.texts]).times(self.options.voices_per_text)
-
-
-@dataclass(frozen=True)
-class Target:
-    """One domain as the target: its recipe, who sees what, its plan, and the speech of A's and C's texts."""
-
-    domain: str
-    recipe: Recipe
-    parts: Split
-    plan: Plan
-    spoken: dict[str, list[Speech]]  # `synthesise-source` and `synthesise-target` -> what is joined
-    shared: dict[str, Path]  # stage -> the finished one of the first target
-    seed: int | None = None  # of the fine-tunings; None: the recipe's
-
-    @property
-    def label(self) -> str:
-        return self.domain if self.seed is None else f"{self.domain}, seed {self.seed}"
-
-    def is_finished(self) -> bool:
-        """Done with this very plan; its models may have been removed since."""
-        key = self.plan.run / KEY_FILE
-        whole = key.is_file() and (self.plan.run / RESULTS_FILE).is_file()
-        return whole and key.read_text(encoding="utf-8") == self.key()
-
-    def key(self) -> str:
-        names = "\n".join(self.plan.folder(stage.name).name for stage in self.plan)
-        return hashlib.sha256(names.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -177,7 +122,7 @@ def plan_domains(
         _key_of(resolved, source, corpus, base_key),
     )
     table = join([empty, *there]) or empty
-    voices = _Voices(resolved, cuts, Path(speech).resolve() if speech else run / SPEECH_FOLDER)
+    voices = Voices(resolved, cuts, Path(speech).resolve() if speech else run / SPEECH_FOLDER)
     targets: list[Target] = []
     for seed, domain in wanted:
         if table.has(domain, seed):
@@ -196,7 +141,7 @@ def plan_domains(
         built = build_plan(own, folder, place if seed is None else place / f"seed-{seed}", parts, corpus, base_key)
         same = [target.plan for target in targets if target.seed == seed]
         first = same[0] if same and source == "rest" else None
-        targets.append(replace(_target(domain, own, parts, built, voices, source, first), seed=seed))
+        targets.append(replace(target_of(domain, own, parts, built, voices, source, first), seed=seed))
     return Domains(resolved, Path(recipe), run, targets, list(voices.made.values()), source, base_bytes, table)
 
 
@@ -237,8 +182,8 @@ def do_domains(
             if progress:
                 print(f"target {number} of {len(job.targets)}: {target.label}", file=sys.stderr, flush=True)
             for one in {one.folder: one for pool in target.spoken.values() for one in pool}.values():
-                _speak(one, count, progress)
-            _hand_over(target)
+                speak(one, count, progress)
+            hand_over(target)
             execute(target.plan, workers=workers, progress=progress)
             shutil.rmtree(target.plan.run / FEATURES_FOLDER, ignore_errors=True)
             results = collect(target.recipe, target.plan, job.path, command, _versions(), _machine())
@@ -249,10 +194,10 @@ def do_domains(
         table = table.joined(table)  # in order
         write_table(table, job.run)
         if not keep_models and job.source == "others":
-            _remove_models(target)
+            remove_models(target)
     if not keep_models:
         for target in job.targets:
-            _remove_models(target)
+            remove_models(target)
     return table
 
 
@@ -280,126 +225,6 @@ def describe_domains(job: Domains, workers: int | None = None) -> str:
         f"about {disk / 1e9:.1f} GB of disk" + ("" if job.base_bytes else ", models not counted: the base is not here"),
     ]
     return "\n".join(lines)
-
-
-class _Voices:
-    """The speech of every domain and side, planned once."""
-
-    def __init__(self, recipe: Recipe, cuts: CutSet, folder: Path) -> None:
-        rules = recipe.split
-        trained = [cut for cut in cuts if rules.field is None or str(cut.custom.get(rules.field)) == rules.train]
-        self._texts: dict[str, list[Text]] = {}
-        for text in texts_of(CutSet.from_cuts(trained), unique=True):
-            self._texts.setdefault(text.domain, []).append(text)
-        self._folder = folder
-        self.made: dict[Path, Speech] = {}
-
-    def of(self, domain: str, side: Stage) -> Speech:
-        """One domain's texts, spoken as this `synthesise-…` stage says."""
-        texts = self._texts[domain]
-        words = json.dumps([[text.id, text.text] for text in texts], ensure_ascii=False)
-        params = {key: value for key, value in side.params.items() if key != "side"}
-        params["texts"] = hashlib.sha256(words.encode()).hexdigest()
-        name = f"speech-{domain}"
-        plan = Plan(self._folder, [Stage(name, GIVEN, params)], {GIVEN: VERSIONS["synthesis"]})
-        made = Speech(texts, SynthesisOptions.model_validate(side.params["options"]), plan, name)
-        return self.made.setdefault(made.folder, made)
-
-
-def _target(
-    domain: str, recipe: Recipe, parts: Split, built: Plan, voices: _Voices, source: Source, first: Plan | None
-) -> Target:
-    """A plan whose split, synthesis and (with `first`) shared fine-tunings are handed over."""
-    of_source = sorted({domain_of(cut) for cut in parts.source_train})
-    spoken = {
-        "synthesise-source": [voices.of(name, built.stages["synthesise-source"]) for name in of_source],
-        "synthesise-target": [voices.of(domain, built.stages["synthesise-target"])],
-    }
-    stages, shared = [], {}
-    for stage in built:
-        params = stage.params
-        if stage.name == "split":
-            params = {**params, "source": source}
-        elif stage.name in spoken:
-            params = {"parts": [one.folder.name for one in spoken[stage.name]]}
-        elif first is not None and (SHARED.fullmatch(stage.name) or _heard_alike(stage, first)):
-            shared[stage.name] = first.folder(stage.name)
-            params = {**params, "same_as": first.folder(stage.name).name}
-        else:
-            stages.append(stage)
-            continue
-        stages.append(replace(stage, kind=GIVEN, params=params, cost_s=START_S / 10))
-    return Target(domain, recipe, parts, Plan(built.run, stages, {**VERSIONS, GIVEN: 1}), spoken, shared)
-
-
-def _heard_alike(stage: Stage, first: Plan) -> bool:
-    """Whether the first target heard it the same way: `evaluation.backend: auto` goes by the size of the test."""
-    return HEARD.fullmatch(stage.name) is not None and stage.params == first.stages[stage.name].params
-
-
-def _speak(speech: Speech, workers: int, progress: bool) -> None:
-    """Goes on where it was killed: synthesis keeps a ledger in the folder that is being built."""
-
-    def fill(folder: Path) -> None:
-        options = speech.options.model_copy(update={"workers": workers})
-        synthesize(speech.texts, folder, options, progress=progress, clips_root=speech.folder)
-
-    _give(speech.plan, speech.stage, fill)
-
-
-def _hand_over(target: Target) -> None:
-    """Fill the stages that are not a worker's."""
-
-    def fill_split(folder: Path) -> None:
-        for name in PARTS:
-            if len(target.parts.part(name)):
-                write_cuts(target.parts.part(name), folder / f"{name}.jsonl.gz", overwrite=True)
-        lines = [json.dumps({"id": t.id, "text": t.text, "domain": t.domain}) for t in target.parts.target_texts]
-        (folder / TEXTS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    _give(target.plan, "split", fill_split)
-    heard = {(domain_of(cut), text_of(cut).casefold()) for cut in target.parts.source_train}
-    for stage, pool in target.spoken.items():
-        wanted = heard if stage == "synthesise-source" else None
-        _give(target.plan, stage, lambda folder, pool=pool, wanted=wanted: _join(pool, wanted, folder))  # type: ignore[misc]
-    for stage, finished in target.shared.items():
-        _give(target.plan, stage, lambda folder, finished=finished: _link(finished, folder))  # type: ignore[misc]
-
-
-def _join(pool: list[Speech], wanted: set[tuple[str, str]] | None, folder: Path) -> None:
-    """The clips of several domains in one file; of A's only those whose texts B hears."""
-    cuts = [
-        cut
-        for speech in pool
-        for cut in read_cuts(speech.folder / CUTS_FILE)
-        if wanted is None or (domain_of(cut), text_of(cut).casefold()) in wanted
-    ]
-    write_cuts(CutSet.from_cuts(cuts), folder / CUTS_FILE, overwrite=True)
-
-
-def _link(finished: Path, folder: Path) -> None:
-    """The files of a finished stage, but for its mark."""
-    shutil.rmtree(folder)
-    shutil.copytree(finished, folder, copy_function=os.link, ignore=shutil.ignore_patterns(DONE_FILE))
-
-
-def _give(plan: Plan, name: str, fill: Callable[[Path], None]) -> None:
-    """Fill a stage's folder beside its final name, mark it and rename it."""
-    if plan.is_done(name):
-        return
-    building, start = plan.building(name), time.monotonic()
-    building.mkdir(parents=True, exist_ok=True)
-    fill(building)
-    record = {"name": name, "seconds": round(time.monotonic() - start, 1)}
-    (building / DONE_FILE).write_text(json.dumps(record) + "\n", encoding="utf-8")
-    building.rename(plan.folder(name))
-
-
-def _remove_models(target: Target) -> None:
-    """Every model of a finished target; its scores, hypotheses and speech stay."""
-    for stage in target.plan:
-        if stage.kind in TRAINED_KINDS or (stage.name in target.shared and not HEARD.fullmatch(stage.name)):
-            shutil.rmtree(target.plan.folder(stage.name), ignore_errors=True)
 
 
 def _bytes_of(folder: Path) -> int:

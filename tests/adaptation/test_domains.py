@@ -11,10 +11,10 @@ from statistics import stdev
 import pytest
 import torch
 
-from speech_analogy.adaptation import domains
 from speech_analogy.adaptation.domain_markdown import table_markdown
 from speech_analogy.adaptation.domain_table import DomainRow, DomainTable, join
 from speech_analogy.adaptation.domains import Domains, describe_domains, do_domains, plan_domains
+from speech_analogy.adaptation.target import heard_alike
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.errors import ConfigError, DataError
@@ -162,9 +162,9 @@ def test_what_hangs_on_the_source_alone_is_heard_once(recipe: Path, whole: Path,
         for target in plan_domains(recipe, tmp_path / "other", source="rest", overrides=asked, speech=run).targets
     )
     stage = first.stages["evaluate-zero_shot-on-source_dev"]
-    assert domains._heard_alike(stage, first)
-    assert not domains._heard_alike(replace(stage, params={**stage.params, "language": "es"}), first)
-    assert not domains._heard_alike(second.stages["evaluate-target_synthetic-on-source_dev"], first)
+    assert heard_alike(stage, first)
+    assert not heard_alike(replace(stage, params={**stage.params, "language": "es"}), first)
+    assert not heard_alike(second.stages["evaluate-target_synthetic-on-source_dev"], first)
 
 
 def test_speech_is_found_by_another_base(recipe: Path, whole: Path, tmp_path: Path) -> None:
