@@ -115,6 +115,8 @@ def _selection(results: Results) -> list[str]:
             f"λ = {wording.scale(selection.scale)}, chosen on {text(selection.scale_chosen_on)}. "
             "The test set's WER over λ is shown, never used to choose."
         )
+    if systems.has_largest_scale(results):
+        parts.append(wording.LARGEST_SCALE)
     if selection.scale_curve:
         rows = [[wording.scale(point.scale), wording.rate(point.wer)] for point in selection.scale_curve]
         parts.append(_table(["λ", "held-out WER"], rows, left=()))

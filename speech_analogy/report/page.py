@@ -74,6 +74,7 @@ def render(results: Results, run: Path) -> str:
         bars=bars(results),
         dev_curve=dev_curve(results),
         test_curve=test_curve(results),
+        beyond=wording.LARGEST_SCALE if systems.has_largest_scale(results) else "",
         kept_curve=kept_curve(results),
         scale_rows=scale_rows(results),
         compared=len({(row.system, row.scale) for row in results.comparisons}),

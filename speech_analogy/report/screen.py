@@ -33,6 +33,7 @@ def table(results: Results) -> str:
     lines = [_cut(results.test.title, WIDTH), "", *_aligned(head, rows)]
     if chosen is not None:
         lines += ["", f"{CHOSEN} λ = {wording.scale(chosen.scale or 0.0)} was chosen without the test set."]
+        lines += [f"  {wording.LARGEST_SCALE}"] if systems.has_largest_scale(results) else []
     return "\n".join([*lines, *_against(results)])
 
 

@@ -146,6 +146,12 @@ def p_of(comparison: Comparison) -> float:
     return comparison.p_value if comparison.p_holm is None else comparison.p_holm
 
 
+def has_largest_scale(results: Results) -> bool:
+    """Is the chosen λ the end of the curve it was chosen by, so that the best one may lie beyond?"""
+    curve = results.selection.scale_curve if results.selection else []
+    return len(curve) > 1 and results.selection is not None and results.selection.scale == max(p.scale for p in curve)
+
+
 def grid(results: Results) -> list[System]:
     """The analogy at every λ that was decoded on the test set, by λ."""
     return [system for system in ordered(results) if system.name == ANALOGY and system.scale is not None]

@@ -9,6 +9,7 @@ P_FLOOR = 0.001
 P_CLEAR = 0.05
 """At or above this a difference is not called one."""
 MINUS = "−"
+LARGEST_SCALE = "It is the largest λ that was tried; a larger one may do better: add some to the recipe's scales."
 
 
 def rate(value: float) -> str:

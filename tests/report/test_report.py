@@ -11,7 +11,10 @@ import pytest
 
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Hypothesis, Results, read_hypotheses, write_hypotheses
+from speech_analogy.report import wording
+from speech_analogy.report.markdown import render
 from speech_analogy.report.report import write_report
+from speech_analogy.report.screen import table
 from tests.report.fake_run import CHOSEN, make_run
 from tests.report.reading import Page
 
@@ -120,6 +123,17 @@ def test_curves_mark_the_chosen_scale_and_are_given_as_numbers(made: Path, resul
             assert rows["0"][1] == f"{system.wer:.1f}"
     assert f"λ = {CHOSEN} was chosen on {results.selection.scale_chosen_on}" in page.section("scale")
     assert "never used to choose" in page.section("scale")
+
+
+@pytest.mark.parametrize("at_end", [False, True])
+def test_a_chosen_scale_at_the_end_of_the_grid_is_said(run: Path, results: Results, at_end: bool) -> None:
+    assert results.selection is not None
+    curve = [point for point in results.selection.scale_curve if not at_end or point.scale <= CHOSEN]
+    rewrite(run, selection={**results.selection.model_dump(), "scale_curve": [p.model_dump() for p in curve]})
+    assert (wording.LARGEST_SCALE in page_of(run).section("scale")) is at_end
+    found = Results.read(run / "results.json")
+    assert (wording.LARGEST_SCALE in table(found)) is at_end
+    assert (wording.LARGEST_SCALE in render(found)) is at_end
 
 
 def test_all_text_is_escaped(run: Path, results: Results) -> None:
