@@ -164,21 +164,24 @@ def hand_over(target: Target) -> None:
         (folder / TEXTS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     _give(target.plan, "split", fill_split)
-    heard = {(domain_of(cut), text_of(cut).casefold()) for cut in target.parts.source_train}
+    wanted_of = {
+        "synthesise-source": {(domain_of(cut), text_of(cut).casefold()) for cut in target.parts.source_train},
+        "synthesise-target": {(text.domain, text.text.casefold()) for text in target.parts.target_texts},
+    }
     for stage, pool in target.spoken.items():
-        wanted = heard if stage == "synthesise-source" else None
+        wanted = wanted_of[stage]
         _give(target.plan, stage, lambda folder, pool=pool, wanted=wanted: _join(pool, wanted, folder))  # type: ignore[misc]
     for stage, finished in target.shared.items():
         _give(target.plan, stage, lambda folder, finished=finished: _link(finished, folder))  # type: ignore[misc]
 
 
-def _join(pool: list[Speech], wanted: set[tuple[str, str]] | None, folder: Path) -> None:
-    """The clips of several domains in one file; of A's only those whose texts B hears."""
+def _join(pool: list[Speech], wanted: set[tuple[str, str]], folder: Path) -> None:
+    """The clips of several domains in one file; only those whose texts B hears (A) or the target tells (C)."""
     cuts = [
         cut
         for speech in pool
         for cut in read_cuts(speech.folder / CUTS_FILE)
-        if wanted is None or (domain_of(cut), text_of(cut).casefold()) in wanted
+        if (domain_of(cut), text_of(cut).casefold()) in wanted
     ]
     write_cuts(CutSet.from_cuts(cuts), folder / CUTS_FILE, overwrite=True)
 

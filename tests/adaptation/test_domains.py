@@ -14,7 +14,7 @@ import torch
 from speech_analogy.adaptation.domain_markdown import table_markdown
 from speech_analogy.adaptation.domain_table import DomainRow, DomainTable, join
 from speech_analogy.adaptation.domains import Domains, describe_domains, do_domains, plan_domains
-from speech_analogy.adaptation.target import heard_alike
+from speech_analogy.adaptation.target import hand_over, heard_alike
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.errors import ConfigError, DataError
@@ -95,6 +95,16 @@ def test_a_speaks_the_texts_that_b_hears(whole: Path) -> None:
         [file] = (whole / "targets" / domain / "stages").glob("split-*/source_train.jsonl.gz")
         heard = {(domain_of(cut), text_of(cut)) for cut in read_cuts(file)}
         assert set(_cuts(whole, domain, "synthesise-source")) == heard
+
+
+def test_c_speaks_the_subset_of_texts_that_is_asked_for(recipe: Path, whole: Path, tmp_path: Path) -> None:
+    asked = ["split.target_texts=2", "systems=[target_synthetic]"]
+    job = plan_domains(recipe, tmp_path / "run", overrides=asked, domains=["a"], speech=whole / "speech")
+    [target] = job.targets
+    hand_over(target)
+    told = sorted((text.domain, text.text) for text in target.parts.target_texts)
+    assert len(told) == 2
+    assert _cuts(tmp_path / "run", "a", "synthesise-target") == told
 
 
 def test_second_run_does_nothing(recipe: Path, whole: Path) -> None:
