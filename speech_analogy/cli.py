@@ -219,8 +219,12 @@ def adapt(
     seeds: Annotated[
         str | None, typer.Option(help="With --targets: each domain with every one of these training seeds: 0,1,2.")
     ] = None,
+    vary: Annotated[
+        str | None,
+        typer.Option(help="KEY=V1,V2,...: the recipe once with each value, one table: split.target_texts=25,50."),
+    ] = None,
     drop_models: Annotated[
-        bool, typer.Option("--drop-models", help="With --targets: remove a target's models once it is measured.")
+        bool, typer.Option("--drop-models", help="With --targets or --vary: remove a run's models once it is measured.")
     ] = False,
     join: Annotated[
         list[Path] | None,
@@ -231,10 +235,17 @@ def adapt(
     """Do a recipe: corpus, synthesis, fine-tunings, analogy, evaluation, report. Finished stages are not done again."""
     run = out or Path("runs") / (recipe if recipe.is_dir() else recipe.parent).resolve().name
     if targets is None:
-        if shared_source or drop_models or seeds is not None or join:
-            raise ConfigError("--shared-source, --seeds, --drop-models and --join go with --targets", field="--targets")
+        if shared_source or seeds is not None or join:
+            raise ConfigError("--shared-source, --seeds and --join go with --targets", field="--targets")
+        if vary is not None:
+            _vary(recipe, run, vary, data, overrides or [], dry_run, not drop_models, workers, quiet)
+            return
+        if drop_models:
+            raise ConfigError("--drop-models goes with --targets or --vary", field="--targets")
         _adapt(recipe, run, data, overrides or [], dry_run, workers, quiet)
         return
+    if vary is not None:
+        raise ConfigError("--vary and --targets cannot be had together", field="--vary", do="leave one of them out")
     from speech_analogy.adaptation import domains as each
 
     job = each.plan_domains(
@@ -318,6 +329,27 @@ def _adapt(
     _report(run)
     if done.model is not None:
         print(f"adapted model: {done.model}")
+
+
+def _vary(
+    recipe: Path,
+    run: Path,
+    vary: str,
+    data: Path | None,
+    overrides: list[str],
+    dry_run: bool,
+    keep_models: bool,
+    workers: int | None,
+    quiet: bool,
+) -> None:
+    from speech_analogy.adaptation import vary as variation
+
+    key, _, values = vary.partition("=")
+    job = variation.plan_variation(recipe, run, key, values.split(","), overrides=overrides, data=data)
+    print(variation.describe_variation(job, workers), flush=True)
+    if not dry_run:
+        variation.do_variation(job, keep_models=keep_models, workers=workers, progress=not quiet, command=command())
+        print(variation.curve_markdown(job))
 
 
 def _report(run: Path) -> None:

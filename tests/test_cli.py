@@ -221,6 +221,18 @@ def test_what_is_of_many_targets_needs_them(tmp_path: Path, option: list[str]) -
     assert not list(tmp_path.iterdir())
 
 
+def test_vary_goes_alone_and_says_what_it_would_do(tmp_path: Path) -> None:
+    recipe = REPOSITORY / "recipes" / "phone_line"
+    vary = ("--vary", "training.epochs=1,2")
+    fails(run("adapt", recipe, "--targets", "each", *vary, cwd=tmp_path), "--vary", "together")
+    fails(run("adapt", recipe, "--vary", "training.epochs", cwd=tmp_path), "vary", "KEY=VALUE")
+    done = run("adapt", recipe, *vary, "--drop-models", "--dry-run", "--out", tmp_path / "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "training.epochs=1" in done.stdout
+    assert "2 runs" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_table_to_join_must_be_one(tmp_path: Path) -> None:
     recipe = REPOSITORY / "recipes" / "phone_line"
     options = ("--targets", "each", "--out", "run", "--join")

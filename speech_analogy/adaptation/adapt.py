@@ -26,7 +26,7 @@ from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.recognisers.weights import resolve_weights
 
 PACKAGES = ("speech-analogy", "torch", "transformers", "accelerate", "lhotse", "openai-whisper", "jiwer")
-RESULTS_FILE = "results.json"
+RESULTS_FILE, KEY_FILE = "results.json", "plan.sha256"
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,13 @@ def adapt(
     results = collect(resolved, plan, Path(recipe), command, _versions(), _machine())
     results.write(plan.run / RESULTS_FILE)
     return Adaptation(plan.run, _publish_model(plan), results)
+
+
+def is_measured(plan: Plan) -> bool:
+    """Was the run done with this very plan? Its models may have been removed since."""
+    key = plan.run / KEY_FILE
+    whole = key.is_file() and (plan.run / RESULTS_FILE).is_file()
+    return whole and key.read_text(encoding="utf-8") == plan.digest()
 
 
 def describe(plan: Plan, workers: int | None = None) -> str:

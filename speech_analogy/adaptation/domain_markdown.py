@@ -46,22 +46,22 @@ def _systems(table: DomainTable) -> list[str]:
     if any(kept.values()):
         columns.append(["" if value is None else f"{value:.1f}" for value in kept.values()])
     rows = zip(table.systems, *columns, strict=True)
-    return [_line(heads), "|---|" + "--:|" * (len(heads) - 1), *(_line(list(row)) for row in rows)]
+    return [line(heads), "|---|" + "--:|" * (len(heads) - 1), *(line(list(row)) for row in rows)]
 
 
 def _chosen(table: DomainTable) -> list[str]:
     """What each domain's λ was, how many utterances it has, and what the analogy has taken off the synthetic model."""
     over = AGAINST in table.systems
     heads = ["target", "test utterances", "λ", *([f"{OURS} against {AGAINST}"] if over else [])]
-    lines = [_line(heads), "|---|" + "--:|" * (len(heads) - 1)]
+    lines = [line(heads), "|---|" + "--:|" * (len(heads) - 1)]
     for domain in table.measured:
         rows = table.of(domain)
         scales = ", ".join(f"{row.scale:g}" for row in rows if row.scale is not None)
         relative = [_percent(table.relative(domain, AGAINST))] if over else []
-        lines.append(_line([domain, str(rows[0].utterances), scales, *relative]))
+        lines.append(line([domain, str(rows[0].utterances), scales, *relative]))
     utterances = str(sum(table.of(domain)[0].utterances for domain in table.measured))
     relative = [_percent(table.average_relative(AGAINST))] if over else []
-    return [*lines, _line(["average" if over else "all", utterances, "", *relative])]
+    return [*lines, line(["average" if over else "all", utterances, "", *relative])]
 
 
 def _against(table: DomainTable) -> list[str]:
@@ -71,7 +71,7 @@ def _against(table: DomainTable) -> list[str]:
         "WER; the difference is pooled over all test utterances (of all seeds), with a paired, clustered 95 % "
         "interval; p (Holm) is corrected for all of these comparisons.",
         "",
-        _line(["against", "relative", "domains better", "difference, points", "95 % interval", "p", "p (Holm)"]),
+        line(["against", "relative", "domains better", "difference, points", "95 % interval", "p", "p (Holm)"]),
         "|---|" + "--:|" * 6,
     ]
     for found in table.comparisons():
@@ -86,7 +86,7 @@ def _against(table: DomainTable) -> list[str]:
             _p(found.p_value),
             _p(found.p_value if found.p_holm is None else found.p_holm),
         ]
-        lines.append(_line(cells))
+        lines.append(line(cells))
     return [*lines, ""]
 
 
@@ -99,13 +99,13 @@ def _regrets(table: DomainTable) -> list[str]:
         "How λ was chosen: regret is the WER at the chosen λ less the lowest of the same row's curve, in points, over "
         f"{len(table.rows)} rows.",
         "",
-        _line(["strategy", "mean regret", "largest", "λs chosen"]),
+        line(["strategy", "mean regret", "largest", "λs chosen"]),
         "|---|--:|--:|--:|",
     ]
     for strategy, regrets in sorted(found.items(), key=lambda item: mean(item[1])):
         scales = sorted({row.strategies[strategy] for row in table.rows if strategy in row.strategies})
         told = f"{scales[0]:g}" if len(scales) == 1 else f"{scales[0]:g} to {scales[-1]:g}"
-        lines.append(_line([strategy, f"{mean(regrets):.2f}", f"{max(regrets):.2f}", told]))
+        lines.append(line([strategy, f"{mean(regrets):.2f}", f"{max(regrets):.2f}", told]))
     return [*lines, ""]
 
 
@@ -118,7 +118,7 @@ def write_table(table: DomainTable, run: Path) -> None:
     temporary.replace(run / TABLE_FILE)
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 

@@ -69,7 +69,7 @@ class DomainTable:
     def with_run(self, domain: str, run: Path, seed: int | None = None, name: str = "") -> DomainTable:
         """The table with one more finished run; `name` is what the row calls its folder."""
         results = Results.read(run / "results.json")
-        systems = _one_each(results)
+        systems = one_each(results)
         heard = {system: read_hypotheses(run / found.hypotheses_file) for system, found in systems.items()}
         edits = {s: [h.substitutions + h.deletions + h.insertions for h in rows] for s, rows in heard.items()}
         draws = {system: _draws(rows) for system, rows in heard.items()}
@@ -244,7 +244,7 @@ def _draws(rows: Sequence[Hypothesis]) -> int:
     return len(rows) // len({row.id for row in rows})
 
 
-def _one_each(results: Results) -> dict[str, System]:
+def one_each(results: Results) -> dict[str, System]:
     """Every system once: of the analogy's λs the chosen one."""
     found: dict[str, System] = {}
     for system in results.systems:

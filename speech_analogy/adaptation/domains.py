@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lhotse import CutSet
 
-from speech_analogy.adaptation.adapt import RESULTS_FILE, _machine, _versions
+from speech_analogy.adaptation.adapt import KEY_FILE, RESULTS_FILE, _machine, _versions
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.collect import collect
 from speech_analogy.adaptation.data import read_cuts_of, split
@@ -27,7 +27,6 @@ from speech_analogy.adaptation.domain_table import DomainTable, join
 from speech_analogy.adaptation.estimate import clock, synthesis_cost
 from speech_analogy.adaptation.execution import default_workers, execute
 from speech_analogy.adaptation.target import (
-    KEY_FILE,
     TRAINED_KINDS,
     Source,
     Speech,
@@ -188,7 +187,7 @@ def do_domains(
             shutil.rmtree(target.plan.run / FEATURES_FOLDER, ignore_errors=True)
             results = collect(target.recipe, target.plan, job.path, command, _versions(), _machine())
             results.write(target.plan.run / RESULTS_FILE)
-            (target.plan.run / KEY_FILE).write_text(target.key(), encoding="utf-8")
+            (target.plan.run / KEY_FILE).write_text(target.plan.digest(), encoding="utf-8")
         name = str(target.plan.run.relative_to(job.run))
         table = table.with_run(target.domain, target.plan.run, target.seed, name)
         table = table.joined(table)  # in order

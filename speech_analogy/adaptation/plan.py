@@ -67,6 +67,11 @@ class Plan:
         final = self.folder(name)
         return final.with_name(f".{final.name}.building")
 
+    def digest(self) -> str:
+        """Of all its stages and what they are made from."""
+        names = "\n".join(self.folder(stage.name).name for stage in self)
+        return hashlib.sha256(names.encode()).hexdigest()
+
     def is_done(self, name: str) -> bool:
         return (self.folder(name) / DONE_FILE).is_file()
 

@@ -17,7 +17,7 @@ from lhotse import CutSet
 
 from data_synth.synthesize import SynthesisOptions, synthesize
 from data_synth.texts import Text
-from speech_analogy.adaptation.adapt import RESULTS_FILE
+from speech_analogy.adaptation.adapt import is_measured
 from speech_analogy.adaptation.data import PARTS, Split, texts_of
 from speech_analogy.adaptation.estimate import START_S, Size
 from speech_analogy.adaptation.plan import DONE_FILE, Plan, Stage
@@ -32,7 +32,6 @@ Source = Literal["others", "rest"]
 are trained once and shared by all targets."""
 
 GIVEN = "given"  # the kind of stages that are filled here, not by a worker
-KEY_FILE = "plan.sha256"
 SHARED = re.compile(
     r"finetune-source_(synthetic|real|both)(-(of|without)-.+)?|speaker-clusters|vectors-(mean|ties|dare)"
 )
@@ -79,13 +78,7 @@ class Target:
 
     def is_finished(self) -> bool:
         """Done with this very plan; its models may have been removed since."""
-        key = self.plan.run / KEY_FILE
-        whole = key.is_file() and (self.plan.run / RESULTS_FILE).is_file()
-        return whole and key.read_text(encoding="utf-8") == self.key()
-
-    def key(self) -> str:
-        names = "\n".join(self.plan.folder(stage.name).name for stage in self.plan)
-        return hashlib.sha256(names.encode()).hexdigest()
+        return is_measured(self.plan)
 
 
 class Voices:
