@@ -318,10 +318,11 @@ def _adapt(
     quiet: bool,
 ) -> None:
     from speech_analogy.adaptation import adapt as job
+    from speech_analogy.adaptation.estimate import weights_bytes
 
     if dry_run:
-        _, plan = job.plan_of(recipe, run, overrides=overrides, data=data)
-        print(job.describe(plan, workers))
+        resolved, plan = job.plan_of(recipe, run, overrides=overrides, data=data)
+        print(job.describe(plan, workers, weights_bytes(resolved.base)))
         return
     done = job.adapt(
         recipe, run, overrides=overrides, data=data, workers=workers, progress=not quiet, command=command()

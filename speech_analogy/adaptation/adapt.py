@@ -13,7 +13,7 @@ from pathlib import Path
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.collect import collect
 from speech_analogy.adaptation.data import read_cuts_of, split
-from speech_analogy.adaptation.estimate import clock
+from speech_analogy.adaptation.estimate import clock, cost_of, rates
 from speech_analogy.adaptation.execution import default_workers, execute
 from speech_analogy.adaptation.plan import Plan
 from speech_analogy.adaptation.work import FEATURES_FOLDER, MODEL_FOLDER
@@ -98,21 +98,22 @@ def is_measured(plan: Plan) -> bool:
     return whole and key.read_text(encoding="utf-8") == plan.digest()
 
 
-def describe(plan: Plan, workers: int | None = None) -> str:
-    """The stages of a plan as a table: what each waits for, what it will cost, whether it is done."""
+def describe(plan: Plan, workers: int | None = None, base_bytes: int = 0) -> str:
+    """The stages of a plan as a table: what each waits for, what it will cost, whether it is done.
+
+    Args:
+        base_bytes: of the base's weights, which the costs grow with.
+    """
     count = workers or default_workers()
     width = max(len(stage.name) for stage in plan)
     lines = []
     for stage in plan:
-        state = "done" if plan.is_done(stage.name) else f"~{clock(stage.cost_s)}"
+        state = "done" if plan.is_done(stage.name) else f"~{clock(cost_of([stage], base_bytes))}"
         lines.append(f"{stage.name:{width}}  {state:>12}  {', '.join(stage.needs)}".rstrip())
-    left = sum(stage.cost_s for stage in plan if not plan.is_done(stage.name))
+    left = cost_of((stage for stage in plan if not plan.is_done(stage.name)), base_bytes)
     done = sum(plan.is_done(stage.name) for stage in plan)
     lines.append("")
-    lines.append(
-        f"{len(plan)} stages, {done} done; about {clock(left / count)} on {count} cores "
-        "(times of whisper-tiny.en on one core of a Zen 4 server; larger models take longer)"
-    )
+    lines.append(f"{len(plan)} stages, {done} done; about {clock(left / count)} on {count} cores ({rates(base_bytes)})")
     return "\n".join(lines)
 
 

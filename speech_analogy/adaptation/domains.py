@@ -24,7 +24,7 @@ from speech_analogy.adaptation.collect import collect
 from speech_analogy.adaptation.data import read_cuts_of, split
 from speech_analogy.adaptation.domain_markdown import table_markdown, write_table
 from speech_analogy.adaptation.domain_table import DomainTable, join
-from speech_analogy.adaptation.estimate import clock, synthesis_cost
+from speech_analogy.adaptation.estimate import clock, cost_of, rates, synthesis_cost, weights_bytes
 from speech_analogy.adaptation.execution import default_workers, execute
 from speech_analogy.adaptation.target import (
     TRAINED_KINDS,
@@ -50,7 +50,6 @@ __all__ = ["DomainTable", "Domains", "describe_domains", "do_domains", "plan_dom
 
 SPEECH_FOLDER, TARGETS_FOLDER = "speech", "targets"
 FLAC_BYTES_A_SECOND = 16_000  # 16 kHz, 16 bit, about half of it after compression
-TINY_BYTES = 151_000_000  # whisper-tiny in fp32, whose rates the estimates are of
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def plan_domains(
     corpus = digest(cuts)
     try:
         weights = resolve_weights(resolved.base)
-        base_key, base_bytes = fingerprint(open_checkpoint(weights)), _bytes_of(weights)
+        base_key, base_bytes = fingerprint(open_checkpoint(weights)), weights_bytes(resolved.base)
     except WeightsUnavailableError:
         base_key, base_bytes = "", 0
     wanted = list(itertools.product(seeds or (None,), domains or known))
@@ -203,12 +202,11 @@ def do_domains(
 def describe_domains(job: Domains, workers: int | None = None) -> str:
     """What is left to do, target by target, with hours and disk."""
     count = workers or default_workers()
-    factor = max(1.0, job.base_bytes / TINY_BYTES)
     lines, total_s, models = [], 0.0, 0
     left_speech = [one for one in job.speech if not one.plan.is_done(one.stage)]
     for target in job.targets:
         stages = [] if target.is_finished() else [s for s in target.plan if not target.plan.is_done(s.name)]
-        cost_s = factor * sum(stage.cost_s for stage in stages)
+        cost_s = cost_of(stages, job.base_bytes)
         total_s += cost_s
         models += sum(stage.kind in TRAINED_KINDS for stage in stages)
         state = f"{len(stages)} of {len(target.plan)} stages left, ~{clock(cost_s / count)}" if stages else "done"
@@ -220,11 +218,7 @@ def describe_domains(job: Domains, workers: int | None = None) -> str:
         "",
         f"{len(job.targets)} targets, {models} models and {seconds / 3600:.1f} h of synthetic speech to make",
         f"about {clock((total_s + speaking_s) / count)} on {count} cores, {clock(speaking_s / count)} of it synthesis "
-        f"(rates of whisper-tiny.en on a Zen 4 server, times {factor:.1f} for this base's size; a GPU is not reckoned)",
+        f"({rates(job.base_bytes)})",
         f"about {disk / 1e9:.1f} GB of disk" + ("" if job.base_bytes else ", models not counted: the base is not here"),
     ]
     return "\n".join(lines)
-
-
-def _bytes_of(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))

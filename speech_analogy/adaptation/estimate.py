@@ -6,11 +6,14 @@ start the ETA, which is then corrected by the stages that have finished.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from lhotse import CutSet
 
 from speech_analogy.adaptation.plan import Stage
+from speech_analogy.errors import WeightsUnavailableError
+from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, kind, window_seconds
 
 FINETUNE_S = 0.032  # a second of window and epoch
@@ -19,6 +22,8 @@ DECODE_FULL_S = 0.02
 CHANNEL_S = 0.02  # an utterance
 SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.065  # a spoken text, and each of its characters
 CTRANSLATE2 = {"int8": 0.45, "float32": 0.75}  # of torch's time
+TINY_BYTES = 151_000_000  # whisper-tiny's weights in fp32
+WITHOUT_THE_MODEL = ("split", "channel", "synthesis")  # kinds of stages
 START_S = 3.0  # a stage's model; imports once a worker
 # Seconds of synthesis a second of speech.
 ENGINE_S = {"hibari": 0.012, "piper": 0.17, "flite": 0.06, "espeak-ng": 0.02}
@@ -83,6 +88,26 @@ def synthesis_cost(size: Size, engines: tuple[str, ...]) -> float:
     """Seconds on one core for as much speech as `size`, spread evenly over the engines' voices."""
     rates = [ENGINE_S.get(engine.partition(":")[0].strip(), ENGINE_OTHER_S) for engine in engines]
     return START_S + size.duration_s * sum(rates) / len(rates)
+
+
+def weights_bytes(base: str) -> int:
+    """Of a recogniser's weights; 0 where they are not to be had."""
+    try:
+        return sum(file.stat().st_size for file in resolve_weights(base).glob("*.safetensors"))
+    except WeightsUnavailableError:
+        return 0
+
+
+def cost_of(stages: Iterable[Stage], base_bytes: int = 0) -> float:
+    """Seconds on one core: what the model does takes as much longer as it is larger than whisper-tiny."""
+    factor = max(1.0, base_bytes / TINY_BYTES)
+    return sum(stage.cost_s * (1.0 if stage.kind in WITHOUT_THE_MODEL else factor) for stage in stages)
+
+
+def rates(base_bytes: int) -> str:
+    """What the estimates are made of, in words."""
+    factor = max(1.0, base_bytes / TINY_BYTES)
+    return f"rates of whisper-tiny.en on a Zen 4 server, times {factor:.1f} for this base's size; a GPU is not reckoned"
 
 
 def clock(seconds: float) -> str:

@@ -16,7 +16,7 @@ from speech_analogy.adaptation.adapt import KEY_FILE, RESULTS_FILE, adapt, is_me
 from speech_analogy.adaptation.compose import slug
 from speech_analogy.adaptation.domain_markdown import line
 from speech_analogy.adaptation.domain_table import AGAINST, OURS, one_each
-from speech_analogy.adaptation.estimate import clock
+from speech_analogy.adaptation.estimate import clock, cost_of, rates, weights_bytes
 from speech_analogy.adaptation.execution import default_workers
 from speech_analogy.adaptation.plan import DONE_FILE, Plan
 from speech_analogy.adaptation.target import TRAINED_KINDS
@@ -156,17 +156,16 @@ def curve_markdown(job: Variation) -> str:
 def describe_variation(job: Variation, workers: int | None = None) -> str:
     """What is left to do, value by value."""
     count, lines, total_s = workers or default_workers(), [], 0.0
+    size = weights_bytes(job.recipe.base)
     for value, plan in job.plans.items():
         left = [] if is_measured(plan) else [stage for stage in plan if not plan.is_done(stage.name)]
-        total_s += sum(stage.cost_s for stage in left)
-        cost = clock(sum(stage.cost_s for stage in left) / count)
-        lines.append(
-            f"{job.key}={value:12} " + (f"{len(left)} of {len(plan)} stages left, ~{cost}" if left else "done")
-        )
+        cost_s = cost_of(left, size)
+        total_s += cost_s
+        state = f"{len(left)} of {len(plan)} stages left, ~{clock(cost_s / count)}" if left else "done"
+        lines.append(f"{job.key}={value:12} {state}")
     lines += [
         "",
-        f"{len(job.plans)} runs, about {clock(total_s / count)} on {count} cores, less what they share (times of "
-        "whisper-tiny.en on one core of a Zen 4 server; larger models take longer)",
+        f"{len(job.plans)} runs, about {clock(total_s / count)} on {count} cores, less what they share ({rates(size)})",
     ]
     return "\n".join(lines)
 

@@ -9,10 +9,11 @@ import pytest
 from lhotse import CutSet
 
 from speech_analogy.adaptation import build
+from speech_analogy.adaptation.adapt import describe
 from speech_analogy.adaptation.baselines import TRAINED_ON, trained_systems
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.data import Split, split, texts_of
-from speech_analogy.adaptation.estimate import CTRANSLATE2, START_S, as_decoded, clock
+from speech_analogy.adaptation.estimate import CTRANSLATE2, START_S, TINY_BYTES, as_decoded, clock, cost_of
 from speech_analogy.adaptation.execution import _urgencies
 from speech_analogy.adaptation.plan import Plan, Stage
 from speech_analogy.adaptation.scale_selection import choose_scale
@@ -251,3 +252,13 @@ def test_a_decoding_stage_costs_what_its_backend_takes() -> None:
         assert as_decoded(told).params == told.params
     training = Stage("finetune-mixed", "finetune", {"training": {}}, cost_s=50.0)
     assert as_decoded(training) == training
+
+
+def test_a_larger_base_costs_more_where_it_works() -> None:
+    spoken, trained = Stage("s", "synthesis", cost_s=10.0), Stage("t", "finetune", cost_s=100.0)
+    assert cost_of([spoken, trained], TINY_BYTES) == cost_of([spoken, trained]) == 110.0
+    assert cost_of([spoken, trained], 2 * TINY_BYTES) == 210.0
+    assert cost_of([spoken, trained], TINY_BYTES // 2) == 110.0  # smaller ones have the rates of the smallest
+    plan = Plan(Path("run"), [spoken, trained], {"synthesis": 1, "finetune": 1})
+    assert "about 1 min 45 s on 2 cores" in describe(plan, 2, 2 * TINY_BYTES)
+    assert "times 2.0 for this base's size" in describe(plan, 2, 2 * TINY_BYTES)
