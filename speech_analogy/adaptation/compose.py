@@ -57,10 +57,11 @@ class Composer:
         models = tuple(model_stage(name) for name in MEANS[system])
         for name in MEANS[system]:
             if name in COMBINATIONS and name not in there:
-                how = COMBINATIONS[name]
-                choice = self._chosen(name, how, stages)
-                params = {"corners": list(_models(how)), "choice": choice}
-                stages.append(Stage(name, "analogy", params, (*_models(how), *([choice] if choice else [])), START_S))
+                corners = _models(COMBINATIONS[name])
+                choice = self._chosen(name, COMBINATIONS[name], stages)
+                assert choice is not None, f"{name} has no λ of its own"
+                params = {"corners": list(corners), "choice": choice}
+                stages.append(Stage(name, "analogy", params, (*corners, choice), START_S))
         if system not in there:
             stages.append(Stage(system, "mean", {"models": list(models)}, models, START_S))
         params = {**self.evaluation(system, part), "model": system}
@@ -198,8 +199,7 @@ def source_domains(recipe: Recipe, held_out: dict[str, int], trained: dict[str, 
 
 def model_stage(name: str) -> str:
     """The stage whose folder holds a model; the base has none."""
-    trained = name in TRAININGS
-    return f"finetune-{name}" if trained else name
+    return f"finetune-{name}" if name in TRAININGS else name
 
 
 def slug(domain: str) -> str:
