@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,6 +26,18 @@ torch.set_num_threads(min(2, torch.get_num_threads()))
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 RATE_HZ = 16_000
+
+
+def recipe_script(recipe: str, name: str = "prepare") -> ModuleType:
+    """A script that lies in a recipe's folder, as a module."""
+    module_name = f"{recipe}_{name}"
+    spec = importlib.util.spec_from_file_location(module_name, REPOSITORY / "recipes" / recipe / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 def small_whisper_tensors(seed: int = 0, vocabulary: int = 51864, width: int = 64) -> dict[str, torch.Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from speech_analogy.corpora import read_corpus
 from speech_analogy.corpora.asterisk import identity_of, read_texts
+from tests.conftest import recipe_script
 from tests.corpora.sounds import write_tone
 
 RECIPE = Path(__file__).parents[2] / "recipes/phone_line"
@@ -26,13 +26,7 @@ TEXTS = "letters/a: a\nphonetic/x_p: xray\nvm-long: long\nbeep: [a beep]\n"
 
 @pytest.fixture(scope="module")
 def prepare() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("phone_line_prepare", RECIPE / "prepare.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return recipe_script("phone_line")
 
 
 @pytest.fixture

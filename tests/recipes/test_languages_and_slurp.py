@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -19,7 +17,7 @@ from speech_analogy.config import load_recipe
 from speech_analogy.corpora.read import read_corpus, read_cuts
 from speech_analogy.recognisers.protocol import provenance
 from speech_analogy.recognisers.whisper import WhisperRecogniser
-from tests.conftest import RATE_HZ, REPOSITORY, SHARED
+from tests.conftest import RATE_HZ, REPOSITORY, SHARED, recipe_script
 from tests.small_conformer import make_conformer
 
 RECIPES = REPOSITORY / "recipes"
@@ -109,13 +107,7 @@ def test_language_recipes_are_whole(language: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def prepare() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("slurp_prepare", RECIPES / "slurp" / "prepare.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return recipe_script("slurp")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from speech_analogy.config import load_recipe
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_corpus
 from speech_analogy.errors import DataError
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, recipe_script
 
 RECIPES = REPOSITORY / "recipes" / "speechocean762"
 TEXTS = {
@@ -31,13 +30,7 @@ TEXTS = {
 
 @pytest.fixture(scope="module")
 def prepare() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("stand_ins_prepare", RECIPES / "prepare.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return recipe_script("speechocean762")
 
 
 @pytest.fixture
