@@ -329,7 +329,7 @@ def _adapt(
     )
     _report(run)
     if done.model is not None:
-        print(f"adapted model: {done.model}")
+        print(f"adapted model ({done.system}): {done.model}")
 
 
 def _vary(

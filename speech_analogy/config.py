@@ -62,6 +62,8 @@ DEFAULT_SYSTEMS: tuple[SystemName, ...] = (
     "target_real",
     "all_real",
 )
+WITHOUT_MODEL = ("zero_shot", "random_vector", "shuffled_vector")
+"""The base as it is, and controls that are drawn several times."""
 Strategy = Literal["fixed", "source_dev", "leave_one_domain_out", "agreement"]
 UnlabelledPart = Literal["target_train", "target_dev", "source_dev"]
 Part = Literal["source_dev", "target_dev"]
@@ -233,6 +235,9 @@ class Recipe(Options):
     scale_chosen_on: tuple[Part, ...] = Field(default=("source_dev",), min_length=1)
     scale_selection: ScaleSelection = Field(default_factory=ScaleSelection)
     systems: tuple[SystemName, ...] = DEFAULT_SYSTEMS
+    publish: SystemName | None = Field(
+        default=None, description="the system whose model the run ends with, as `model/`; None: the analogy's"
+    )
     controls: ControlOptions = Field(default_factory=ControlOptions)
     vectors: VectorOptions = Field(default_factory=VectorOptions)
     report_forgetting: bool = Field(
@@ -247,6 +252,10 @@ class Recipe(Options):
             raise ValueError(f"{key} names target_dev, but split.target_dev is not given")
         if self.training_of and self.search:
             raise ValueError("training_of and search both say how a system is trained: give one of them")
+        if self.publish is not None and self.publish not in self.systems:
+            raise ValueError(f"publish names {self.publish}, which is not among the systems")
+        if self.publish in WITHOUT_MODEL:
+            raise ValueError(f"publish names {self.publish}, which has no model of its own")
         if "analogy" in self.systems and not self.scales:
             raise ValueError("the analogy needs at least one scale")
         unlabelled = self.scale_selection.unlabelled

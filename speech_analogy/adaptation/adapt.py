@@ -12,6 +12,7 @@ from pathlib import Path
 
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.collect import collect
+from speech_analogy.adaptation.compose import model_stage
 from speech_analogy.adaptation.data import read_cuts_of, split
 from speech_analogy.adaptation.estimate import clock, cost_of, rates
 from speech_analogy.adaptation.execution import default_workers, execute
@@ -31,10 +32,11 @@ RESULTS_FILE, KEY_FILE = "results.json", "plan.sha256"
 
 @dataclass(frozen=True)
 class Adaptation:
-    """A finished run: where it is, the adapted model (None without the analogy), and what was measured."""
+    """A finished run: where it is, the published model (None without one), its system, and what was measured."""
 
     run: Path
     model: Path | None
+    system: str
     results: Results
 
 
@@ -88,7 +90,8 @@ def adapt(
     shutil.rmtree(plan.run / FEATURES_FOLDER, ignore_errors=True)
     results = collect(resolved, plan, Path(recipe), command, _versions(), _machine())
     results.write(plan.run / RESULTS_FILE)
-    return Adaptation(plan.run, _publish_model(plan), results)
+    system = resolved.publish or "analogy"
+    return Adaptation(plan.run, _publish_model(plan, model_stage(system)), system, results)
 
 
 def is_measured(plan: Plan) -> bool:
@@ -117,11 +120,11 @@ def describe(plan: Plan, workers: int | None = None, base_bytes: int = 0) -> str
     return "\n".join(lines)
 
 
-def _publish_model(plan: Plan) -> Path | None:
-    """The adapted model under the run's own name for it; a hard link a file, a copy where links cannot be."""
-    if "analogy" not in plan.stages:
+def _publish_model(plan: Plan, stage: str) -> Path | None:
+    """A stage's model under the run's own name for it; a hard link a file, a copy where links cannot be."""
+    if stage not in plan.stages:
         return None
-    source, target = plan.folder("analogy") / MODEL_FOLDER, plan.run / "model"
+    source, target = plan.folder(stage) / MODEL_FOLDER, plan.run / "model"
     building = target.with_name(".model.building")
     shutil.rmtree(building, ignore_errors=True)
     shutil.copytree(source, building, copy_function=_link)

@@ -69,6 +69,8 @@ def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_dig
         _evaluations(recipe, part, composer, sets, base_key, stages)
     if "analogy" in recipe.systems and "analogy" not in {stage.name for stage in stages}:
         stages.append(_analogy())
+    if recipe.publish is not None:
+        composer.written(recipe.publish, stages)
     return Plan(run, [as_decoded(stage) for stage in stages], VERSIONS)
 
 

@@ -70,6 +70,16 @@ class Composer:
             Stage(_evaluation(part, system), "evaluate", params, needs, decode_cost(self.size[part], self.window))
         )
 
+    def written(self, system: str, stages: list[Stage]) -> None:
+        """The model folder of a system that is otherwise put together in memory alone; nothing if it is written."""
+        if system not in COMBINATIONS or system in {stage.name for stage in stages}:
+            return
+        how = COMBINATIONS[system]
+        choice = self._chosen(system, how, stages)
+        params = {**self._parts(how), **({"scale": how.fixed} if choice is None else {"choice": choice})}
+        needs = (*_models(how), *([choice] if choice else []))
+        stages.append(Stage(system, "written", params, _unique(needs), START_S))
+
     def _chosen(self, system: str, how: Combination, stages: list[Stage]) -> str | None:
         """The stage that chooses the system's λ; None where it is fixed."""
         if how.fixed is not None:

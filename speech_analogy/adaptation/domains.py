@@ -145,7 +145,7 @@ def plan_domains(
 
 def _key_of(recipe: Recipe, source: Source, corpus: str, base: str) -> str:
     """What tables must share to be joined: the recipe but for its words, its place and its seeds; its data and base."""
-    said = recipe.model_dump(mode="json", exclude={"title", "note", "training_seed"})
+    said = recipe.model_dump(mode="json", exclude={"title", "note", "training_seed", "publish"})
     said["corpus"].pop("path")
     return hashlib.sha256(json.dumps([said, source, corpus, base], sort_keys=True).encode()).hexdigest()
 

@@ -19,7 +19,14 @@ from data_synth.texts import Text
 from speech_analogy.adaptation.data import PARTS, read_cuts_of, split, texts_of
 from speech_analogy.adaptation.scale_selection import choose_scale
 from speech_analogy.adaptation.several import CLUSTERS_FILE, clusters_stage, in_cluster, vectors_stage
-from speech_analogy.adaptation.sweeps import by_adapter_stage, combined_stage, pick_stage, scopes_stage, sweep_stage
+from speech_analogy.adaptation.sweeps import (
+    by_adapter_stage,
+    combined_stage,
+    pick_stage,
+    scopes_stage,
+    sweep_stage,
+    written_stage,
+)
 from speech_analogy.adaptation.work import (
     CHOICE_FILE,
     FEATURES_FOLDER,
@@ -260,5 +267,6 @@ KINDS: dict[str, Kind] = {
     "by_adapter": Kind(1, by_adapter_stage),
     "vectors": Kind(1, vectors_stage),
     "mean": Kind(1, mean_stage),
+    "written": Kind(1, written_stage),
 }
 VERSIONS = {name: kind.version for name, kind in KINDS.items()}

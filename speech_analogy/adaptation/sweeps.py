@@ -18,9 +18,9 @@ from speech_analogy.corpora.read import read_cuts
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.evaluate import Evaluation, evaluate
 from speech_analogy.evaluation.results import ScalePoint
-from speech_analogy.evaluation.sweep import ScaleSweep, evaluate_scales, require_one_lineage
+from speech_analogy.evaluation.sweep import ScaleSweep, evaluate_scales
 from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import Scale
+from speech_analogy.merging.combine import Scale, analogy, require_same_base
 from speech_analogy.merging.lora import combine_adapters
 from speech_analogy.merging.scope import Scope, ScopedScale
 from speech_analogy.recognisers.protocol import load_recogniser
@@ -78,19 +78,19 @@ def scopes_stage(work: Work) -> None:
 
 def combined_stage(work: Work) -> None:
     """Transcribe and score a part with a system that is put together in memory, at the λ that was chosen for it."""
-    params = work.params
-    if "choice" in params:
-        choice = work.read(params["choice"], CHOICE_FILE)
-        scopes, scale = choice.get("scopes"), float(choice["scale"])
-    else:
-        scopes, scale = None, float(params["scale"])
-    moved = _scoped(scopes, scale) if scopes else _moved(work, scale)
-    (found,) = _hear(work, _cuts(work, params["cuts"]), [moved])
+    scale, scopes = _chosen(work)
+    (found,) = _hear(work, _cuts(work, work.params["cuts"]), [_taken(work, scale, scopes)])
     shown = {"scale": None, "scopes": scopes} if scopes else {"scale": scale}
     write_evaluation(
         Evaluation(found.system.model_copy(update=shown), found.hypotheses, found.dropped_empty_references),
         work.folder,
     )
+
+
+def written_stage(work: Work) -> None:
+    """Write a system that is put together of finished models as a complete model folder, at the λ chosen for it."""
+    c, plus, minus = (_corner(work, name) for name in work.params["corners"])
+    analogy(c, plus, minus, _taken(work, *_chosen(work)), work.folder / MODEL_FOLDER, overwrite=True)
 
 
 def by_adapter_stage(work: Work) -> None:
@@ -121,7 +121,7 @@ def _hear(work: Work, cuts: CutSet, scales: Sequence[Scale]) -> list[Evaluation]
     if options.backend == "torch":
         return evaluate_scales(cuts, c, plus, minus, scales, change=change, compute=options.compute, **shared)
     corners = [open_checkpoint(path) for path in (c, plus, minus)]
-    require_one_lineage(corners)
+    require_same_base(corners)
     sweep = ScaleSweep(load_recogniser(c, language=params["language"]), *corners, change=change)
     decoder: dict[str, Any] = {"backend": options.backend, "compute": options.compute}
     return [evaluate(cuts, sweep.move(scale), **shared, **decoder) for scale in scales]
@@ -129,6 +129,18 @@ def _hear(work: Work, cuts: CutSet, scales: Sequence[Scale]) -> list[Evaluation]
 
 def _corner(work: Work, name: str) -> Path:
     return resolve_weights(work.params["base"]) if name == BASE else work.model(name)
+
+
+def _chosen(work: Work) -> tuple[float, dict[str, float] | None]:
+    """λ, and a λ for each scope where they were chosen so."""
+    if "choice" not in work.params:
+        return float(work.params["scale"]), None
+    choice = work.read(work.params["choice"], CHOICE_FILE)
+    return float(choice["scale"]), choice.get("scopes")
+
+
+def _taken(work: Work, scale: float, scopes: Mapping[str, float] | None) -> Scale:
+    return _scoped(scopes, scale) if scopes else _moved(work, scale)
 
 
 def _moved(work: Work, scale: float) -> float:

@@ -39,7 +39,7 @@ HEARD = re.compile(
     r"(evaluate-(zero_shot|source_(synthetic|real))|sweep-scaled_source_real)-on-source_dev|sweep-domain-.+"
 )
 """Stages that hang on the source alone, so that one target's serve all where the source is the same."""
-TRAINED_KINDS = ("finetune", "analogy", "vectors", "mean")
+TRAINED_KINDS = ("finetune", "analogy", "vectors", "mean", "written")
 
 
 @dataclass(frozen=True)

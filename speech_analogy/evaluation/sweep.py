@@ -17,9 +17,8 @@ from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.evaluation.evaluate import Cluster, Evaluation, score
 from speech_analogy.evaluation.transcribe import Batch, Transcript, Transcription, batch_seconds, batches
 from speech_analogy.merging.arithmetic import cast_piece, shifted
-from speech_analogy.merging.checkpoints import Checkpoint, open_checkpoint
+from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.merging.combine import Scale, Weights, require_same_base, scale_of
-from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.merging.tensors import accumulator, as_source, pieces, require_finite, require_same_layout
 from speech_analogy.recognisers.backends import load_transcriber
 from speech_analogy.recognisers.protocol import Compute, Recogniser, native_window
@@ -123,7 +122,7 @@ def evaluate_scales(
     """
     eager = cuts_of(cuts)
     corners = [open_checkpoint(path) for path in (c, plus, minus)]
-    require_one_lineage(corners)
+    require_same_base(corners)
     recogniser = load_transcriber(c, 0.0, backend="torch", compute=compute, language=language, device=device)
     sweep = ScaleSweep(cast("Recogniser", recogniser), *corners, change=change)
     chosen = window or native_window(sweep.recogniser.folder)
@@ -132,17 +131,6 @@ def evaluate_scales(
         score(eager, transcription, name=name, scale=_number(scale), language=language, cluster=cluster)
         for scale, transcription in zip(scales, heard, strict=True)
     ]
-
-
-def require_one_lineage(corners: Sequence[Checkpoint]) -> None:
-    """`require_same_base`, where a corner may also be the base itself, whatever its own provenance says.
-
-    Raises:
-        CheckpointError: naming both files and both fingerprints.
-    """
-    named = {corner.provenance.get("base_fingerprint") for corner in corners} - {None}
-    same = len(named) < 2
-    require_same_base([corner for corner in corners if same or fingerprint(corner) not in named])
 
 
 def _number(scale: Scale) -> float | None:

@@ -196,20 +196,26 @@ def output_dtype(source: TensorSource, name: str, dtype: torch.dtype | None) -> 
 def require_same_base(models: list[Checkpoint], base: Checkpoint | None = None) -> dict[str, Any]:
     """Refuse models fine-tuned from different bases, by the `base_fingerprint` of their `provenance.json`.
 
+    A model may also be that base itself, whatever base of its own it names.
+
     Returns:
         {"base": name, "base_fingerprint": fingerprint}, or {} where nothing is known.
 
     Raises:
         CheckpointError: naming both files and both fingerprints.
     """
-    known: list[tuple[str, dict[str, Any]]] = [
-        (model.label, {key: model.provenance.get(key) for key in ("base", "base_fingerprint")})
-        for model in models
-        if model.provenance.get("base_fingerprint")
-    ]
+    tuned = [model for model in models if model.provenance.get("base_fingerprint")]
+    named = {model.provenance["base_fingerprint"] for model in tuned}
+    known: list[tuple[str, dict[str, Any]]] = []
     if base is not None:
         require_same_layout([base, *models])
-        known.insert(0, (base.label, {"base": base.label, "base_fingerprint": fingerprint(base)}))
+        known = [(base.label, {"base": base.label, "base_fingerprint": fingerprint(base)})]
+        named.add(known[0][1]["base_fingerprint"])
+    if len(named) > 1:  # a fingerprint reads all weights
+        tuned = [model for model in tuned if fingerprint(model) not in named]
+    known += [
+        (model.label, {key: model.provenance.get(key) for key in ("base", "base_fingerprint")}) for model in tuned
+    ]
     for label, identity in known[1:]:
         if identity["base_fingerprint"] != known[0][1]["base_fingerprint"]:
             raise CheckpointError(

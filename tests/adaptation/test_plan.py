@@ -12,6 +12,7 @@ from speech_analogy.adaptation import build
 from speech_analogy.adaptation.adapt import describe
 from speech_analogy.adaptation.baselines import TRAINED_ON, trained_systems
 from speech_analogy.adaptation.build import build_plan
+from speech_analogy.adaptation.compose import model_stage
 from speech_analogy.adaptation.data import Split, split, texts_of
 from speech_analogy.adaptation.estimate import CTRANSLATE2, START_S, TINY_BYTES, as_decoded, clock, cost_of
 from speech_analogy.adaptation.execution import _urgencies
@@ -112,6 +113,35 @@ def test_systems_ask_only_for_the_trainings_they_need(parts: Split, tmp_path: Pa
     assert {stage.name for stage in plan if stage.kind == "finetune"} == {"finetune-mixed"}
     assert trained_systems(("analogy",)) == ["source_synthetic", "source_real", "target_synthetic"]
     assert trained_systems(tuple(TRAINED_ON)) == list(TRAINED_ON)
+
+
+def test_the_published_system_has_a_model_and_nothing_else_changes(parts: Split, tmp_path: Path) -> None:
+    systems = ["mixed", "analogy", "mean_of_mixed_and_analogy", "analogy_on_mixed", "soup"]
+    before = _folders(_recipe(systems=systems), parts, tmp_path)
+    written = {
+        "mean_of_mixed_and_analogy": ("finetune-mixed", "analogy"),
+        "analogy_on_mixed": (
+            "finetune-mixed", "finetune-source_real", "finetune-source_synthetic", "choose-scale-analogy_on_mixed",
+        ),
+    }  # fmt: skip
+    for system in systems:
+        recipe = _recipe(systems=systems, publish=system)
+        plan = _plan(recipe, parts, tmp_path)
+        names = {stage.name for stage in plan}
+        assert model_stage(system) in names
+        assert names - set(before) == ({system} if system in written else set())
+        assert all(plan.folder(name).name == folder for name, folder in before.items())
+        if system in written:
+            assert plan.stages[system].needs == written[system]
+
+
+@pytest.mark.parametrize(
+    ("publish", "rule"),
+    [("soup", "not among the systems"), ("zero_shot", "has no model"), ("random_vector", "no model")],
+)
+def test_what_cannot_be_published_is_an_error(publish: str, rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        _recipe(systems=["zero_shot", "analogy", "random_vector"], publish=publish)
 
 
 def test_search_tries_rates_then_epochs(parts: Split, tmp_path: Path) -> None:

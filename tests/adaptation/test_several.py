@@ -31,8 +31,8 @@ from speech_analogy.adaptation.work import CHOICE_FILE, MODEL_FOLDER, TEXTS_FILE
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_corpus, write_cuts
 from speech_analogy.errors import ConfigError
-from speech_analogy.evaluation.sweep import require_one_lineage
 from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.merging.combine import require_same_base
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions, LoraOptions
 from tests.adaptation.test_plan import RECIPE
@@ -120,7 +120,7 @@ def test_dare_leaves_out_by_its_density(groups: dict[str, Path], small_whisper: 
 def test_the_merged_model_is_of_the_base(groups: dict[str, Path], small_whisper: Path, tmp_path: Path) -> None:
     work, _ = _merged(groups, small_whisper, tmp_path / "mean", "mean")
     c = groups["finetune-source_real-of-a"] / MODEL_FOLDER
-    require_one_lineage([open_checkpoint(path) for path in (c, work.folder / MODEL_FOLDER, small_whisper)])
+    require_same_base([open_checkpoint(path) for path in (c, work.folder / MODEL_FOLDER, small_whisper)])
 
 
 @pytest.fixture(scope="module")

@@ -25,15 +25,16 @@ from speech_analogy.adaptation.baselines import (
 )
 from speech_analogy.adaptation.controls import change_of, random_like, shuffled
 from speech_analogy.adaptation.stages import _keep_base, _training_cuts, mean_stage
-from speech_analogy.adaptation.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage
+from speech_analogy.adaptation.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage, written_stage
 from speech_analogy.adaptation.work import CHOICE_FILE, CURVE_FILE, MODEL_FOLDER, SCORE_FILE, Work
 from speech_analogy.config import SystemName
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import CheckpointError
 from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.evaluation.results import read_hypotheses
-from speech_analogy.evaluation.sweep import ScaleSweep, require_one_lineage
+from speech_analogy.evaluation.sweep import ScaleSweep
 from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.merging.combine import analogy, require_same_base
 from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.recognisers.whisper import WhisperRecogniser
 from speech_analogy.report.systems import KINDS
@@ -264,6 +265,28 @@ def test_a_scaled_system_hears_what_the_model_itself_hears(
     assert (system["name"], system["scale"], system["wer"]) == ("scaled_source_real", 1.0, alone.system.wer)
 
 
+@pytest.mark.parametrize("system", [name for name, how in COMBINATIONS.items() if how.direction == "difference"])
+def test_a_system_is_written_with_the_weights_that_are_heard(
+    models: dict[str, Path], system: str, tmp_path: Path
+) -> None:
+    how = COMBINATIONS[system]
+    made = {name: models.get(name, models["mixed_continued"]) for name in how.parts}  # vectors, adapters: any model
+    inputs = {}
+    for name in set(made) - {BASE}:
+        inputs[name] = tmp_path / "in" / name
+        inputs[name].mkdir(parents=True)
+        (inputs[name] / MODEL_FOLDER).symlink_to(made[name])
+    params = {"corners": [how.c, how.plus, how.minus], "offset": how.offset, "base": str(models[BASE]), "scale": 0.75}
+    work = _work(tmp_path / "out", params, inputs)
+    written_stage(work)
+    written = open_checkpoint(work.folder / MODEL_FOLDER)
+    heard = _weights({**models, **made}, system, 0.75)
+    assert set(written) == set(heard)
+    for name, tensor in heard.items():
+        torch.testing.assert_close(written[name], tensor, atol=1e-7, rtol=0)
+    WhisperRecogniser(work.folder / MODEL_FOLDER)
+
+
 def test_choice_by_curves_agreement_and_scopes(
     models: dict[str, Path], inputs: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -295,6 +318,12 @@ def test_choice_by_curves_agreement_and_scopes(
     last = _params("analogy_per_scope", models, choice="scopes")
     heard = _work(tmp_path / "heard", last, {**inputs, "scopes": scopes.folder})
     combined_stage(heard)
+    written = _work(tmp_path / "written", last, {**inputs, "scopes": scopes.folder})
+    written_stage(written)
+    parts = {part: _weights(models, "analogy_per_scope", scale) for part, scale in found["scopes"].items()}
+    for name in (made := open_checkpoint(written.folder / MODEL_FOLDER)):
+        part = "encoder" if ".encoder." in name else "decoder"
+        torch.testing.assert_close(made[name], parts[part][name], atol=1e-7, rtol=0)
     system = json.loads((heard.folder / SCORE_FILE).read_text())["system"]
     assert system["scale"] is None
     assert system["scopes"] == found["scopes"]
@@ -335,10 +364,13 @@ def test_one_lineage_takes_the_base_itself_and_refuses_a_stranger(
     tuned = _moved(base, tmp_path / "tuned", 1)
     record = {"base_fingerprint": fingerprint(open_checkpoint(base))}
     (tuned / "provenance.json").write_text(json.dumps(record))
-    require_one_lineage([open_checkpoint(path) for path in (tuned, tuned, base)])
+    require_same_base([open_checkpoint(path) for path in (tuned, tuned, base)])
+    analogy(tuned, tuned, base, -0.5, tmp_path / "half", base=base)
+    told = json.loads((tmp_path / "half" / "provenance.json").read_text())
+    assert told["base_fingerprint"] == record["base_fingerprint"]
     (base / "provenance.json").write_text(json.dumps({}))
-    require_one_lineage([open_checkpoint(path) for path in (tuned, tuned, base)])
+    require_same_base([open_checkpoint(path) for path in (tuned, tuned, base)])
     stranger = _moved(base, tmp_path / "stranger", 2)
     (stranger / "provenance.json").write_text(json.dumps({"base_fingerprint": "another"}))
     with pytest.raises(CheckpointError, match="one base"):
-        require_one_lineage([open_checkpoint(path) for path in (tuned, stranger, base)])
+        require_same_base([open_checkpoint(path) for path in (tuned, stranger, base)])

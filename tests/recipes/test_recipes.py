@@ -190,7 +190,7 @@ def test_systems_and_strategies_of_one_recipe(small_whisper: Path, tmp_path: Pat
     ]  # fmt: skip
     overrides = [
         *PHONE_SLICE, f"base={small_whisper}", f"systems=[{', '.join(names)}]", "scale_chosen_on=[source_dev]",
-        "report_forgetting=true", "controls.seeds=2", "training_of={}",
+        "report_forgetting=true", "controls.seeds=2", "training_of={}", "publish=mean_of_mixed_and_analogy",
         "scale_selection={compare: [fixed, leave_one_domain_out, agreement], unlabelled: source_dev, utterances: 1}",
     ]  # fmt: skip
     done = adapt(REPOSITORY / "recipes" / "phone_line", tmp_path / "run", overrides=overrides, progress=False)
@@ -216,6 +216,11 @@ def test_systems_and_strategies_of_one_recipe(small_whisper: Path, tmp_path: Pat
     assert continued["base_fingerprint"] == provenance(models["finetune-source_real"])["base_fingerprint"]
     assert continued["continued_from"] != continued["base_fingerprint"]
     assert continued["hyper_parameters"]["learning_rate"] == pytest.approx(3e-6)
+    [moved] = (tmp_path / "run" / "stages").glob("analogy-*/model")
+    assert done.model == tmp_path / "run" / "model"
+    parts = [open_checkpoint(models["finetune-mixed"]), open_checkpoint(moved)]
+    for name in (published := open_checkpoint(done.model)):
+        torch.testing.assert_close(published[name], (parts[0][name] + parts[1][name]) / 2, atol=1e-7, rtol=0)
     _encoder_is_the_base(models["finetune-target_synthetic_frozen_encoder"], small_whisper)
 
 
