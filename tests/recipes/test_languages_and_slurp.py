@@ -85,14 +85,15 @@ def test_the_same_recipe_with_a_conformer(tmp_path: Path) -> None:
 @ESPEAK
 @pytest.mark.parametrize("language", ["es", "fr", "it"])
 def test_language_recipes_are_whole(language: str, tmp_path: Path) -> None:
-    """Each is the English one but for language, base, voices and words, and its voices exist."""
+    """Each is the English one but for language, base, voices, words and one system more, and its voices exist."""
     from data_synth.voices import find_voices
 
     own, _ = load_recipe(RECIPES / f"phone_line_{language}")
     english, _ = load_recipe(RECIPES / "phone_line")
     assert own.language == language
-    changed = {"title", "note", "base", "language", "synthesis"}
+    changed = {"title", "note", "base", "language", "synthesis", "systems"}
     assert own.model_dump(exclude=changed) == english.model_dump(exclude=changed)
+    assert own.systems == (*english.systems, "mean_of_mixed_and_analogy")
     voices = find_voices(own.synthesis.target.engines)
     assert len(voices) == own.synthesis.target.voices_per_text
     assert all(voice.name.startswith(language) for voice in voices)
