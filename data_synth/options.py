@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import random
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -56,10 +57,23 @@ class Options(BaseModel):
             if first["type"] != "extra_forbidden":
                 message = first["msg"].removeprefix("Value error, ")
                 value = first["input"] if first["loc"] else None  # a rule between fields names its values itself
+                if first["type"] == "literal_error" and (near_value := nearest_of(first)):
+                    raise ConfigError("there is no such value", field=field, value=value, do=near_value) from None
                 raise ConfigError(message, field=field, value=value) from None
             near = difflib.get_close_matches(str(first["loc"][-1]), cls.model_fields, n=1, cutoff=0.4)
             do = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(cls.model_fields)}"
             raise ConfigError("there is no such option", field=field, do=do) from None
+
+
+def nearest_of(error: Mapping[str, Any]) -> str | None:
+    """What to do about a value that is none of a list's: the nearest one; None if none is near.
+
+    Args:
+        error: pydantic's, of the type literal_error.
+    """
+    known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+    near = difflib.get_close_matches(str(error["input"]), known, n=1, cutoff=0.4)
+    return f"did you mean {near[0]!r}?" if near else None
 
 
 def within(lowest: float, highest: float) -> AfterValidator:

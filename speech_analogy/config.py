@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from data_synth.channel import ChannelOptions
-from data_synth.options import Options
+from data_synth.options import Options, nearest_of
 from data_synth.synthesize import SynthesisOptions
 from speech_analogy.errors import ConfigError
 from speech_analogy.recognisers.protocol import Backend, Compute
@@ -253,9 +253,9 @@ class Recipe(Options):
         if self.training_of and self.search:
             raise ValueError("training_of and search both say how a system is trained: give one of them")
         if self.publish is not None and self.publish not in self.systems:
-            raise ValueError(f"publish names {self.publish}, which is not among the systems")
+            raise ValueError(f"publish names {self.publish}, which is not among systems: add it there")
         if self.publish in WITHOUT_MODEL:
-            raise ValueError(f"publish names {self.publish}, which has no model of its own")
+            raise ValueError(f"publish names {self.publish}, which has no model of its own: name another system")
         if "analogy" in self.systems and not self.scales:
             raise ValueError("the analogy needs at least one scale")
         unlabelled = self.scale_selection.unlabelled
@@ -318,6 +318,8 @@ def parse_options(model: type[Recipe], content: dict[str, Any], file: Path) -> R
         field = ".".join(str(part) for part in first["loc"])
         if first["type"] != "extra_forbidden":
             value = None if first["type"] == "missing" else first["input"]
+            if first["type"] == "literal_error" and (nearest := nearest_of(first)):
+                raise ConfigError("there is no such value", file=file, field=field, value=value, do=nearest) from None
             message = first["msg"].removeprefix("Value error, ")
             raise ConfigError(message, file=file, field=field or None, value=_short(value)) from None
         valid = _valid_keys(model, [str(part) for part in first["loc"][:-1]])
