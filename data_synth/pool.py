@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pickle
 import queue
 import signal
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data_synth.engines import Failure, load_engine
+from data_synth.gpus import VISIBLE
 from data_synth.ledger import LedgerRow
 from data_synth.worker import Job, make_row, run_job
 from speech_analogy.errors import SynthesisError
@@ -45,11 +47,13 @@ class PoolOptions:
         isolated: run engines in processes of their own even where there is one; a single worker may else be
             this process.
         timeout_s: how long one clip may take; None: the engine's `patience_s`, or `PATIENCE_S`.
+        gpus: each process sees one of them; none: all that there are.
     """
 
     workers: int = 1
     isolated: bool = True
     timeout_s: float | None = None
+    gpus: tuple[str, ...] = ()
 
     def patience_s(self, engine: str) -> float:
         """Seconds that one clip of an engine may take."""
@@ -78,6 +82,7 @@ class _Process:
     """One process, the batches it was given by number, those it has begun, and when it must have gone on."""
 
     popen: subprocess.Popen[bytes]
+    gpu: str | None = None
     jobs: dict[int, Job] = field(default_factory=dict)
     begun: set[int] = field(default_factory=set)
     due: float | None = None
@@ -133,10 +138,17 @@ class _Pool:
 
     def _start(self) -> _Process:
         command = [sys.executable, "-c", _START, json.dumps(sys.path)]
-        process = _Process(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        gpu = self._idlest_gpu()
+        environment = os.environ | ({} if gpu is None else {VISIBLE: gpu})
+        popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        process = _Process(popen, gpu)
         self._processes.append(process)
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
         return process
+
+    def _idlest_gpu(self) -> str | None:
+        taken = [process.gpu for process in self._processes]
+        return min(self._options.gpus, key=taken.count, default=None)
 
     def _listen(self, process: _Process) -> None:
         assert process.popen.stdout is not None

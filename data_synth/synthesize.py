@@ -19,6 +19,7 @@ from data_synth.engines import load_engine
 from data_synth.finish import SynthesisReport, mark_finished, unspeakable_row, write_files
 from data_synth.folder import hold_folder
 from data_synth.gates import GateOptions
+from data_synth.gpus import gpus_of
 from data_synth.ledger import Ledger, LedgerRow
 from data_synth.options import Options, Range
 from data_synth.plan import Plan, Shard, Texts
@@ -208,7 +209,8 @@ def _make_clips(
     with bar:
         store.prepare(plan, ledger)
         jobs = _jobs(_pending(plan, ledger, store, bar), settings)
-        for job, rows in run_jobs(jobs, PoolOptions(options.workers, options.isolated, options.timeout_s)):
+        pool = PoolOptions(options.workers, options.isolated, options.timeout_s, gpus_of(options.engines))
+        for job, rows in run_jobs(jobs, pool):
             ledger.append(rows)
             made += len(rows)
             bar.update(len(job.work))

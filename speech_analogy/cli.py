@@ -19,10 +19,12 @@ from speech_analogy.cli_options import (
     ClusterChoice,
     Compute,
     ComputeChoice,
+    Device,
     Language,
     Overwrite,
     Quiet,
     Window,
+    Workers,
 )
 from speech_analogy.errors import ConfigError, SpeechAnalogyError
 from speech_analogy.merging_cli import merge_command, vector_app
@@ -136,6 +138,7 @@ def transcribe(
     beams: Beams = 1,
     backend: Backend = BackendChoice.torch,
     compute: Compute = ComputeChoice.int8,
+    device: Device = "auto",
     language: Language = "en",
     quiet: Quiet = False,
 ) -> None:
@@ -149,6 +152,7 @@ def transcribe(
         beams=beams,
         backend=backend.value,
         compute=compute.value,
+        device=device,
         language=language,
         progress=not quiet,
     )
@@ -166,6 +170,7 @@ def evaluate(
     beams: Beams = 1,
     backend: Backend = BackendChoice.torch,
     compute: Compute = ComputeChoice.int8,
+    device: Device = "auto",
     cluster: Annotated[ClusterChoice, typer.Option(help="What the bootstrap resamples.")] = ClusterChoice.speaker,
     language: Language = "en",
     overwrite: Overwrite = False,
@@ -188,6 +193,7 @@ def evaluate(
             beams=beams,
             backend=backend.value,
             compute=compute.value,
+            device=device,
             language=language,
             cluster=cluster.value,
             hypotheses_file=f"hypotheses/{name}.jsonl",
@@ -209,7 +215,7 @@ def adapt(
     data: Annotated[Path | None, typer.Option(help="The corpus's folder, in place of the recipe's.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    workers: Workers = None,
     targets: Annotated[
         str | None, typer.Option(help="each: every target domain in turn, one table; or some of them: alarm,audio.")
     ] = None,
@@ -277,7 +283,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/demo"),
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
     """The whole job on telephone prompts that come with the package: nine minutes on 2 cores."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from speech_analogy.cli_options import Base, Language, Quiet, WindowChoice
+from speech_analogy.cli_options import Base, Device, Language, Quiet, WindowChoice
 
 
 def finetune_command(
@@ -72,6 +72,7 @@ def shorten_command(
     batch_size: Annotated[int, typer.Option(min=1)] = 8,
     states: Annotated[str, typer.Option(help="The decoder's hidden states that are matched: last or all.")] = "all",
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
+    device: Device = "auto",
     seed: int = 0,
     language: Language = "en",
     quiet: Quiet = False,
@@ -90,7 +91,7 @@ def shorten_command(
             "language": language,
         }
     )
-    done = shorten(model, audio, out, options, progress=not quiet)
+    done = shorten(model, audio, out, options, device=device, progress=not quiet)
     losses = ", ".join(f"{loss:.3f}" for loss in done.losses)
     print(f"{done.steps} steps, {done.utterances} utterances, {done.seconds:.0f} s, loss by epoch {losses}")
     print(f"model: {done.folder}")

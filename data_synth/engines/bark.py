@@ -69,6 +69,7 @@ class BarkEngine(BatchEngine):
     name = "bark"
     patience_s = 900.0  # a clip of 13 s on a slow processor, the download of the weights before the first
     batch_size = BATCH_SIZE
+    on_gpu = True
     parameter_ranges: ClassVar = {
         "speed": (0.5, 2.0),
         "semantic_temperature": TEMPERATURE_RANGE,

@@ -62,7 +62,7 @@ class Engine(Protocol):
         batch_size: how many utterances one call is best given.
 
     An engine may also have `patience_s`, how many seconds one utterance may take, loading included, before its
-    process is ended (120).
+    process is ended (120), and `on_gpu`, true where its models are put on a GPU if there is one (false).
     """
 
     name: str

@@ -34,6 +34,7 @@ class KokoroEngine(BaseEngine):
 
     name = "kokoro"
     batch_size = 8
+    on_gpu = True
     patience_s = 600.0  # the download of the weights comes before the first clip
     parameter_ranges: ClassVar = {"speed": (0.5, 2.0)}
 

@@ -70,6 +70,7 @@ class SpeechT5Engine(BatchEngine):
     name = "speecht5"
     patience_s = 600.0  # the download of the weights comes before the first clip
     batch_size = BATCH_SIZE
+    on_gpu = True
     parameter_ranges: ClassVar = {"speed": (0.5, 2.0), "threshold": (0.05, 0.95)}
 
     def __init__(self) -> None:

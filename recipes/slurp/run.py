@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), help="any that is installed (%(default)s)")
     parser.add_argument("--targets", nargs="+", default=[], help="some of the 18 scenarios; by default all")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="key=value, over all others")
-    parser.add_argument("--workers", type=int, help="processes; 1 where one GPU does the work")
+    parser.add_argument("--workers", type=int, help="processes; by default one a GPU, or else one a core")
     parser.add_argument(
         "--keep-models", action="store_true", help="do not remove a target's models when it is measured"
     )

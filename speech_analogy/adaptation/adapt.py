@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
+from data_synth.gpus import visible_gpus
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.collect import collect
 from speech_analogy.adaptation.compose import model_stage
 from speech_analogy.adaptation.data import read_cuts_of, split
 from speech_analogy.adaptation.estimate import clock, cost_of, rates
-from speech_analogy.adaptation.execution import default_workers, execute
+from speech_analogy.adaptation.execution import cores, default_workers, execute, worked_by
 from speech_analogy.adaptation.plan import Plan
 from speech_analogy.adaptation.work import FEATURES_FOLDER, MODEL_FOLDER
 from speech_analogy.config import Recipe, load_recipe
@@ -78,7 +81,7 @@ def adapt(
         out: the run's folder.
         overrides: `dotted.key=value`, the value in YAML.
         data: the corpus's path, in place of the recipe's.
-        workers: processes of one thread each; None is one a core. It changes nothing but the time.
+        workers: processes; None is one a GPU, or without GPUs one of one thread a core. It changes nothing but time.
         command: what the user typed, for the record.
 
     Raises:
@@ -116,7 +119,8 @@ def describe(plan: Plan, workers: int | None = None, base_bytes: int = 0) -> str
     left = cost_of((stage for stage in plan if not plan.is_done(stage.name)), base_bytes)
     done = sum(plan.is_done(stage.name) for stage in plan)
     lines.append("")
-    lines.append(f"{len(plan)} stages, {done} done; about {clock(left / count)} on {count} cores ({rates(base_bytes)})")
+    about = f"about {clock(left / count)} on {worked_by(count)} ({rates(base_bytes)})"
+    lines.append(f"{len(plan)} stages, {done} done; {about}")
     return "\n".join(lines)
 
 
@@ -153,4 +157,6 @@ def _machine() -> dict[str, str]:
                 break
     except OSError:
         pass
-    return {"processor": processor, "cores": str(default_workers()), "system": platform.system()}
+    machine = {"processor": processor, "cores": str(cores()), "system": platform.system()}
+    names = [torch.cuda.get_device_name(number) for number in range(len(visible_gpus()))]
+    return {**machine, **({"gpus": ", ".join(names)} if names else {})}

@@ -30,6 +30,7 @@ from speech_analogy.adaptation.stages import VERSIONS
 from speech_analogy.config import Recipe, SearchOptions
 from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.recognisers.backends import choose_backend, ctranslate2_installed
+from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.protocol import Backend
 from speech_analogy.recognisers.windows import Window
 from speech_analogy.training.options import EwcOptions
@@ -234,7 +235,8 @@ def _backend(recipe: Recipe, sets: Sets) -> Backend:
     if recipe.evaluation.backend != "auto":
         return recipe.evaluation.backend
     window_s = sets.size[recipe.evaluation.part].window_s(_window(recipe))
-    return choose_backend(window_s, on_cpu=True, installed=ctranslate2_installed(), converted=False)
+    on_cpu = find_device().type == "cpu"
+    return choose_backend(window_s, on_cpu=on_cpu, installed=ctranslate2_installed(), converted=False)
 
 
 def _evaluate(recipe: Recipe, system: str, part: str, sets: Sets, base_key: str) -> Stage:

@@ -25,7 +25,7 @@ from speech_analogy.adaptation.data import read_cuts_of, split
 from speech_analogy.adaptation.domain_markdown import table_markdown, write_table
 from speech_analogy.adaptation.domain_table import DomainTable, join
 from speech_analogy.adaptation.estimate import clock, cost_of, rates, synthesis_cost, weights_bytes
-from speech_analogy.adaptation.execution import default_workers, execute
+from speech_analogy.adaptation.execution import default_workers, execute, speaking_workers, worked_by
 from speech_analogy.adaptation.target import (
     TRAINED_KINDS,
     Source,
@@ -171,7 +171,6 @@ def do_domains(
         SpeechAnalogyError: the weights, an engine or the run's folder are not right.
     """
     resolve_weights(job.recipe.base)
-    count = workers or default_workers()
     table = job.table
     if table.rows:
         write_table(table, job.run)
@@ -180,7 +179,7 @@ def do_domains(
             if progress:
                 print(f"target {number} of {len(job.targets)}: {target.label}", file=sys.stderr, flush=True)
             for one in {one.folder: one for pool in target.spoken.values() for one in pool}.values():
-                speak(one, count, progress)
+                speak(one, workers, progress)
             hand_over(target)
             execute(target.plan, workers=workers, progress=progress)
             shutil.rmtree(target.plan.run / FEATURES_FOLDER, ignore_errors=True)
@@ -211,13 +210,15 @@ def describe_domains(job: Domains, workers: int | None = None) -> str:
         models += sum(stage.kind in TRAINED_KINDS for stage in stages)
         state = f"{len(stages)} of {len(target.plan)} stages left, ~{clock(cost_s / count)}" if stages else "done"
         lines.append(f"{target.label:16} {state}")
-    speaking_s = sum(synthesis_cost(one.size, one.options.engines) for one in left_speech)
+    speaking_s = 0.0
+    for one in left_speech:
+        speaking_s += synthesis_cost(one.size, one.options.engines) / speaking_workers(one.options.engines, workers)
     seconds = sum(one.size.duration_s for one in left_speech)
     disk = models * job.base_bytes + FLAC_BYTES_A_SECOND * seconds
     lines += [
         "",
         f"{len(job.targets)} targets, {models} models and {seconds / 3600:.1f} h of synthetic speech to make",
-        f"about {clock((total_s + speaking_s) / count)} on {count} cores, {clock(speaking_s / count)} of it synthesis "
+        f"about {clock(total_s / count + speaking_s)} on {worked_by(count)}, {clock(speaking_s)} of it synthesis "
         f"({rates(job.base_bytes)})",
         f"about {disk / 1e9:.1f} GB of disk" + ("" if job.base_bytes else ", models not counted: the base is not here"),
     ]

@@ -1,7 +1,8 @@
-"""Doing a plan on this machine: a few processes of one thread each, the costliest ready stage first.
+"""Doing a plan on this machine: a few processes, the costliest ready stage first.
 
-One thread a process makes results independent of how many processes there are, and on small models it is also the
-better use of the cores: nobody waits at a barrier.
+Without a GPU each has one thread, which makes results independent of how many processes there are, and on small models
+it is also the better use of the cores: nobody waits at a barrier. With GPUs each process sees one of them, and the
+processes share the cores.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_synth.gpus import VISIBLE, gpus_of, visible_gpus
 from speech_analogy.adaptation.estimate import clock
 from speech_analogy.adaptation.plan import DONE_FILE, Plan, Stage
 from speech_analogy.errors import SpeechAnalogyError
@@ -36,9 +39,26 @@ class RunError(SpeechAnalogyError):
     """A run's folder cannot be worked in, or a worker died."""
 
 
-def default_workers() -> int:
-    """One process a core."""
+def cores() -> int:
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """One process a GPU; without a GPU one a core."""
+    return len(visible_gpus()) or cores()
+
+
+def speaking_workers(engines: Iterable[str], workers: int | None = None) -> int:
+    """Processes that speak, where nothing is said: one a GPU if these engines compute there, else one a core."""
+    return workers or len(gpus_of(engines)) or cores()
+
+
+def worked_by(workers: int) -> str:
+    """So many processes in words: "2 cores", or "1 process on 1 GPU"."""
+    gpus = len(visible_gpus())
+    processes = f"{workers} process{'' if workers == 1 else 'es'}"
+    return f"{processes} on {gpus} GPU{'' if gpus == 1 else 's'}" if gpus else f"{workers} cores"
 
 
 def execute(plan: Plan, *, workers: int | None = None, progress: bool = True) -> None:
@@ -71,7 +91,7 @@ class _Execution:
     def run(self) -> None:
         context = multiprocessing.get_context("spawn")
         slots, lock = context.Value("i", 0), context.RLock()
-        arguments = (os.getpid(), slots, lock, self.workers)
+        arguments = (os.getpid(), slots, lock, self.workers, visible_gpus())
         with _one_thread_each(), ProcessPoolExecutor(self.workers, context, _start_worker, arguments) as pool:
             try:
                 while self.waiting or self.running:
@@ -168,9 +188,14 @@ def _keep_time(building: Path, spent: float, start: float, stop: threading.Event
         _seconds_file(building).write_text(f"{spent + time.monotonic() - start:.1f}", encoding="utf-8")
 
 
-def _start_worker(parent: int, slots: Any, lock: Any, workers: int) -> None:
-    """A worker has one thread, dies with its parent, and has a progress line of its own."""
+def _start_worker(parent: int, slots: Any, lock: Any, workers: int, gpus: Sequence[str] = ()) -> None:
+    """A worker has one thread, or a GPU and its share of the cores; dies with its parent; has a line of its own."""
     from functools import partialmethod
+
+    with slots.get_lock():
+        slot, slots.value = slots.value, slots.value + 1
+    if gpus:
+        os.environ[VISIBLE] = gpus[slot % len(gpus)]  # before torch looks
 
     import torch
     from tqdm import tqdm
@@ -179,12 +204,10 @@ def _start_worker(parent: int, slots: Any, lock: Any, workers: int) -> None:
 
     keep_freed_memory()
     bound_kernel_caches()
-    torch.set_num_threads(1)
+    torch.set_num_threads(max(1, cores() // workers) if gpus else 1)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     _be_quiet()
     tqdm.set_lock(lock)
-    with slots.get_lock():
-        slot, slots.value = slots.value, slots.value + 1
     if sys.stderr.isatty():
         tqdm.__init__ = partialmethod(  # type: ignore[method-assign, assignment]
             tqdm.__init__, position=slot % workers, leave=False

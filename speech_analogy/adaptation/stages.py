@@ -14,6 +14,7 @@ from lhotse import CutSet
 
 from data_synth.channel import ChannelOptions
 from data_synth.channel_cuts import channel_cuts
+from data_synth.gpus import gpus_of
 from data_synth.synthesize import SynthesisOptions, synthesize
 from data_synth.texts import Text
 from speech_analogy.adaptation.data import PARTS, read_cuts_of, split, texts_of
@@ -47,6 +48,7 @@ from speech_analogy.merging.merge import write_merge
 from speech_analogy.merging.merger import MergeInput, MergePlan
 from speech_analogy.merging.methods import get_method
 from speech_analogy.merging.publish import write_json
+from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.protocol import load_recogniser, provenance
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions
@@ -86,6 +88,8 @@ def synthesis_stage(work: Work) -> None:
         lines = (work.inputs["split"] / TEXTS_FILE).read_text(encoding="utf-8").splitlines()
         texts = [Text(**json.loads(line)) for line in lines]
     options = SynthesisOptions.model_validate(work.params["options"])
+    if not gpus_of(options.engines):
+        options = options.model_copy(update={"workers": max(options.workers, torch.get_num_threads())})
     synthesize(texts, work.folder, options, progress=work.progress, clips_root=work.final)
 
 
@@ -180,9 +184,10 @@ def evaluate_stage(work: Work) -> None:
     """Transcribe a part with a trained model, the base, or θ_C + λ(θ_B − θ_A) put together in memory."""
     params, options = work.params, EvaluationOptions.model_validate(work.params["evaluation"])
     stage, file = params["cuts"]
+    where: dict[str, Any] = {"language": params["language"], "device": find_device(backend=options.backend)}
     if "corners" in params:
         c, plus, minus = (work.inputs[name] / MODEL_FOLDER for name in params["corners"])
-        recogniser = load_recogniser(c, language=params["language"])
+        recogniser = load_recogniser(c, **where)
         moved = dict(
             analogy_tensors(open_checkpoint(c), open_checkpoint(plus), open_checkpoint(minus), params["scale"])
         )
@@ -191,9 +196,9 @@ def evaluate_stage(work: Work) -> None:
                 if name in moved:
                     parameter.copy_(moved[name])
     elif "model" in params:
-        recogniser = load_recogniser(work.inputs[params["model"]] / MODEL_FOLDER, language=params["language"])
+        recogniser = load_recogniser(work.inputs[params["model"]] / MODEL_FOLDER, **where)
     else:
-        recogniser = load_recogniser(params["base"], language=params["language"])
+        recogniser = load_recogniser(params["base"], **where)
     found = evaluate(
         read_cuts(work.inputs[stage] / file),
         recogniser,

@@ -20,6 +20,7 @@ from data_synth.texts import Text
 from speech_analogy.adaptation.adapt import is_measured
 from speech_analogy.adaptation.data import PARTS, Split, texts_of
 from speech_analogy.adaptation.estimate import START_S, Size
+from speech_analogy.adaptation.execution import speaking_workers
 from speech_analogy.adaptation.plan import DONE_FILE, Plan, Stage
 from speech_analogy.adaptation.stages import VERSIONS
 from speech_analogy.adaptation.work import CUTS_FILE, TEXTS_FILE
@@ -136,11 +137,12 @@ def heard_alike(stage: Stage, first: Plan) -> bool:
     return HEARD.fullmatch(stage.name) is not None and stage.params == first.stages[stage.name].params
 
 
-def speak(speech: Speech, workers: int, progress: bool) -> None:
+def speak(speech: Speech, workers: int | None, progress: bool) -> None:
     """Goes on where it was killed: synthesis keeps a ledger in the folder that is being built."""
 
     def fill(folder: Path) -> None:
-        options = speech.options.model_copy(update={"workers": workers})
+        processes = speaking_workers(speech.options.engines, workers)
+        options = speech.options.model_copy(update={"workers": processes})
         synthesize(speech.texts, folder, options, progress=progress, clips_root=speech.folder)
 
     _give(speech.plan, speech.stage, fill)

@@ -17,7 +17,7 @@ from speech_analogy.adaptation.compose import slug
 from speech_analogy.adaptation.domain_markdown import line
 from speech_analogy.adaptation.domain_table import AGAINST, OURS, one_each
 from speech_analogy.adaptation.estimate import clock, cost_of, rates, weights_bytes
-from speech_analogy.adaptation.execution import default_workers
+from speech_analogy.adaptation.execution import default_workers, worked_by
 from speech_analogy.adaptation.plan import DONE_FILE, Plan
 from speech_analogy.adaptation.target import TRAINED_KINDS
 from speech_analogy.adaptation.work import MODEL_FOLDER
@@ -163,10 +163,8 @@ def describe_variation(job: Variation, workers: int | None = None) -> str:
         total_s += cost_s
         state = f"{len(left)} of {len(plan)} stages left, ~{clock(cost_s / count)}" if left else "done"
         lines.append(f"{job.key}={value:12} {state}")
-    lines += [
-        "",
-        f"{len(job.plans)} runs, about {clock(total_s / count)} on {count} cores, less what they share ({rates(size)})",
-    ]
+    about = f"about {clock(total_s / count)} on {worked_by(count)}"
+    lines += ["", f"{len(job.plans)} runs, {about}, less what they share ({rates(size)})"]
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from speech_analogy.evaluation.results import Comparison, Hypothesis, System
 from speech_analogy.evaluation.score import character_errors, word_errors
 from speech_analogy.evaluation.significance import compare, wer_interval
 from speech_analogy.evaluation.transcribe import Transcription, transcribe
+from speech_analogy.recognisers.devices import AUTO
 from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber
 from speech_analogy.recognisers.windows import Window, kind
 
@@ -45,7 +46,7 @@ def evaluate(
     compute: Compute = "int8",
     language: str = "en",
     cluster: Cluster = "speaker",
-    device: str | torch.device = "cpu",
+    device: str | torch.device = AUTO,
     hypotheses_file: str = "",
     progress: bool = True,
 ) -> Evaluation:
@@ -55,7 +56,7 @@ def evaluate(
         cuts: recordings with texts.
         model: weights by name or folder, or what transcribes already.
         window: None takes the one that the checkpoint was tuned in.
-        backend, compute: see `transcribe`.
+        backend, compute, device: see `transcribe`.
         cluster: what the bootstrap resamples: `prompt` where one prompt is spoken often, else `speaker`.
 
     Raises:

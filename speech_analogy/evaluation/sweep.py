@@ -21,6 +21,7 @@ from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.merging.combine import Scale, Weights, require_same_base, scale_of
 from speech_analogy.merging.tensors import accumulator, as_source, pieces, require_finite, require_same_layout
 from speech_analogy.recognisers.backends import load_transcriber
+from speech_analogy.recognisers.devices import AUTO
 from speech_analogy.recognisers.protocol import Compute, Recogniser, native_window
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, kind, padding_of
 
@@ -103,7 +104,7 @@ def evaluate_scales(
     compute: Compute = "float32",
     language: str = "en",
     cluster: Cluster = "speaker",
-    device: str | torch.device = "cpu",
+    device: str | torch.device = AUTO,
     progress: bool = True,
 ) -> list[Evaluation]:
     """Transcribe and score recordings with θ_C + λ(θ_B − θ_A), in the order of `scales`, with torch.
@@ -116,6 +117,7 @@ def evaluate_scales(
         change: as of `ScaleSweep`.
         window: None takes C's own.
         compute: bf16 of the encoder; anything else is float32.
+        device: see `transcribe`.
 
     Raises:
         DataError, CheckpointError: as `evaluate`; other bases, names or shapes than C's.

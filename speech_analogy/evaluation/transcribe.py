@@ -15,6 +15,7 @@ from tqdm import tqdm
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.recognisers.backends import backend_name, load_transcriber
+from speech_analogy.recognisers.devices import AUTO
 from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber, native_window
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, Window, kind, padding_of, window_seconds
@@ -56,7 +57,7 @@ def transcribe(
     backend: Backend = "torch",
     compute: Compute = "int8",
     language: str = "en",
-    device: str | torch.device = "cpu",
+    device: str | torch.device = AUTO,
     progress: bool = True,
 ) -> Transcription:
     """Transcribe recordings, in batches of equal windows.
@@ -72,11 +73,13 @@ def transcribe(
         beams: 1 is greedy.
         backend: torch, ctranslate2, or auto; see `choose_backend`.
         compute: what CTranslate2 computes in: int8 or float32.
+        device: of a model that is not loaded yet: auto (a GPU if torch sees one and the backend is not CTranslate2),
+            cpu, cuda, cuda:1.
 
     Raises:
         DataError: no audio, unreadable audio, or audio longer than 30 s.
         CheckpointError: the model cannot be loaded.
-        ConfigError: the backend is not installed.
+        ConfigError: the backend is not installed, or there is no such device.
     """
     cuts = list(cuts_of(source))
     folder = resolve_weights(str(model)) if isinstance(model, str | Path) else model.folder

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from speech_analogy.errors import ConfigError
+from speech_analogy.recognisers.devices import AUTO, find_device
 from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber, load_recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 
@@ -47,7 +48,7 @@ def load_transcriber(
     backend: Backend = "torch",
     compute: Compute = "int8",
     language: str = "en",
-    device: str | torch.device = "cpu",
+    device: str | torch.device = AUTO,
 ) -> Transcriber:
     """What transcribes with these weights.
 
@@ -56,6 +57,7 @@ def load_transcriber(
             or a `CTranslate2Transcriber`, which is taken as it is.
         window_s: seconds of encoder window that are to be transcribed; for `auto`.
         compute: int8 or float32 of CTranslate2; bf16 of torch's encoder, which otherwise computes in float32.
+        device: of weights that are not loaded yet; see `find_device`.
 
     Raises:
         CheckpointError: the model cannot be loaded.
@@ -67,7 +69,7 @@ def load_transcriber(
     if isinstance(model, ct2.CTranslate2Transcriber):
         return model
     loaded = None if isinstance(model, str | Path) else model
-    place = torch.device(device) if loaded is None else getattr(loaded, "device", torch.device(device))
+    place = find_device(device, backend) if loaded is None else getattr(loaded, "device", torch.device("cpu"))
     folder = resolve_weights(str(model)) if isinstance(model, str | Path) else model.folder
     if backend == "auto" and compute == "bf16":
         backend = "torch"
@@ -77,7 +79,7 @@ def load_transcriber(
             window_s, on_cpu=place.type == "cpu", installed=ctranslate2_installed(), converted=ready
         )
     if backend == "torch":
-        found = loaded if loaded is not None else load_recogniser(folder, language=language, device=device)
+        found = loaded if loaded is not None else load_recogniser(folder, language=language, device=place)
         if isinstance(found, WhisperRecogniser):
             found.compute = "bf16" if compute == "bf16" else "float32"
         return found

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import Padding, Window, window_of_record
 
@@ -60,10 +61,14 @@ class Recogniser(Transcriber, Protocol):
 def load_recogniser(model: str | Path, *, language: str = "en", device: str | torch.device = "cpu") -> Recogniser:
     """Load a model by the name of its weights (see `resolve_weights`).
 
+    Args:
+        device: where it shall compute; see `find_device`.
+
     Raises:
         CheckpointError: it is broken, or of a family that is not supported.
+        ConfigError: no such device.
     """
-    folder = resolve_weights(str(model))
+    folder, device = resolve_weights(str(model)), find_device(device)
     family = family_of(folder)
     if family == "whisper":
         from speech_analogy.recognisers.whisper import WhisperRecogniser

@@ -35,6 +35,7 @@ from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.merging.fingerprint import fingerprint
+from speech_analogy.recognisers.devices import AUTO
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser, load_recogniser, provenance
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import (
@@ -108,7 +109,7 @@ def shorten(
     out: str | Path,
     options: ShortenOptions | None = None,
     *,
-    device: str | torch.device = "cpu",
+    device: str | torch.device = AUTO,
     progress: bool = True,
 ) -> Shortened:
     """Distil `model` in full windows into a copy of it in trimmed windows; texts of the cuts are not looked at.
@@ -120,6 +121,7 @@ def shorten(
         model: weights by name (see `resolve_weights`) that hear well in full windows.
         cuts: cuts, their path, or a folder of audio files; each at most 30 s, of any content.
         out: the folder to make.
+        device: see `find_device`.
 
     Raises:
         CheckpointError: `out` exists, the model cannot be loaded, or is no Whisper.

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from data_synth import pool
+from data_synth import synthesize as synthesize_module
+from data_synth.gpus import VISIBLE
 from data_synth.ledger import Ledger, LedgerRow
 from data_synth.pool import PoolOptions
 from data_synth.synthesize import SynthesisOptions, SynthesisReport, synthesize
@@ -41,6 +45,28 @@ def test_a_crash_costs_its_clip_alone(tmp_path: Path, workers: int) -> None:
     assert report.made == 8
     again = run(tmp_path / "out", "fake:crashes", workers=workers, attempts=2)
     assert again.made == 0  # it is not tried for ever
+
+
+def test_processes_are_spread_over_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that take the place of lost ones too."""
+    seen: list[str | None] = []
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, command: list[str], **told: Any) -> None:
+            seen.append(told["env"].get(VISIBLE))
+            super().__init__(command, **told)
+
+    monkeypatch.setattr(pool.subprocess, "Popen", Popen)
+    monkeypatch.setattr(synthesize_module, "gpus_of", lambda engines: ("4", "7"))
+    run(tmp_path / "out", "fake:crashes", workers=2, attempts=1)
+    assert sorted(seen[:2]) == ["4", "7"]
+    assert len(seen) > 2
+    assert set(seen) == {"4", "7"}
+    seen.clear()
+    monkeypatch.setattr(synthesize_module, "gpus_of", lambda engines: ())
+    monkeypatch.setenv(VISIBLE, "5")
+    run(tmp_path / "all", "fake:crashes", workers=2, attempts=1)
+    assert set(seen) == {"5"}  # as it was
 
 
 @pytest.mark.parametrize("workers", [1, 2])
