@@ -97,8 +97,15 @@ class _Moves(TorchFunctionMode):
         wanted = {leaf.type for leaf in map(_device, tree_leaves((args, kwargs))) if leaf is not None}
         if func is torch.Tensor.to:
             wanted |= {leaf.device.type for leaf in args[1:] if isinstance(leaf, torch.Tensor)}
+        if func in (torch.tensor, torch.as_tensor):
+            wanted = wanted or ({"cuda"} if isinstance(args[0], OnGpu) else {"cpu"})
+            args, kwargs = tree_map(_held, (args, kwargs))
         if not wanted:
-            return func(*args, **kwargs)
+            there = any(isinstance(leaf, OnGpu) for leaf in tree_leaves((args, kwargs)))
+            if there and func in (torch.nn.functional.pad, torch._C._nn.pad):  # numbers among its arguments
+                args = (args[0], *tree_map(lambda leaf: int(leaf) if isinstance(leaf, OnGpu) else leaf, args[1:]))
+            found = func(*args, **kwargs)
+            return tree_map(_put, found) if there else found  # what C++ makes beside a tensor lies where it lies
         args, kwargs = tree_map(lambda leaf: leaf if _device(leaf) is None else CPU, (args, kwargs))
         if func is torch.Tensor.to:
             args = tuple(_held(leaf) if at else leaf for at, leaf in enumerate(args))
@@ -108,7 +115,7 @@ class _Moves(TorchFunctionMode):
 
 def _device(leaf: Any) -> torch.device | None:
     if isinstance(leaf, torch.device):
-        return leaf
+        return leaf if leaf.type in ("cpu", "cuda") else None
     return torch.device(leaf) if isinstance(leaf, str) and leaf.partition(":")[0] in ("cpu", "cuda") else None
 
 
@@ -118,6 +125,8 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch, count: int = 1) -> Iterator[N
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda *_: None)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda *_: None)
     monkeypatch.setattr(torch.__future__, "_swap_module_params_on_conversion", True)  # `Module.to` takes the class over
     monkeypatch.setattr(torch._C, "_InferenceMode", lambda mode: torch.no_grad())  # it refuses tensors like these
     for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):  # by torch's version

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from data_synth.synthesize import SynthesisOptions, synthesize
 from data_synth.texts import Text
 from speech_analogy.errors import ConfigError, SynthesisError
 from tests.data_synth.tiny_bark import PRESET, save_tiny_bark
+from tests.pretended_gpu import OnGpu, pretended_gpu
 
 RATE, SAMPLES_A_FRAME = 24_000, 320
 ENTRY_POINTS = """[data_synth.engines]
@@ -248,6 +250,19 @@ def test_offloading_brings_every_part_to_its_device_and_changes_nothing(engine: 
     model.fine_acoustics_hook = hook
     _, model.codec_model_hook = cpu_offload_with_hook(model.codec_model, device, prev_module_hook=hook)
     for one, other in zip(offloaded.synthesize(BATCH[:4]), engine.synthesize(BATCH[:4]), strict=True):
+        assert same(one, other)
+
+
+@pytest.mark.parametrize("voice", ["small", f"small/{PRESET}"])
+def test_nothing_of_it_is_left_off_the_gpu(voice: str, engine: BarkEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = [replace(utterance, voice=voice) for utterance in BATCH[:4]]
+    expected = engine.synthesize(batch)
+    assert any(isinstance(one, Waveform) for one in expected)
+    monkeypatch.setenv("DATA_SYNTH_DTYPE", "float32")
+    with pretended_gpu(monkeypatch):
+        found = BarkEngine().synthesize(batch)
+        assert OnGpu.operations > 100
+    for one, other in zip(found, expected, strict=True):
         assert same(one, other)
 
 

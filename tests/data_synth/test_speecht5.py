@@ -24,6 +24,7 @@ from data_synth.texts import Text
 from speech_analogy.errors import SynthesisError
 from tests.data_synth.test_bark import clips_of, registered, same
 from tests.data_synth.tiny_speecht5 import MAX_TEXT, TinySpeechT5, save_tiny_speecht5, save_tiny_x_vector_model
+from tests.pretended_gpu import OnGpu, pretended_gpu
 
 __all__ = ["registered"]
 
@@ -67,6 +68,18 @@ def test_clips_have_lengths_of_their_own(engine: SpeechT5Engine) -> None:
         assert len(clip.samples) % SAMPLES_A_FRAME == 0
         assert np.isfinite(clip.samples).all()
     assert len({len(clip.samples) for clip in clips}) >= 3
+
+
+def test_nothing_of_it_is_left_off_the_gpu(
+    make: Callable[[int], SpeechT5Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = make(4).synthesize(BATCH[:4])
+    assert any(isinstance(one, Waveform) for one in expected)
+    with pretended_gpu(monkeypatch):
+        found = make(4).synthesize(BATCH[:4])
+        assert OnGpu.operations > 100
+    for one, other in zip(found, expected, strict=True):
+        assert same(one, other)
 
 
 def test_a_clip_hangs_on_its_own_seed_and_not_on_its_batch(engine: SpeechT5Engine) -> None:
