@@ -1,4 +1,4 @@
-"""Which GPUs there are, who computes on them, and how a process is given one of its own."""
+"""Which engines compute on a GPU."""
 
 from __future__ import annotations
 
@@ -6,19 +6,10 @@ import os
 from collections.abc import Iterable
 
 from data_synth.engines import load_engine
+from speech_analogy.machine import visible_gpus
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 DEVICE_VARIABLE = "DATA_SYNTH_DEVICE"
 ANY_GPU = ("", "auto", "cuda")  # values of it that leave open which
-
-
-def visible_gpus() -> tuple[str, ...]:
-    """The GPUs that torch sees, as `$CUDA_VISIBLE_DEVICES` calls them: ("0", "1"); none without one."""
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    said = [name.strip() for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]
-    return tuple((said or [str(number) for number in range(count)])[:count])
 
 
 def gpus_of(engines: Iterable[str]) -> tuple[str, ...]:

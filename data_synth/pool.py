@@ -23,10 +23,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from data_synth.engines import Failure, load_engine
-from data_synth.gpus import VISIBLE
 from data_synth.ledger import LedgerRow
 from data_synth.worker import Job, make_row, run_job
 from speech_analogy.errors import SynthesisError
+from speech_analogy.machine import VISIBLE_GPUS
 
 PATIENCE_S = 120.0
 """How long one clip may take where neither the options nor the engine (`patience_s`) say; loading included."""
@@ -139,7 +139,7 @@ class _Pool:
     def _start(self) -> _Process:
         command = [sys.executable, "-c", _START, json.dumps(sys.path)]
         gpu = self._idlest_gpu()
-        environment = os.environ | ({} if gpu is None else {VISIBLE: gpu})
+        environment = os.environ | ({} if gpu is None else {VISIBLE_GPUS: gpu})
         popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         process = _Process(popen, gpu)
         self._processes.append(process)

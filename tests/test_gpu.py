@@ -20,7 +20,7 @@ from lhotse import CutSet
 from safetensors.torch import load_file, save_file
 
 from data_synth import gpus
-from data_synth.gpus import VISIBLE, gpus_of, visible_gpus
+from data_synth.gpus import gpus_of
 from speech_analogy.adaptation import execution, stages
 from speech_analogy.adaptation.work import Work
 from speech_analogy.config import EvaluationOptions
@@ -28,6 +28,7 @@ from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.sweep import evaluate_scales
 from speech_analogy.evaluation.transcribe import transcribe
+from speech_analogy.machine import VISIBLE_GPUS, cores, visible_gpus
 from speech_analogy.recognisers.backends import backend_name, load_transcriber
 from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.protocol import load_recogniser
@@ -221,9 +222,9 @@ def test_gpus_are_called_as_the_user_calls_them(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-    monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.delenv(VISIBLE_GPUS, raising=False)
     if said is not None:
-        monkeypatch.setenv(VISIBLE, said)
+        monkeypatch.setenv(VISIBLE_GPUS, said)
     assert visible_gpus() == expected
 
 
@@ -262,17 +263,17 @@ def test_a_process_a_gpu_or_else_one_a_core(
 
 def _seen() -> tuple[str | None, int]:
     time.sleep(0.5)  # so that no process takes two of these
-    return os.environ.get(VISIBLE), torch.get_num_threads()
+    return os.environ.get(VISIBLE_GPUS), torch.get_num_threads()
 
 
 @pytest.mark.parametrize(
     ("names", "expected"),
-    [(("3", "5"), {("3", max(1, execution.cores() // 2)), ("5", max(1, execution.cores() // 2))}), ((), {(None, 1)})],
+    [(("3", "5"), {("3", max(1, cores() // 2)), ("5", max(1, cores() // 2))}), ((), {(None, 1)})],
 )
 def test_every_process_of_a_run_sees_one_gpu(
     names: tuple[str, ...], expected: set[tuple[str | None, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.delenv(VISIBLE_GPUS, raising=False)
     context = get_context("spawn")
     told = (os.getpid(), context.Value("i", 0), context.RLock(), 2, names)
     with ProcessPoolExecutor(2, context, execution._start_worker, told) as pool:

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import torch
 
-from data_synth.gpus import visible_gpus
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.collect import collect
 from speech_analogy.adaptation.compose import model_stage
 from speech_analogy.adaptation.data import read_cuts_of, split
 from speech_analogy.adaptation.estimate import clock, cost_of, rates
-from speech_analogy.adaptation.execution import cores, default_workers, execute, worked_by
+from speech_analogy.adaptation.execution import default_workers, execute, worked_by
 from speech_analogy.adaptation.plan import Plan
 from speech_analogy.adaptation.work import FEATURES_FOLDER, MODEL_FOLDER
 from speech_analogy.config import Recipe, load_recipe
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import WeightsUnavailableError
 from speech_analogy.evaluation.results import Results
+from speech_analogy.machine import cores, visible_gpus
 from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.recognisers.weights import resolve_weights

@@ -21,10 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_synth.gpus import VISIBLE, gpus_of, visible_gpus
+from data_synth.gpus import gpus_of
 from speech_analogy.adaptation.estimate import clock
 from speech_analogy.adaptation.plan import DONE_FILE, Plan, Stage
 from speech_analogy.errors import SpeechAnalogyError
+from speech_analogy.machine import VISIBLE_GPUS, cores, visible_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +38,6 @@ SECONDS_SUFFIX = ".seconds"  # of the file beside a stage that is being built: i
 
 class RunError(SpeechAnalogyError):
     """A run's folder cannot be worked in, or a worker died."""
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_workers() -> int:
@@ -195,7 +191,7 @@ def _start_worker(parent: int, slots: Any, lock: Any, workers: int, gpus: Sequen
     with slots.get_lock():
         slot, slots.value = slots.value, slots.value + 1
     if gpus:
-        os.environ[VISIBLE] = gpus[slot % len(gpus)]  # before torch looks
+        os.environ[VISIBLE_GPUS] = gpus[slot % len(gpus)]  # before torch looks
 
     import torch
     from tqdm import tqdm

@@ -15,9 +15,9 @@ from typing import Any
 from tqdm import tqdm
 
 from speech_analogy.benching.findings import MIB, Findings, Machine, Peak, Stage
-from speech_analogy.benching.machine import cores
 from speech_analogy.benching.stages import MACHINE, STAGES, Job
 from speech_analogy.errors import DataError, SpeechAnalogyError
+from speech_analogy.machine import VISIBLE_GPUS, cores
 from speech_analogy.recognisers.weights import resolve_weights
 
 UTTERANCES = 512  # of noise, where no cuts are given
@@ -41,7 +41,7 @@ def bench(
     stages: Sequence[str] = tuple(STAGES),
     progress: bool = True,
 ) -> Findings:
-    """How fast this machine is at each stage, and how near to what its processor can do.
+    """How fast this machine is at each stage, and how near to what its processor can do; GPUs are not used.
 
     Args:
         base: weights of a Whisper model (see `resolve_weights`).
@@ -103,7 +103,8 @@ def _in_a_process(name: str, job: Job) -> dict[str, Any]:
     """What a stage's process prints; where it fails, why."""
     threads = {key: str(job.threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     waiting = {} if name == "fine-tuning" else {"OMP_WAIT_POLICY": "PASSIVE"}  # as on the command line
-    environment = {**os.environ, **threads, **waiting, "TOKENIZERS_PARALLELISM": "false"}
+    hidden = {VISIBLE_GPUS: ""}  # the peak is the processor's, and so is what is held against it
+    environment = {**os.environ, **threads, **waiting, **hidden, "TOKENIZERS_PARALLELISM": "false"}
     command = [sys.executable, "-m", "speech_analogy.benching.stages", name, job.model_dump_json()]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()

@@ -11,16 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from speech_analogy.benching.findings import Machine, Peak
+from speech_analogy.machine import cores
 
 PACKAGES = ("speech-analogy", "torch", "transformers", "ctranslate2")
 SIDES = (512, 1024, 2048, 4096)
 REPEATS_AT_LEAST = 2
 SIDE_S = 0.4  # given to each size
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe() -> Machine:

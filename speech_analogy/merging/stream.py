@@ -55,7 +55,8 @@ class StreamOptions:
 
     def worker_count(self) -> int:
         """The number of threads to use."""
-        return self.threads or min(len(os.sched_getaffinity(0)), MAX_DEFAULT_THREADS)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.threads or min(cores, MAX_DEFAULT_THREADS)
 
 
 DEFAULT = StreamOptions()

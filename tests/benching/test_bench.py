@@ -39,6 +39,21 @@ def test_what_a_step_spent() -> None:
     assert seconds_of({"utterances_per_second": 8.0}, 16) == (2.0, None)
 
 
+def test_what_is_measured_is_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where there is a GPU: a share of the processor's peak would mean nothing there."""
+    seen: dict[str, str] = {}
+
+    def run_one(command: list[str], env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        seen.update(env)
+        return subprocess.CompletedProcess(command, 0, stdout="{}\n", stderr="")
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(bench_module.subprocess, "run", run_one)
+    job = Job(folder=Path(), cuts=Path(), scratch=Path(), seconds=1.0, threads=1, language="en")
+    bench_module._in_a_process("features", job)
+    assert seen["CUDA_VISIBLE_DEVICES"] == ""
+
+
 def test_the_peak_is_the_fastest_try_of_the_fastest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a clock by which every product takes a second, two tries of 0.4 s are one too many, and size wins."""
     ticks = itertools.count()

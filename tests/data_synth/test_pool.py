@@ -13,12 +13,12 @@ import pytest
 
 from data_synth import pool
 from data_synth import synthesize as synthesize_module
-from data_synth.gpus import VISIBLE
 from data_synth.ledger import Ledger, LedgerRow
 from data_synth.pool import PoolOptions
 from data_synth.synthesize import SynthesisOptions, SynthesisReport, synthesize
 from data_synth.texts import Text
 from speech_analogy.errors import SynthesisError
+from speech_analogy.machine import VISIBLE_GPUS
 from tests.data_synth.test_synthesize import files
 
 pytestmark = pytest.mark.usefixtures("plugin")
@@ -53,7 +53,7 @@ def test_processes_are_spread_over_the_gpus(tmp_path: Path, monkeypatch: pytest.
 
     class Popen(subprocess.Popen[bytes]):
         def __init__(self, command: list[str], **told: Any) -> None:
-            seen.append(told["env"].get(VISIBLE))
+            seen.append(told["env"].get(VISIBLE_GPUS))
             super().__init__(command, **told)
 
     monkeypatch.setattr(pool.subprocess, "Popen", Popen)
@@ -64,7 +64,7 @@ def test_processes_are_spread_over_the_gpus(tmp_path: Path, monkeypatch: pytest.
     assert set(seen) == {"4", "7"}
     seen.clear()
     monkeypatch.setattr(synthesize_module, "gpus_of", lambda engines: ())
-    monkeypatch.setenv(VISIBLE, "5")
+    monkeypatch.setenv(VISIBLE_GPUS, "5")
     run(tmp_path / "all", "fake:crashes", workers=2, attempts=1)
     assert set(seen) == {"5"}  # as it was
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -226,3 +227,11 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
     arguments = [str(path) for path in (*folders, tmp_path / "d")]
     done = subprocess.run([sys.executable, "-c", BOUNDED, *arguments], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 24 * 1024  # KiB
+
+
+def test_threads_where_the_system_tells_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS has no `sched_getaffinity`."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    for cores, expected in ((3, 3), (64, 8), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert StreamOptions().worker_count() == expected

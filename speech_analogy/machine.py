@@ -1,0 +1,21 @@
+"""What this machine computes with. Like `errors` it imports no other room, so every room may use it."""
+
+from __future__ import annotations
+
+import os
+
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """The GPUs that torch sees, as `$CUDA_VISIBLE_DEVICES` calls them: ("0", "1"); none without one."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    said = [name.strip() for name in os.environ.get(VISIBLE_GPUS, "").split(",") if name.strip()]
+    return tuple((said or [str(number) for number in range(count)])[:count])
