@@ -24,7 +24,7 @@ from speech_analogy.config import Recipe, load_recipe
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import WeightsUnavailableError
 from speech_analogy.evaluation.results import Results
-from speech_analogy.machine import cores, visible_gpus
+from speech_analogy.machine import cores, processor, visible_gpus
 from speech_analogy.merging.checkpoints import open_checkpoint
 from speech_analogy.merging.fingerprint import fingerprint
 from speech_analogy.recognisers.weights import resolve_weights
@@ -149,14 +149,6 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, str]:
-    processor = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                processor = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass
-    machine = {"processor": processor, "cores": str(cores()), "system": platform.system()}
+    machine = {"processor": processor(), "cores": str(cores()), "system": platform.system()}
     names = [torch.cuda.get_device_name(number) for number in range(len(visible_gpus()))]
     return {**machine, **({"gpus": ", ".join(names)} if names else {})}

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from speech_analogy.benching.findings import Machine, Peak
-from speech_analogy.machine import cores
+from speech_analogy.machine import cores, processor
 
 PACKAGES = ("speech-analogy", "torch", "transformers", "ctranslate2")
 SIDES = (512, 1024, 2048, 4096)
@@ -26,7 +26,7 @@ def describe() -> Machine:
     from speech_analogy.training.precision import has_bf16
 
     return Machine(
-        processor=_processor(),
+        processor=processor(),
         cores=cores(),
         threads=torch.get_num_threads(),
         bf16=has_bf16(),
@@ -72,13 +72,6 @@ def peak_bytes() -> int:
                 return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, others KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
 
 
 def _version(name: str) -> str:
