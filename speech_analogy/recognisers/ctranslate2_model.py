@@ -66,7 +66,8 @@ class CTranslate2Transcriber(WhisperFrontEnd):
             generation = GenerationConfig.from_pretrained(folder)
         super().__init__(folder, config, generation, language, like)
         self.compute = compute
-        total = threads or torch.get_num_threads()
+        before = torch.get_num_threads()
+        total = threads or before
         workers = min(total, MOST_WORKERS)
         self._most_waiting = _QUEUED_PER_WORKER * workers
         with loading(converted):
@@ -77,6 +78,7 @@ class CTranslate2Transcriber(WhisperFrontEnd):
                 inter_threads=workers,
                 intra_threads=total // workers,
             )
+        torch.set_num_threads(before)  # CTranslate2 sets OpenMP's number for this thread, which is torch's too
         self._suppressed: list[int] = list(generation.suppress_tokens or [])
 
     def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,24 @@ def test_batches_come_back_in_order(small_whisper: Path, cache: Path, monkeypatc
     durations = [float(12 - number) for number in range(12)]
     feed = [(theirs.features([_noise(1.0)], duration + 1), [duration]) for duration in durations]
     assert list(theirs.listen(feed)) == [[str(token_limit(duration))] for duration in durations]
+
+
+def test_torch_keeps_its_threads(small_whisper: Path, cache: Path) -> None:
+    """CTranslate2 sets OpenMP's number, which is torch's too: whoever trains after decoding would do so on one core."""
+
+    def of_a_new_thread() -> int:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            return pool.submit(torch.get_num_threads).result()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        transcriber = _float32(small_whisper)
+        assert (torch.get_num_threads(), of_a_new_thread()) == (3, 3)
+        transcriber.decode(torch.zeros(2, 80, 200), [2.0, 2.0])
+        assert (torch.get_num_threads(), of_a_new_thread()) == (3, 3)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_weights_in_memory_are_the_ones_that_are_heard(small_whisper: Path, cache: Path) -> None:
