@@ -53,7 +53,7 @@ def plan_of(
         DataError: its corpus is not there, or a part of it would be empty.
     """
     recipe, folder = load_recipe(recipe_path, overrides, data)
-    cuts = read_cuts_of(recipe, folder, decode=False, progress=False)
+    cuts = read_cuts_of(recipe.corpus, recipe.language, folder, decode=False, progress=False)
     parts = split(cuts, recipe)
     try:
         base_key = fingerprint(open_checkpoint(resolve_weights(recipe.base)))

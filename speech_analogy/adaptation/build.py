@@ -24,7 +24,7 @@ from speech_analogy.adaptation.compose import Composer, model_stage, slug, sourc
 from speech_analogy.adaptation.data import Split
 from speech_analogy.adaptation.estimate import NOTHING, START_S, Size, as_decoded, decode_cost, finetune_cost
 from speech_analogy.adaptation.plan import Plan, Stage
-from speech_analogy.adaptation.sets import Sets, real_sets, split_stage, synthetic_sets
+from speech_analogy.adaptation.sets import Sets, corpus_stages, real_sets, synthetic_sets
 from speech_analogy.adaptation.several import several_stages
 from speech_analogy.adaptation.stages import VERSIONS
 from speech_analogy.config import Recipe, SearchOptions
@@ -46,7 +46,7 @@ def build_plan(recipe: Recipe, folder: Path, run: Path, parts: Split, corpus_dig
         corpus_digest: of all the corpus's cuts; a changed recording makes everything anew.
         base_key: of the base's weights.
     """
-    stages = [split_stage(recipe, folder, corpus_digest)]
+    stages = corpus_stages(recipe, folder, corpus_digest)
     sets = real_sets(recipe, folder, parts, stages)
     synthetic_sets(recipe, folder, parts, base_key, sets, stages)
     choice = _search(recipe, recipe.search, sets, base_key, stages) if recipe.search else None

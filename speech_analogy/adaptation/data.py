@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lhotse import CutSet
 
 from data_synth.texts import Text
-from speech_analogy.config import HoldOut, Recipe
+from speech_analogy.config import CorpusOptions, HoldOut, Recipe
 from speech_analogy.corpora.cuts import domain_of, text_of
-from speech_analogy.corpora.read import read_corpus
+from speech_analogy.corpora.read import read_corpus, write_cuts
 from speech_analogy.corpora.splits import by_domain, hold_out_prompts, hold_out_speakers, ranked, subset
 from speech_analogy.errors import ConfigError, DataError
 
@@ -33,13 +35,15 @@ class Split:
         return cuts
 
 
-def read_cuts_of(recipe: Recipe, folder: Path, *, decode: bool = True, progress: bool = True) -> CutSet:
-    """Every usable utterance of the recipe's corpus. `decode=False` is quicker and trusts the files' headers."""
-    path = (folder / recipe.corpus.path).resolve()
+def read_cuts_of(
+    corpus: CorpusOptions, language: str, folder: Path, *, decode: bool = True, progress: bool = True
+) -> CutSet:
+    """Every usable utterance of a recipe's corpus. `decode=False` is quicker and trusts the files' headers."""
+    path = (folder / corpus.path).resolve()
     if not path.exists():
         raise DataError("the corpus is not there", file=path, do="give its folder with --data")
-    options = {**recipe.corpus.options, "language": recipe.language, "decode": decode, "progress": progress}
-    return read_corpus(recipe.corpus.kind, path, **options).cuts
+    options = {**corpus.options, "language": language, "decode": decode, "progress": progress}
+    return read_corpus(corpus.kind, path, **options).cuts
 
 
 def split(cuts: CutSet, recipe: Recipe) -> Split:
@@ -81,6 +85,24 @@ def split(cuts: CutSet, recipe: Recipe) -> Split:
         kept = subset(CutSet.from_cuts(c for c in texts if c.id in wanted), rules.target_texts, recipe.seed)
         told = texts_of(kept)
     return Split(source, source_dev, target_train, target_dev, test, told)
+
+
+def write_parts(parts: Split, folder: Path) -> None:
+    """Write every part that is not empty as `PART.jsonl.gz`."""
+    for name in PARTS:
+        if len(parts.part(name)):
+            write_cuts(parts.part(name), folder / f"{name}.jsonl.gz", overwrite=True)
+
+
+def write_texts(texts: Iterable[Text], path: Path) -> None:
+    """Write texts, one JSON object a line."""
+    lines = [json.dumps({"id": text.id, "text": text.text, "domain": text.domain}) for text in texts]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_texts(path: Path) -> list[Text]:
+    """Read what `write_texts` wrote."""
+    return [Text(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def texts_of(cuts: CutSet, *, unique: bool = False) -> list[Text]:

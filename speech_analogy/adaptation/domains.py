@@ -103,7 +103,7 @@ def plan_domains(
         if domain not in known:
             raise ConfigError("is not a target of the recipe", field="targets", value=domain, do=", ".join(known))
     there = [DomainTable.read(Path(path)) for path in earlier]
-    cuts = read_cuts_of(resolved, folder, decode=False, progress=progress)
+    cuts = read_cuts_of(resolved.corpus, resolved.language, folder, decode=False, progress=progress)
     corpus = digest(cuts)
     try:
         weights = resolve_weights(resolved.base)

@@ -23,7 +23,7 @@ CHANNEL_S = 0.02  # an utterance
 SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.065  # a spoken text, and each of its characters
 CTRANSLATE2 = {"int8": 0.45, "float32": 0.75}  # of torch's time
 TINY_BYTES = 151_000_000  # whisper-tiny's weights in fp32
-WITHOUT_THE_MODEL = ("split", "channel", "synthesis")  # kinds of stages
+WITHOUT_THE_MODEL = ("corpus", "split", "texts", "channel", "synthesis")  # kinds of stages
 START_S = 3.0  # a stage's model; imports once a worker
 # Seconds of synthesis a second of speech.
 ENGINE_S = {"hibari": 0.012, "piper": 0.17, "flite": 0.06, "espeak-ng": 0.02}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from data_synth.round_trip import refuse_trained
 from data_synth.synthesize import SynthesisOptions
@@ -15,6 +16,7 @@ from speech_analogy.config import Recipe
 from speech_analogy.corpora.cuts import text_of
 
 TRAIN_PARTS = ("source_train", "target_train")
+SOURCE_ONLY, TEXTS_ONLY = ("source_domains", "source_utterances"), "target_texts"  # of `split`
 
 
 @dataclass
@@ -28,13 +30,29 @@ class Sets:
         self.where[name], self.size[name] = (stage, file), size
 
 
-def split_stage(recipe: Recipe, folder: Path, corpus_digest: str) -> Stage:
-    # Only what the division hangs on, so that another λ or learning rate leaves it as it is.
-    kept = recipe.model_dump(mode="json", include={"title", "language", "seed", "corpus", "split"})
-    kept["synthesis"] = {"source": {}, "target": {}}
-    kept["systems"] = ["zero_shot"]
-    kept["title"] = ""
-    return Stage("split", "split", {"recipe": kept, "folder": str(folder), "digest": corpus_digest}, cost_s=START_S)
+def corpus_stages(recipe: Recipe, folder: Path, corpus_digest: str) -> list[Stage]:
+    """Read the corpus, divide it, take the target's texts: each by what it hangs on, so that all else is kept.
+
+    Another λ or learning rate changes none of them, other `target_texts` leave A and B, less source speech leaves C.
+    """
+    corpus = {
+        "corpus": recipe.corpus.model_dump(mode="json"),
+        "language": recipe.language,
+        "folder": str(folder),
+        "digest": corpus_digest,
+    }
+
+    def told(*unread: str) -> dict[str, Any]:
+        kept = recipe.model_dump(mode="json", include={"title", "language", "seed", "corpus", "split"})
+        kept |= {"title": "", "synthesis": {"source": {}, "target": {}}, "systems": ["zero_shot"]}
+        kept["split"] = {key: value for key, value in kept["split"].items() if key not in unread}
+        return {"recipe": kept}
+
+    return [
+        Stage("corpus", "corpus", corpus, cost_s=START_S),
+        Stage("split", "split", told(TEXTS_ONLY), ("corpus",), START_S),
+        Stage("texts", "texts", told(*SOURCE_ONLY), ("corpus",), START_S),
+    ]
 
 
 def real_sets(recipe: Recipe, folder: Path, parts: Split, stages: list[Stage]) -> Sets:
@@ -80,7 +98,8 @@ def synthetic_sets(recipe: Recipe, folder: Path, parts: Split, base_key: str, se
         if channel and (files := channel.files_digest()):
             params["files"] = files
         name = f"synthesise-{side}"
-        stages.append(Stage(name, "synthesis", params, ("split",), synthesis_cost(size, options.engines)))
+        needs = ("split" if side == "source" else "texts",)
+        stages.append(Stage(name, "synthesis", params, needs, synthesis_cost(size, options.engines)))
         sets.add(f"{side}_synthetic", name, CUTS_FILE, size)
 
 

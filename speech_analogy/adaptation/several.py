@@ -7,7 +7,6 @@ agree on, or entries at random; `nearest` weighs each by how alike its texts and
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from scipy.cluster.vq import kmeans2
 
 from speech_analogy.adaptation.baselines import VECTORS_OF
 from speech_analogy.adaptation.compose import VECTORS_STAGE, slug
+from speech_analogy.adaptation.data import read_texts
 from speech_analogy.adaptation.estimate import START_S
 from speech_analogy.adaptation.plan import Stage
 from speech_analogy.adaptation.work import TEXTS_FILE, Work
@@ -80,7 +80,7 @@ def several_stages(
         if way == "nearest":
             params["texts"] = finetune("source_real").params["sets"]["source_real"]
             params["told"] = {label: told for label, told, _ in groups}
-            needs += ("split", params["texts"][0], *([CLUSTERS_STAGE] if recipe.vectors.by == "speaker" else []))
+            needs += ("texts", params["texts"][0], *([CLUSTERS_STAGE] if recipe.vectors.by == "speaker" else []))
         stages.append(Stage(VECTORS_STAGE + way, "vectors", params, tuple(dict.fromkeys(needs)), START_S))
     there = set(earlier)
     return [stage for stage in stages if stage.name not in there]
@@ -118,8 +118,8 @@ def vectors_stage(work: Work) -> None:
     equal = [1 / len(vectors)] * len(vectors)
     if way == "nearest":
         texts = _texts_of_groups(work)
-        lines = (work.inputs["split"] / TEXTS_FILE).read_text(encoding="utf-8").splitlines()
-        weights = similarities([texts[label] for label in groups], [json.loads(line)["text"] for line in lines])
+        told = [text.text for text in read_texts(work.inputs["texts"] / TEXTS_FILE)]
+        weights = similarities([texts[label] for label in groups], told)
         merged = merge_vectors(vectors, "task_arithmetic", weights)
     elif way == "ties":
         weights = [1.0] * len(vectors)

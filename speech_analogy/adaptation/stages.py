@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ from data_synth.channel import ChannelOptions
 from data_synth.channel_cuts import channel_cuts
 from data_synth.gpus import gpus_of
 from data_synth.synthesize import SynthesisOptions, synthesize
-from data_synth.texts import Text
-from speech_analogy.adaptation.data import PARTS, read_cuts_of, split, texts_of
+from speech_analogy.adaptation.data import Split, read_cuts_of, read_texts, split, texts_of, write_parts, write_texts
 from speech_analogy.adaptation.scale_selection import choose_scale
 from speech_analogy.adaptation.several import CLUSTERS_FILE, clusters_stage, in_cluster, vectors_stage
 from speech_analogy.adaptation.sweeps import (
@@ -30,6 +28,7 @@ from speech_analogy.adaptation.sweeps import (
 )
 from speech_analogy.adaptation.work import (
     CHOICE_FILE,
+    CUTS_FILE,
     FEATURES_FOLDER,
     MODEL_FOLDER,
     SCORE_FILE,
@@ -37,7 +36,7 @@ from speech_analogy.adaptation.work import (
     Work,
     write_evaluation,
 )
-from speech_analogy.config import EvaluationOptions, Part, Recipe
+from speech_analogy.config import CorpusOptions, EvaluationOptions, Part, Recipe
 from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.corpora.read import read_cuts, write_cuts
 from speech_analogy.corpora.splits import subset
@@ -54,15 +53,25 @@ from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions
 
 
+def corpus_stage(work: Work) -> None:
+    """Read the corpus: every usable utterance."""
+    corpus, folder = CorpusOptions.model_validate(work.params["corpus"]), Path(work.params["folder"])
+    cuts = read_cuts_of(corpus, work.params["language"], folder, progress=work.progress)
+    write_cuts(cuts, work.folder / CUTS_FILE, overwrite=True)
+
+
 def split_stage(work: Work) -> None:
-    """Read the corpus and write its parts."""
-    recipe = Recipe.model_validate(work.params["recipe"])
-    parts = split(read_cuts_of(recipe, Path(work.params["folder"]), progress=work.progress), recipe)
-    for name in PARTS:
-        if len(parts.part(name)):
-            write_cuts(parts.part(name), work.folder / f"{name}.jsonl.gz", overwrite=True)
-    lines = [json.dumps({"id": t.id, "text": t.text, "domain": t.domain}) for t in parts.target_texts]
-    (work.folder / TEXTS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """Divide the corpus and write its parts."""
+    write_parts(_split(work), work.folder)
+
+
+def texts_stage(work: Work) -> None:
+    """Write the texts that C speaks."""
+    write_texts(_split(work).target_texts, work.folder / TEXTS_FILE)
+
+
+def _split(work: Work) -> Split:
+    return split(read_cuts(work.inputs["corpus"] / CUTS_FILE), Recipe.model_validate(work.params["recipe"]))
 
 
 def channel_stage(work: Work) -> None:
@@ -85,8 +94,7 @@ def synthesis_stage(work: Work) -> None:
     if work.params["side"] == "source":
         texts = texts_of(read_cuts(work.inputs["split"] / "source_train.jsonl.gz"))
     else:
-        lines = (work.inputs["split"] / TEXTS_FILE).read_text(encoding="utf-8").splitlines()
-        texts = [Text(**json.loads(line)) for line in lines]
+        texts = read_texts(work.inputs["texts"] / TEXTS_FILE)
     options = SynthesisOptions.model_validate(work.params["options"])
     if not gpus_of(options.engines):
         options = options.model_copy(update={"workers": max(options.workers, torch.get_num_threads())})
@@ -255,7 +263,9 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "split": Kind(1, split_stage),
+    "corpus": Kind(1, corpus_stage),
+    "split": Kind(2, split_stage),
+    "texts": Kind(1, texts_stage),
     "channel": Kind(1, channel_stage),
     "synthesis": Kind(1, synthesis_stage),
     "finetune": Kind(4, finetune_stage),

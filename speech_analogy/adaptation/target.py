@@ -18,7 +18,7 @@ from lhotse import CutSet
 from data_synth.synthesize import SynthesisOptions, synthesize
 from data_synth.texts import Text
 from speech_analogy.adaptation.adapt import is_measured
-from speech_analogy.adaptation.data import PARTS, Split, texts_of
+from speech_analogy.adaptation.data import Split, texts_of, write_parts, write_texts
 from speech_analogy.adaptation.estimate import START_S, Size
 from speech_analogy.adaptation.execution import speaking_workers
 from speech_analogy.adaptation.plan import DONE_FILE, Plan, Stage
@@ -117,9 +117,11 @@ def target_of(
     }
     stages, shared = [], {}
     for stage in built:
-        params = stage.params
-        if stage.name == "split":
-            params = {**params, "source": source}
+        params, needs = stage.params, stage.needs
+        if stage.name == "corpus":
+            continue  # it was read to know the domains
+        if stage.name in ("split", "texts"):
+            params, needs = {**params, "source": source, "digest": built.stages["corpus"].params["digest"]}, ()
         elif stage.name in spoken:
             params = {"parts": [one.folder.name for one in spoken[stage.name]]}
         elif first is not None and (SHARED.fullmatch(stage.name) or heard_alike(stage, first)):
@@ -128,7 +130,7 @@ def target_of(
         else:
             stages.append(stage)
             continue
-        stages.append(replace(stage, kind=GIVEN, params=params, cost_s=START_S / 10))
+        stages.append(replace(stage, kind=GIVEN, params=params, needs=needs, cost_s=START_S / 10))
     return Target(domain, recipe, parts, Plan(built.run, stages, {**VERSIONS, GIVEN: 1}), spoken, shared)
 
 
@@ -151,14 +153,8 @@ def speak(speech: Speech, workers: int | None, progress: bool) -> None:
 def hand_over(target: Target) -> None:
     """Fill the stages that are not a worker's."""
 
-    def fill_split(folder: Path) -> None:
-        for name in PARTS:
-            if len(target.parts.part(name)):
-                write_cuts(target.parts.part(name), folder / f"{name}.jsonl.gz", overwrite=True)
-        lines = [json.dumps({"id": t.id, "text": t.text, "domain": t.domain}) for t in target.parts.target_texts]
-        (folder / TEXTS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    _give(target.plan, "split", fill_split)
+    _give(target.plan, "split", lambda folder: write_parts(target.parts, folder))
+    _give(target.plan, "texts", lambda folder: write_texts(target.parts.target_texts, folder / TEXTS_FILE))
     wanted_of = {
         "synthesise-source": {(domain_of(cut), text_of(cut).casefold()) for cut in target.parts.source_train},
         "synthesise-target": {(text.domain, text.text.casefold()) for text in target.parts.target_texts},

@@ -156,15 +156,18 @@ def curve_markdown(job: Variation) -> str:
 def describe_variation(job: Variation, workers: int | None = None) -> str:
     """What is left to do, value by value."""
     count, lines, total_s = workers or default_workers(), [], 0.0
+    made: set[str] = set()  # by an earlier value
     size = weights_bytes(job.recipe.base)
     for value, plan in job.plans.items():
-        left = [] if is_measured(plan) else [stage for stage in plan if not plan.is_done(stage.name)]
+        stages = [] if is_measured(plan) else [stage for stage in plan if not plan.is_done(stage.name)]
+        left = [stage for stage in stages if plan.folder(stage.name).name not in made]
+        made |= {plan.folder(stage.name).name for stage in plan}
         cost_s = cost_of(left, size)
         total_s += cost_s
         state = f"{len(left)} of {len(plan)} stages left, ~{clock(cost_s / count)}" if left else "done"
         lines.append(f"{job.key}={value:12} {state}")
     about = f"about {clock(total_s / count)} on {worked_by(count)}"
-    lines += ["", f"{len(job.plans)} runs, {about}, less what they share ({rates(size)})"]
+    lines += ["", f"{len(job.plans)} runs, {about} ({rates(size)})"]
     return "\n".join(lines)
 
 

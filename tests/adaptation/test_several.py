@@ -66,7 +66,7 @@ def groups(small_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     write_cuts(corpus, split / "source_train.jsonl.gz")
     words = " ".join(text_of(cut) for cut in corpus if cut.custom["domain"] == "a")
     (split / TEXTS_FILE).write_text(json.dumps({"id": "0", "text": words, "domain": "t"}) + "\n")
-    return {**found, "split": split}
+    return {**found, "split": split, "texts": split}
 
 
 def _merged(groups: dict[str, Path], base: Path, folder: Path, way: str, **more: Any) -> tuple[Work, dict[str, Any]]:

@@ -85,6 +85,35 @@ def test_what_does_not_hang_on_the_value_is_made_once(recipe: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("key", "values", "once", "anew"),
+    [
+        (
+            "split.target_texts",
+            ["2", "4"],
+            {"corpus", "split", "synthesise-source", "finetune-source_synthetic", "finetune-source_real"},
+            {"texts", "synthesise-target", "finetune-target_synthetic", "analogy"},
+        ),
+        (
+            "split.source_utterances",
+            ["4", "6"],
+            {"corpus", "texts", "synthesise-target", "finetune-target_synthetic"},
+            {"split", "synthesise-source", "finetune-source_synthetic", "finetune-source_real", "analogy"},
+        ),
+    ],
+)
+def test_less_of_one_side_leaves_the_other(
+    recipe: Path, tmp_path: Path, key: str, values: list[str], once: set[str], anew: set[str]
+) -> None:
+    job = plan_variation(recipe, tmp_path / "run", key, values, overrides=["systems=[analogy]"])
+    first, second = job.plans.values()
+    same = {stage.name for stage in first if first.folder(stage.name).name == second.folder(stage.name).name}
+    assert once <= same
+    assert not anew & same
+    counts = [int(row.split()[1]) for row in describe_variation(job).splitlines() if row.startswith(key)]
+    assert counts == [len(first), len(second) - len(same)]
+
+
+@pytest.mark.parametrize(
     ("key", "values", "said"),
     [
         ("split.target_texts", ["2", "2"], "different values"),
