@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +27,12 @@ torch.set_num_threads(min(2, torch.get_num_threads()))
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 RATE_HZ = 16_000
+
+
+def threads_of_a_new_thread() -> int:
+    """The number of threads that torch has in a thread which is started now."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(torch.get_num_threads).result()
 
 
 def recipe_script(recipe: str, name: str = "prepare") -> ModuleType:

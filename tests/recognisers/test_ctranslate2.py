@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from speech_analogy.recognisers.ctranslate2_model import CTranslate2Transcriber,
 from speech_analogy.recognisers.front_end import token_limit
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.whisper import WhisperRecogniser
+from tests.conftest import threads_of_a_new_thread
 
 pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
 ENOUGH_S = 1e9
@@ -166,17 +166,13 @@ def test_batches_come_back_in_order(small_whisper: Path, cache: Path, monkeypatc
 def test_torch_keeps_its_threads(small_whisper: Path, cache: Path) -> None:
     """CTranslate2 sets OpenMP's number, which is torch's too: whoever trains after decoding would do so on one core."""
 
-    def of_a_new_thread() -> int:
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            return pool.submit(torch.get_num_threads).result()
-
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
         transcriber = _float32(small_whisper)
-        assert (torch.get_num_threads(), of_a_new_thread()) == (3, 3)
+        assert (torch.get_num_threads(), threads_of_a_new_thread()) == (3, 3)
         transcriber.decode(torch.zeros(2, 80, 200), [2.0, 2.0])
-        assert (torch.get_num_threads(), of_a_new_thread()) == (3, 3)
+        assert (torch.get_num_threads(), threads_of_a_new_thread()) == (3, 3)
     finally:
         torch.set_num_threads(before)
 

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.training.batching import batch_window_s, epoch_batches, prefetch, twin_batches
 from speech_analogy.training.finetune import _decay_groups, finetune, schedule
 from speech_analogy.training.options import FinetuneOptions
+from tests.conftest import threads_of_a_new_thread
 
 OPTIONS = FinetuneOptions(learning_rate=1e-3, epochs=2, batch_size=8, save_every_s=0, precision="fp32")
 
@@ -58,10 +58,6 @@ def test_an_epoch_has_every_utterance_once_and_epochs_differ(noises: CutSet) -> 
 def test_the_thread_that_makes_batches_has_no_helpers() -> None:
     """OpenMP's threads of two masters are more than the cores: the learning one's would sleep between operations."""
 
-    def of_a_new_thread() -> int:
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            return pool.submit(torch.get_num_threads).result()
-
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
@@ -69,7 +65,7 @@ def test_the_thread_that_makes_batches_has_no_helpers() -> None:
         assert [threads for threads, _ in found] == [1, 1]  # type: ignore[misc, str-unpack]
         assert threading.get_ident() not in {maker for _, maker in found}  # type: ignore[misc]
         assert torch.get_num_threads() == 3
-        assert of_a_new_thread() == 3
+        assert threads_of_a_new_thread() == 3
     finally:
         torch.set_num_threads(before)
 
