@@ -161,7 +161,7 @@ def describe_variation(job: Variation, workers: int | None = None) -> str:
     for value, plan in job.plans.items():
         stages = [] if is_measured(plan) else [stage for stage in plan if not plan.is_done(stage.name)]
         left = [stage for stage in stages if plan.folder(stage.name).name not in made]
-        made |= {plan.folder(stage.name).name for stage in plan}
+        made |= {plan.folder(stage.name).name for stage in plan if stage in left or plan.is_done(stage.name)}
         cost_s = cost_of(left, size)
         total_s += cost_s
         state = f"{len(left)} of {len(plan)} stages left, ~{clock(cost_s / count)}" if left else "done"

@@ -70,6 +70,13 @@ def test_a_second_call_does_nothing_even_without_the_models(recipe: Path, tmp_pa
     assert "done" in describe_variation(again())
     do_variation(again(), keep_models=False, progress=False, workers=1)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.json")} == before
+    more = plan_variation(recipe, tmp_path / "run", "scales", ["[0]", "[0.5]"], overrides=["systems=[analogy]"])
+    [told] = [row for row in describe_variation(more).splitlines() if row.startswith("scales=[0.5]")]
+    there = {path.parent.name for path in (more.plans["[0]"].run / "stages").glob("*/stage.json")}
+    plan = more.plans["[0.5]"]
+    missing = [stage for stage in plan if plan.folder(stage.name).name not in there]
+    assert sum(stage.kind == "finetune" for stage in missing) == 3  # their models were removed
+    assert int(told.split()[1]) == len(missing)
 
 
 def test_what_does_not_hang_on_the_value_is_made_once(recipe: Path, tmp_path: Path) -> None:
