@@ -16,7 +16,7 @@ from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.collect import collect
 from speech_analogy.adaptation.compose import model_stage
 from speech_analogy.adaptation.data import read_cuts_of, split
-from speech_analogy.adaptation.estimate import clock, cost_of, rates
+from speech_analogy.adaptation.estimate import clock, cost_of, rates, wall_clock_of
 from speech_analogy.adaptation.execution import default_workers, execute, worked_by
 from speech_analogy.adaptation.plan import Plan
 from speech_analogy.adaptation.work import FEATURES_FOLDER, MODEL_FOLDER
@@ -116,10 +116,10 @@ def describe(plan: Plan, workers: int | None = None, base_bytes: int = 0) -> str
     for stage in plan:
         state = "done" if plan.is_done(stage.name) else f"~{clock(cost_of([stage], base_bytes))}"
         lines.append(f"{stage.name:{width}}  {state:>12}  {', '.join(stage.needs)}".rstrip())
-    left = cost_of((stage for stage in plan if not plan.is_done(stage.name)), base_bytes)
+    left = [stage for stage in plan if not plan.is_done(stage.name)]
     done = sum(plan.is_done(stage.name) for stage in plan)
     lines.append("")
-    about = f"about {clock(left / count)} on {worked_by(count)} ({rates(base_bytes)})"
+    about = f"about {clock(wall_clock_of(left, count, base_bytes))} on {worked_by(count)} ({rates(base_bytes)})"
     lines.append(f"{len(plan)} stages, {done} done; {about}")
     return "\n".join(lines)
 

@@ -59,11 +59,14 @@ def collect(
     for row in _rows(recipe):
         file = f"hypotheses/{row.label}.jsonl"
         system, rows, dropped = _heard(plan, row)
-        if row.system in COMBINATIONS:
-            is_chosen = COMBINATIONS[row.system].fixed is None
-        else:
-            is_chosen = row.system == "analogy" and chosen is not None and row.scale == chosen["scale"]
-        systems.append(system.model_copy(update={"hypotheses_file": file, "chosen": is_chosen}))
+        update: dict[str, Any] = {"hypotheses_file": file, "chosen": False}
+        if row.system in COMBINATIONS and COMBINATIONS[row.system].fixed is None:
+            update["chosen"] = True
+        elif row.system in COMBINATIONS:
+            update["scale"] = None  # halfway between two models is no λ that anyone chose
+        elif row.system == "analogy":
+            update["chosen"] = chosen is not None and row.scale == chosen["scale"]
+        systems.append(system.model_copy(update=update))
         heard[(row.system, row.scale)] = rows
         (plan.run / "hypotheses").mkdir(exist_ok=True)
         write_hypotheses(rows, plan.run / file)

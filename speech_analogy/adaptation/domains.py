@@ -24,7 +24,7 @@ from speech_analogy.adaptation.collect import collect
 from speech_analogy.adaptation.data import read_cuts_of, split
 from speech_analogy.adaptation.domain_markdown import table_markdown, write_table
 from speech_analogy.adaptation.domain_table import DomainTable, join
-from speech_analogy.adaptation.estimate import clock, cost_of, rates, synthesis_cost, weights_bytes
+from speech_analogy.adaptation.estimate import clock, rates, synthesis_cost, wall_clock_of, weights_bytes
 from speech_analogy.adaptation.execution import default_workers, execute, speaking_workers, worked_by
 from speech_analogy.adaptation.target import (
     TRAINED_KINDS,
@@ -205,10 +205,10 @@ def describe_domains(job: Domains, workers: int | None = None) -> str:
     left_speech = [one for one in job.speech if not one.plan.is_done(one.stage)]
     for target in job.targets:
         stages = [] if target.is_finished() else [s for s in target.plan if not target.plan.is_done(s.name)]
-        cost_s = cost_of(stages, job.base_bytes)
-        total_s += cost_s
+        own_s = wall_clock_of(stages, count, job.base_bytes)
+        total_s += own_s
         models += sum(stage.kind in TRAINED_KINDS for stage in stages)
-        state = f"{len(stages)} of {len(target.plan)} stages left, ~{clock(cost_s / count)}" if stages else "done"
+        state = f"{len(stages)} of {len(target.plan)} stages left, ~{clock(own_s)}" if stages else "done"
         lines.append(f"{target.label:16} {state}")
     speaking_s = 0.0
     for one in left_speech:
@@ -218,7 +218,7 @@ def describe_domains(job: Domains, workers: int | None = None) -> str:
     lines += [
         "",
         f"{len(job.targets)} targets, {models} models and {seconds / 3600:.1f} h of synthetic speech to make",
-        f"about {clock(total_s / count + speaking_s)} on {worked_by(count)}, {clock(speaking_s)} of it synthesis "
+        f"about {clock(total_s + speaking_s)} on {worked_by(count)}, {clock(speaking_s)} of it synthesis "
         f"({rates(job.base_bytes)})",
         f"about {disk / 1e9:.1f} GB of disk" + ("" if job.base_bytes else ", models not counted: the base is not here"),
     ]

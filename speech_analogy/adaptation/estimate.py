@@ -6,7 +6,8 @@ start the ETA, which is then corrected by the stages that have finished.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lhotse import CutSet
@@ -102,6 +103,43 @@ def cost_of(stages: Iterable[Stage], base_bytes: int = 0) -> float:
     """Seconds on one core: what the model does takes as much longer as it is larger than whisper-tiny."""
     factor = max(1.0, base_bytes / TINY_BYTES)
     return sum(stage.cost_s * (1.0 if stage.kind in WITHOUT_THE_MODEL else factor) for stage in stages)
+
+
+def urgencies(stages: Sequence[Stage]) -> dict[str, float]:
+    """Seconds of the longest chain of stages that starts at each: what holds up most goes first."""
+    longest: dict[str, float] = {}
+    behind = {stage.name: 0.0 for stage in stages}
+    for stage in reversed(stages):  # every stage stands behind the ones it needs
+        longest[stage.name] = stage.cost_s + behind[stage.name]
+        for need in stage.needs:
+            if need in behind:
+                behind[need] = max(behind[need], longest[stage.name])
+    return longest
+
+
+def wall_clock_of(
+    stages: Sequence[Stage], workers: int, base_bytes: int = 0, begun: Mapping[str, float] | None = None
+) -> float:
+    """Seconds until so many processes have done all of them, the most urgent ready stage first.
+
+    Args:
+        stages: what is left, each behind the ones it needs; needs that are not among them are done.
+        base_bytes: of the base's weights, see `cost_of`.
+        begun: stages that are being worked on, and how many seconds of their cost are behind them.
+    """
+    begun = begun or {}
+    urgency = urgencies(stages)
+    waiting = sorted(stages, key=lambda stage: (stage.name in begun, urgency[stage.name]), reverse=True)
+    undone, now = {stage.name for stage in stages}, 0.0
+    running: list[tuple[float, str]] = []  # when it will be done, and its name
+    while undone:
+        for stage in [one for one in waiting if undone.isdisjoint(one.needs)][: workers - len(running)]:
+            waiting.remove(stage)
+            left_s = max(0.0, cost_of([stage], base_bytes) - begun.get(stage.name, 0.0))
+            heapq.heappush(running, (now + left_s, stage.name))
+        now, done = heapq.heappop(running)
+        undone.remove(done)
+    return now
 
 
 def rates(base_bytes: int) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_synth.gpus import gpus_of
-from speech_analogy.adaptation.estimate import clock
+from speech_analogy.adaptation.estimate import clock, urgencies, wall_clock_of
 from speech_analogy.adaptation.plan import DONE_FILE, Plan, Stage
 from speech_analogy.errors import SpeechAnalogyError
 from speech_analogy.machine import VISIBLE_GPUS, cores, visible_gpus
@@ -80,7 +80,7 @@ class _Execution:
         self.waiting = {stage.name: stage for stage in todo}
         self.running: dict[Future[None], Stage] = {}
         self.began: dict[str, float] = {}
-        self.urgency = _urgencies(todo)
+        self.urgency = urgencies(todo)
         self.total = len(todo)
         self.estimated = self.taken = BELIEF_S  # as if the estimate had already held for a while
 
@@ -119,29 +119,20 @@ class _Execution:
             raise RunError(
                 "a worker died", field=stage.name, do="is there enough memory? the same command goes on from here"
             ) from None
-        seconds = time.monotonic() - self.began[stage.name]
+        now = time.monotonic()
+        seconds = now - self.began[stage.name]
         self.estimated += stage.cost_s
         self.taken += seconds
-        left = sum(other.cost_s for other in (*self.waiting.values(), *self.running.values()))
-        left *= self.taken / self.estimated / self.workers
+        pace = self.taken / self.estimated
+        left = [*self.running.values(), *self.waiting.values()]
+        begun = {other.name: (now - self.began[other.name]) / pace for other in self.running.values()}
+        left_s = pace * wall_clock_of(left, self.workers, begun=begun)
         done = self.total - len(self.waiting) - len(self.running)
         if self.progress:
-            eta = f", about {clock(left)} left" if left else ""
+            eta = f", about {clock(left_s)} left" if left else ""
             clear = CLEAR_LINE if sys.stderr.isatty() else ""  # a worker's bar may stand there
             line = f"{clear}[{done}/{self.total}] {stage.name} took {clock(seconds)}{eta}"
             print(line, file=sys.stderr, flush=True)
-
-
-def _urgencies(stages: list[Stage]) -> dict[str, float]:
-    """Seconds of the longest chain of stages that starts at each: what holds up most goes first."""
-    longest: dict[str, float] = {}
-    behind = {stage.name: 0.0 for stage in stages}
-    for stage in reversed(stages):  # every stage stands behind the ones it needs
-        longest[stage.name] = stage.cost_s + behind[stage.name]
-        for need in stage.needs:
-            if need in behind:
-                behind[need] = max(behind[need], longest[stage.name])
-    return longest
 
 
 def run_stage(stage: Stage, building: Path, final: Path, inputs: dict[str, Path], progress: bool) -> None:

@@ -16,7 +16,7 @@ from speech_analogy.adaptation.adapt import KEY_FILE, RESULTS_FILE, adapt, is_me
 from speech_analogy.adaptation.compose import slug
 from speech_analogy.adaptation.domain_markdown import line
 from speech_analogy.adaptation.domain_table import AGAINST, OURS, one_each
-from speech_analogy.adaptation.estimate import clock, cost_of, rates, weights_bytes
+from speech_analogy.adaptation.estimate import clock, rates, wall_clock_of, weights_bytes
 from speech_analogy.adaptation.execution import default_workers, worked_by
 from speech_analogy.adaptation.plan import DONE_FILE, Plan
 from speech_analogy.adaptation.target import TRAINED_KINDS
@@ -162,11 +162,11 @@ def describe_variation(job: Variation, workers: int | None = None) -> str:
         stages = [] if is_measured(plan) else [stage for stage in plan if not plan.is_done(stage.name)]
         left = [stage for stage in stages if plan.folder(stage.name).name not in made]
         made |= {plan.folder(stage.name).name for stage in plan if stage in left or plan.is_done(stage.name)}
-        cost_s = cost_of(left, size)
-        total_s += cost_s
-        state = f"{len(left)} of {len(plan)} stages left, ~{clock(cost_s / count)}" if left else "done"
+        own_s = wall_clock_of(left, count, size)
+        total_s += own_s
+        state = f"{len(left)} of {len(plan)} stages left, ~{clock(own_s)}" if left else "done"
         lines.append(f"{job.key}={value:12} {state}")
-    about = f"about {clock(total_s / count)} on {worked_by(count)}"
+    about = f"about {clock(total_s)} on {worked_by(count)}"
     lines += ["", f"{len(job.plans)} runs, {about} ({rates(size)})"]
     return "\n".join(lines)
 

@@ -14,8 +14,16 @@ from speech_analogy.adaptation.baselines import TRAINED_ON, trained_systems
 from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.compose import model_stage
 from speech_analogy.adaptation.data import Split, split, texts_of
-from speech_analogy.adaptation.estimate import CTRANSLATE2, START_S, TINY_BYTES, as_decoded, clock, cost_of
-from speech_analogy.adaptation.execution import _urgencies
+from speech_analogy.adaptation.estimate import (
+    CTRANSLATE2,
+    START_S,
+    TINY_BYTES,
+    as_decoded,
+    clock,
+    cost_of,
+    urgencies,
+    wall_clock_of,
+)
 from speech_analogy.adaptation.plan import Plan, Stage
 from speech_analogy.adaptation.scale_selection import choose_scale
 from speech_analogy.config import Recipe
@@ -178,7 +186,21 @@ def test_smallest_of_the_best_scales_wins() -> None:
 
 def test_longest_chain_goes_first() -> None:
     stages = [Stage("a", "k", cost_s=1), Stage("b", "k", cost_s=5), Stage("c", "k", needs=("a",), cost_s=9)]
-    assert _urgencies(stages) == {"a": 10, "b": 5, "c": 9}
+    assert urgencies(stages) == {"a": 10, "b": 5, "c": 9}
+
+
+def test_a_run_takes_as_long_as_its_longest_chain_or_its_share_of_the_work() -> None:
+    chain = [Stage("speak", "k", cost_s=100), Stage("train", "k", needs=("speak",), cost_s=450)]
+    small = [Stage(name, "k", cost_s=10) for name in "abc"]
+    assert wall_clock_of([*chain, *small], 2) == 550  # not (550 + 30) / 2
+    assert wall_clock_of([*chain, *small], 1) == 580
+    assert wall_clock_of(chain[1:], 2) == 450  # what is done, nobody waits for
+    assert wall_clock_of(chain[1:], 2, begun={"train": 440.0}) == 10
+    assert wall_clock_of(small, 2) == 20
+    assert wall_clock_of([], 2) == 0
+    two = [Stage("a", "k", cost_s=30), Stage("b", "k", cost_s=20), Stage("c", "k", needs=("a", "b"), cost_s=5)]
+    assert wall_clock_of(two, 2) == wall_clock_of(two, 8) == 35
+    assert wall_clock_of(two, 1, begun={"b": 15.0}) == 40  # what is begun goes on
 
 
 def test_clock() -> None:
@@ -290,5 +312,5 @@ def test_a_larger_base_costs_more_where_it_works() -> None:
     assert cost_of([spoken, trained], 2 * TINY_BYTES) == 210.0
     assert cost_of([spoken, trained], TINY_BYTES // 2) == 110.0  # smaller ones have the rates of the smallest
     plan = Plan(Path("run"), [spoken, trained], {"synthesis": 1, "finetune": 1})
-    assert "about 1 min 45 s on 2 cores" in describe(plan, 2, 2 * TINY_BYTES)
+    assert "about 3 min 20 s on 2 cores" in describe(plan, 2, 2 * TINY_BYTES)
     assert "times 2.0 for this base's size" in describe(plan, 2, 2 * TINY_BYTES)

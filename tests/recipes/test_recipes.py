@@ -56,7 +56,7 @@ def test_phone_line_ends_with_every_system(phone_line: Path) -> None:
     results = Results.read(phone_line / "results.json")
     assert [(s.name, s.scale) for s in results.systems] == [
         ("zero_shot", None), ("source_synthetic", None), ("source_real", None), ("target_synthetic", None),
-        ("mixed", None), ("analogy", 0.0), ("analogy", 1.0),
+        ("mixed", None), ("analogy", 0.0), ("analogy", 1.0), ("mean_of_mixed_and_analogy", None),
     ]  # fmt: skip
     assert {c.against for c in results.comparisons} == {s.name for s in results.systems} - {"analogy"}
     assert sum(system.chosen for system in results.systems) == 1
@@ -111,7 +111,7 @@ def test_another_lambda_redoes_only_what_hangs_on_it(phone_line: Path, small_whi
     todo = {stage.name for stage in plan if not plan.is_done(stage.name)}
     assert todo == {
         "evaluate-analogy-0.5", "evaluate-analogy-0.5-on-source_dev", "evaluate-analogy-0.5-on-target_dev",
-        "choose-scale", "analogy",
+        "choose-scale", "analogy", "evaluate-mean_of_mixed_and_analogy",
     }  # fmt: skip
 
 
