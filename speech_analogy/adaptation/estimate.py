@@ -1,7 +1,7 @@
 """What a run will cost, before it starts: seconds on one core, from rates measured on one machine.
 
-The rates are of whisper-tiny.en on one core of an AMD EPYC (Zen 4, 2.6 GHz) with bf16; they order the stages and
-start the ETA, which is then corrected by the stages that have finished.
+The rates are of whisper-tiny.en on one core of an AMD EPYC (Zen 4, 2.6 GHz), fine-tuning in bf16; they order the stages
+and start the ETA, which is then corrected by the stages that have finished.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from speech_analogy.errors import WeightsUnavailableError
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, kind, window_seconds
 
-FINETUNE_S = 0.032  # a second of window and epoch
+FINETUNE_S = 0.028  # a second of window and epoch
 DECODE_TRIMMED_S = 0.018  # a second of window
 DECODE_FULL_S = 0.02
 CHANNEL_S = 0.02  # an utterance
-SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.065  # a spoken text, and each of its characters
-CTRANSLATE2 = {"int8": 0.45, "float32": 0.75}  # of torch's time
+SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.05  # a spoken text, and each of its characters
+# Of the time of torch in float32.
+DECODERS = {("ctranslate2", "int8"): 0.45, ("ctranslate2", "float32"): 0.75, ("torch", "bf16"): 0.55}
 TINY_BYTES = 151_000_000  # whisper-tiny's weights in fp32
 WITHOUT_THE_MODEL = ("corpus", "split", "texts", "channel", "synthesis")  # kinds of stages
 START_S = 3.0  # a stage's model; imports once a worker
 # Seconds of synthesis a second of speech.
-ENGINE_S = {"hibari": 0.012, "piper": 0.17, "flite": 0.06, "espeak-ng": 0.02}
+ENGINE_S = {"hibari": 0.012, "piper": 0.09, "flite": 0.015, "espeak-ng": 0.01}
 ENGINE_OTHER_S = 1.0
 
 
@@ -78,16 +79,21 @@ def decode_cost(size: Size, window: Window) -> float:
 
 
 def as_decoded(stage: Stage) -> Stage:
-    """A stage whose cost is that of decoding in torch, at what its own backend takes."""
+    """A stage whose cost is that of decoding in torch in float32, at what its own decoder takes."""
     told = stage.params.get("evaluation") or {}
-    if told.get("backend") != "ctranslate2":
-        return stage
-    return replace(stage, cost_s=START_S + CTRANSLATE2[told["compute"]] * (stage.cost_s - START_S))
+    share = DECODERS.get((told.get("backend"), told.get("compute")), 1.0)
+    return replace(stage, cost_s=START_S + share * (stage.cost_s - START_S)) if share != 1.0 else stage
 
 
 def synthesis_cost(size: Size, engines: tuple[str, ...]) -> float:
-    """Seconds on one core for as much speech as `size`, spread evenly over the engines' voices."""
-    rates = [ENGINE_S.get(engine.partition(":")[0].strip(), ENGINE_OTHER_S) for engine in engines]
+    """Seconds on one core for as much speech as `size`, spread evenly over the engines' voices.
+
+    Args:
+        engines: as in a recipe, `engine` or `engine:voice+voice`; one without named voices counts as one voice.
+    """
+    rates: list[float] = []
+    for engine, _, voices in (one.partition(":") for one in engines):
+        rates += [ENGINE_S.get(engine.strip(), ENGINE_OTHER_S)] * len(voices.split("+"))
     return START_S + size.duration_s * sum(rates) / len(rates)
 
 

@@ -15,12 +15,14 @@ from speech_analogy.adaptation.build import build_plan
 from speech_analogy.adaptation.compose import model_stage
 from speech_analogy.adaptation.data import Split, split, texts_of
 from speech_analogy.adaptation.estimate import (
-    CTRANSLATE2,
+    DECODERS,
     START_S,
     TINY_BYTES,
+    Size,
     as_decoded,
     clock,
     cost_of,
+    synthesis_cost,
     urgencies,
     wall_clock_of,
 )
@@ -298,12 +300,21 @@ def test_source_domains_are_nested(tmp_path: Path) -> None:
 def test_a_decoding_stage_costs_what_its_backend_takes() -> None:
     torch_says = Stage("evaluate-mixed", "evaluate", {"evaluation": {"beams": 1}}, cost_s=START_S + 20)
     assert as_decoded(torch_says) == torch_says
-    for compute, share in CTRANSLATE2.items():
-        told = replace(torch_says, params={"evaluation": {"backend": "ctranslate2", "compute": compute}})
+    for (backend, compute), share in DECODERS.items():
+        told = replace(torch_says, params={"evaluation": {"backend": backend, "compute": compute}})
         assert as_decoded(told).cost_s == pytest.approx(START_S + 20 * share)
         assert as_decoded(told).params == told.params
     training = Stage("finetune-mixed", "finetune", {"training": {}}, cost_s=50.0)
     assert as_decoded(training) == training
+
+
+def test_voices_of_an_engine_share_the_speech_evenly() -> None:
+    size = Size(1, 600.0, 600.0)
+    quick, slow = (synthesis_cost(size, (one,)) - START_S for one in ("flite:slt", "piper:joe"))
+    assert quick < slow
+    assert synthesis_cost(size, ("piper:joe", "flite:slt+rms")) - START_S == pytest.approx((slow + 2 * quick) / 3)
+    assert synthesis_cost(size, ("flite",)) - START_S == quick
+    assert synthesis_cost(size, ("a command", "flite")) > synthesis_cost(size, ("piper", "flite"))  # unknown: slow
 
 
 def test_a_larger_base_costs_more_where_it_works() -> None:
