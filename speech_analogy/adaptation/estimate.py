@@ -81,7 +81,7 @@ def decode_cost(size: Size, window: Window) -> float:
 def as_decoded(stage: Stage) -> Stage:
     """A stage whose cost is that of decoding in torch in float32, at what its own decoder takes."""
     told = stage.params.get("evaluation") or {}
-    share = DECODERS.get((told.get("backend"), told.get("compute")), 1.0)
+    share = DECODERS.get((told.get("backend", ""), told.get("compute", "")), 1.0)
     return replace(stage, cost_s=START_S + share * (stage.cost_s - START_S)) if share != 1.0 else stage
 
 
