@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from speech_analogy.errors import ConfigError, SpeechAnalogyError
 
 if TYPE_CHECKING:
-    from data_synth.plan import Texts
+    from data_synth.plan.plan import Texts
     from data_synth.synthesize import SynthesisReport
 
 PROGRAM = "python -m data_synth"
@@ -52,7 +52,7 @@ def run(arguments: Sequence[str], program: str = PROGRAM) -> None:
         report(words[1:], f"{program} report")
         return
     if words[:1] == ["merge"]:
-        from data_synth.merge import main as merge
+        from data_synth.run.join_parts import main as merge
 
         print(describe(merge(words[1:], f"{program} merge")))
         return
@@ -84,7 +84,8 @@ def describe(report: SynthesisReport) -> str:
 
 
 def _synthesize(given: argparse.Namespace) -> SynthesisReport:
-    from data_synth.synthesize import Shard, SynthesisOptions, synthesize
+    from data_synth.plan.options import SynthesisOptions
+    from data_synth.synthesize import Shard, synthesize
 
     options = SynthesisOptions.parse(_values(given, SynthesisOptions.model_fields))
     shard = None if given.shard is None else Shard.parse(given.shard)
@@ -100,7 +101,7 @@ def _synthesize(given: argparse.Namespace) -> SynthesisReport:
 
 def _values(given: argparse.Namespace, fields: Iterable[str]) -> dict[str, Any]:
     """Values of SynthesisOptions: what was typed, before what `--config` says, before what `--preset` says."""
-    from data_synth.presets import with_preset
+    from data_synth.plan.presets import with_preset
 
     values = {} if given.config is None else _mapping(given.config)
     values |= {name: getattr(given, name) for name in fields if hasattr(given, name)}
@@ -129,20 +130,20 @@ def _with_gates(values: dict[str, Any], given: argparse.Namespace) -> dict[str, 
 
 
 def _mapping(path: str | Path) -> dict[str, Any]:
-    from data_synth.tables import read_mapping
+    from speech_analogy.foundation.user_files import read_mapping
 
     return read_mapping(Path(path))
 
 
 def _texts(given: argparse.Namespace) -> Texts:
     """The texts that are asked for: read, filled in where they are templates, enlarged by a model; told in lines."""
-    from data_synth.texts import TextFile
+    from data_synth.text.texts import TextFile
 
     seed = getattr(given, "seed", 0)
     texts: Texts = TextFile(given.texts, given.domain)
     print(f"read: {texts}")
     if given.slots is not None:
-        from data_synth.templates import expand_templates, read_slots
+        from data_synth.text.templates import expand_templates, read_slots
 
         expansion = expand_templates(list(texts), read_slots(given.slots), given.count, seed)
         print(f"templates: {expansion}")
@@ -150,7 +151,7 @@ def _texts(given: argparse.Namespace) -> Texts:
     elif given.count is not None:
         raise ConfigError("is of texts that templates give", field="count", do="name the lists of slots: --slots PATH")
     if given.llm is not None:
-        from data_synth.expansion import ExpansionOptions, enlarge
+        from data_synth.text.expansion import ExpansionOptions, enlarge
 
         options = ExpansionOptions.parse(
             {"model": given.llm, "endpoint": given.llm_endpoint, "texts": given.llm_texts, "seed": seed}

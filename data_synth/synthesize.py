@@ -9,92 +9,33 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, NoReturn
 
-from pydantic import Field, field_validator, model_validator
 from tqdm import tqdm
 
-from data_synth.channel import ChannelOptions
 from data_synth.engines import load_engine
-from data_synth.finish import SynthesisReport, mark_finished, unspeakable_row, write_files
-from data_synth.folder import hold_folder
-from data_synth.gates import GateOptions
-from data_synth.gpus import gpus_of
-from data_synth.ledger import Ledger, LedgerRow
-from data_synth.options import Options, Range
-from data_synth.plan import Plan, Shard, Texts
-from data_synth.pool import PoolOptions, run_jobs
-from data_synth.shar import SharClips
-from data_synth.spoken import Speaking
-from data_synth.storage import (
-    CLIPS_PER_SHARD,
-    SHAR_LAYOUTS,
-    Layout,
-    LooseClips,
-    Placing,
-    Store,
-    clip_format,
-    next_attempt,
-)
-from data_synth.texts import Text
-from data_synth.voices import Voice, check_ranges, find_voices, voice_ranges
-from data_synth.worker import ClipPlan, ClipSettings, Job
+from data_synth.engines.gpus import gpus_of
+from data_synth.plan.attempt import LedgerRow
+from data_synth.plan.casting import Voice, check_ranges, find_voices, voice_ranges
+from data_synth.plan.clip_plan import ClipPlan
+from data_synth.plan.layout import CLIPS_PER_SHARD, SHAR_LAYOUTS, clip_format
+from data_synth.plan.options import SynthesisOptions
+from data_synth.plan.plan import Plan, Shard, Texts
+from data_synth.run.finish import SynthesisReport, mark_finished, unspeakable_row, write_files
+from data_synth.run.pool import PoolOptions, run_jobs
+from data_synth.run.worker import ClipSettings, Job
+from data_synth.store.folder import hold_folder
+from data_synth.store.ledger import Ledger
+from data_synth.store.loose import LooseClips
+from data_synth.store.protocol import Placing, Store, next_attempt
+from data_synth.store.tar_shards import SharClips
+from data_synth.text.texts import Text
 from speech_analogy.errors import SynthesisError
 
 __all__ = ["Shard", "SynthesisOptions", "SynthesisReport", "make_plans", "synthesize"]
 
 PROGRESS_S, QUIET_PROGRESS_S = 0.5, 30.0  # between lines, on a terminal and elsewhere
 ROWS_AT_ONCE = 1000  # of texts with nothing to be said, in one write
-
-
-class SynthesisOptions(Options):
-    """How texts are to be spoken. `workers`, `isolated` and `timeout_s` change nothing about a clip that is made."""
-
-    later: ClassVar = ("voices", "channel")
-
-    engines: tuple[str, ...] = Field(default=("hibari",), description="voices, e.g. hibari, piper:joe, flite:slt+rms")
-    voices_per_text: int = Field(default=1, ge=1, description="clips of every text")
-    seed: int = Field(default=0, ge=0)
-    speed: tuple[float, float] = Field(default=(1.0, 1.0), description="range; 1.0 is the voice's own pace")
-    parameters: dict[str, dict[str, int | float | str]] = Field(
-        default_factory=dict, description="engine -> its own parameters, e.g. {'espeak-ng': {'pitch': 60}}"
-    )
-    voices: dict[str, dict[str, Range]] = Field(
-        default_factory=dict,
-        description="voice or engine -> its own speed, pitch (espeak-ng) or other number, or the range it is drawn "
-        "from, e.g. {'espeak-ng:en-us': {'speed': [0.9, 1.2], 'pitch': [40, 70]}}",
-    )
-    gates: GateOptions | None = Field(default_factory=GateOptions, description="None switches them off")
-    channel: ChannelOptions | None = Field(default=None, description="what clips that pass the gates go through")
-    keep_rejected: bool = Field(default=False, description="store rejected clips too, to be listened to")
-    attempts: int = Field(default=3, ge=1, le=100, description="at a clip, each with a new seed")
-    workers: int = Field(default=1, ge=1, description="processes that engines run in")
-    isolated: bool = Field(
-        default=True, description="false: a single worker is this process, which an engine that crashes takes along"
-    )
-    timeout_s: float | None = Field(
-        default=None, gt=0.0, description="for one clip, loading included; None: 120, or what the engine asks for"
-    )
-    storage: Layout = Field(default="flac", description="a file a clip, or shar, shar-opus: Lhotse Shar's tar shards")
-    sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000, description="Hz")
-    language: str = "en"
-    spoken: Speaking = Field(
-        default="auto", description="numbers and the like in words for the engine; none: as the text is written"
-    )
-
-    @field_validator("engines", mode="before")
-    @classmethod
-    def _split(cls, engines: object) -> object:
-        return tuple(engines.split(",")) if isinstance(engines, str) else engines
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        low, high = self.speed
-        if not 0 < low <= high:
-            raise ValueError(f"speed must be 0 < low <= high, not {low:g} and {high:g}")
-        if clip_format(self.storage) == "opus" and self.sampling_rate not in (8_000, 12_000, 16_000, 24_000, 48_000):
-            raise ValueError("opus takes a sampling_rate of 8000, 12000, 16000, 24000 or 48000 Hz")
-        return self
 
 
 def synthesize(

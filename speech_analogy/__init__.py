@@ -10,21 +10,21 @@ __version__ = "0.1.0"
 __all__ = ["TaskVector", "adapt", "analogy", "evaluate", "finetune", "shorten", "transcribe"]
 
 _HOMES = {
-    "TaskVector": "speech_analogy.merging.vectors",
-    "analogy": "speech_analogy.merging.combine",
+    "TaskVector": "speech_analogy.merging.vectors.task_vector",
+    "analogy": "speech_analogy.merging.analogy",
     "finetune": "speech_analogy.training.finetune",
     "shorten": "speech_analogy.training.shorten",
     "transcribe": "speech_analogy.evaluation.transcribe",
     "evaluate": "speech_analogy.evaluation.evaluate",
-    "adapt": "speech_analogy.adaptation.adapt",
+    "adapt": "speech_analogy.adaptation.runs.adapt",
 }
 
 if TYPE_CHECKING:
-    from speech_analogy.adaptation.adapt import adapt
+    from speech_analogy.adaptation.runs.adapt import adapt
     from speech_analogy.evaluation.evaluate import evaluate
     from speech_analogy.evaluation.transcribe import transcribe
-    from speech_analogy.merging.combine import analogy
-    from speech_analogy.merging.vectors import TaskVector
+    from speech_analogy.merging.analogy import analogy
+    from speech_analogy.merging.vectors.task_vector import TaskVector
     from speech_analogy.training.finetune import finetune
     from speech_analogy.training.shorten import shorten
 

@@ -18,7 +18,7 @@ from lhotse import CutSet
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from speech_analogy.corpora.read import read_corpus
-from speech_analogy.recognisers.whisper_folder import write_folder
+from speech_analogy.recognisers.whisper.folder import write_folder
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 settings.register_profile("nightly", max_examples=20_000, deadline=None)

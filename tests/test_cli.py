@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from speech_analogy import cli
+from speech_analogy.cli import main as cli
 from speech_analogy.corpora.read import write_cuts
-from speech_analogy.recognisers.whisper_folder import write_folder
+from speech_analogy.recognisers.whisper.folder import write_folder
 from tests.conftest import REPOSITORY, make_corpus, small_whisper_tensors
 from tests.test_config import GOOD
 
@@ -24,7 +24,7 @@ HELP_SECONDS = 1.0
 def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """`speech-analogy ARGUMENTS` in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-c", "from speech_analogy.cli import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", "from speech_analogy.cli.main import main; main()", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -62,7 +62,7 @@ def _timed_help() -> tuple[float, str]:
 
 def test_help_imports_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "lhotse", "numpy")
-    code = f"import sys, speech_analogy.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, speech_analogy.cli.main; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from speech_analogy.config import load_recipe
+from speech_analogy.adaptation.recipe import load_recipe
 from speech_analogy.errors import ConfigError
 from tests.conftest import REPOSITORY
 

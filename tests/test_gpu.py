@@ -19,19 +19,20 @@ import torch
 from lhotse import CutSet
 from safetensors.torch import load_file, save_file
 
-from data_synth import gpus
-from data_synth.gpus import gpus_of
-from speech_analogy.adaptation import execution, stages
-from speech_analogy.adaptation.work import Work
-from speech_analogy.config import EvaluationOptions
+from data_synth.engines import gpus
+from data_synth.engines.gpus import gpus_of
+from speech_analogy.adaptation.execution import local as execution
+from speech_analogy.adaptation.recipe import EvaluationOptions
+from speech_analogy.adaptation.stages import registry as stages
+from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.sweep import evaluate_scales
 from speech_analogy.evaluation.transcribe import transcribe
-from speech_analogy.machine import VISIBLE_GPUS, cores, visible_gpus
-from speech_analogy.recognisers.backends import backend_name, load_transcriber
+from speech_analogy.foundation.machine import VISIBLE_GPUS, cores, visible_gpus
 from speech_analogy.recognisers.devices import find_device
-from speech_analogy.recognisers.protocol import load_recogniser
+from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import backend_name, load_transcriber
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import EwcOptions, FinetuneOptions, LoraOptions
 from speech_analogy.training.shorten import ShortenOptions, shorten

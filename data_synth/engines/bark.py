@@ -33,11 +33,11 @@ from data_synth.engines.base import (
     number,
     unknown_voice,
 )
-from data_synth.engines.pace import at_speed
-from data_synth.engines.pretrained import Hardware, Source, find_source, whole_number
-from data_synth.engines.sampling import SeededDraw
-from data_synth.seeds import derive
+from data_synth.engines.support.pace import at_speed
+from data_synth.engines.support.pretrained import Hardware, Source, find_source, whole_number
+from data_synth.engines.support.sampling import SeededDraw
 from speech_analogy.errors import SynthesisError
+from speech_analogy.foundation.digests import derive
 
 if TYPE_CHECKING:
     import torch

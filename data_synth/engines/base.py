@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import ClassVar, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
+from data_synth.audio.samples import Samples
 from speech_analogy.errors import SynthesisError
 
-Samples: TypeAlias = NDArray[np.float32]
 Parameters: TypeAlias = Mapping[str, str | int | float]
 
 VOICE_SEPARATOR = "+"
@@ -190,16 +185,3 @@ def unknown_voice(engine: str, name: str, known: Sequence[str]) -> SynthesisErro
 
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known[:8]
     return SynthesisError("the engine has no such voice", field=engine, value=name, do=f"use {', '.join(near)}")
-
-
-def require(module: str, engine: str, install: str) -> ModuleType:
-    """Import an engine's package, or say how to install it.
-
-    Raises:
-        SynthesisError: the package is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        missing = f"the package {module!r} cannot be imported ({error})"
-        raise SynthesisError(missing, field=engine, do=f"install it: {install}") from None

@@ -27,11 +27,12 @@ import soundfile
 import yaml
 from pydantic import Field, field_validator
 
-from data_synth.engines.base import BaseEngine, Samples, Utterance, Waveform, number
-from data_synth.engines.pace import at_speed
-from data_synth.options import Options
-from data_synth.seeds import canonical_json
+from data_synth.audio.samples import Samples
+from data_synth.engines.base import BaseEngine, Utterance, Waveform, number
+from data_synth.engines.support.pace import at_speed
 from speech_analogy.errors import ConfigError, SynthesisError
+from speech_analogy.foundation.digests import canonical_json
+from speech_analogy.foundation.options import Options
 
 COMMAND_VARIABLE, FILE_VARIABLE = "DATA_SYNTH_COMMAND", "DATA_SYNTH_COMMAND_FILE"
 PLACEHOLDERS = ("text_file", "out", "voice", "speed", "seed")

@@ -6,7 +6,7 @@ import re
 from typing import ClassVar
 
 from data_synth.engines.base import VOICE_SEPARATOR, BaseEngine, Utterance, Waveform, number, unknown_voice
-from data_synth.engines.program import ask, find_program, record
+from data_synth.engines.support.program import ask, find_program, record
 
 WORDS_PER_MINUTE = 175  # espeak-ng's own pace
 PITCH = 50  # espeak-ng's own, on its scale of 0-99

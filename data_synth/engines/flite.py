@@ -6,7 +6,7 @@ import re
 from typing import ClassVar
 
 from data_synth.engines.base import BaseEngine, Utterance, Waveform, number
-from data_synth.engines.program import ask, find_program, record
+from data_synth.engines.support.program import ask, find_program, record
 
 VOICES = ("slt", "rms", "awb", "kal16")  # the 16 kHz ones, one speaker each
 

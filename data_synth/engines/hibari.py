@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from data_synth.engines.base import BaseEngine, Utterance, Waveform, number, require
+from data_synth.engines.base import BaseEngine, Utterance, Waveform, number
 from speech_analogy.errors import SynthesisError
+from speech_analogy.foundation.packages import require
 
 
 class HibariEngine(BaseEngine):

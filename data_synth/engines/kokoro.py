@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from data_synth.engines.base import VOICE_SEPARATOR, BaseEngine, Utterance, Waveform, number, require, unknown_voice
-from data_synth.engines.pretrained import Hardware, Source, find_source
+from data_synth.engines.base import VOICE_SEPARATOR, BaseEngine, Utterance, Waveform, number, unknown_voice
+from data_synth.engines.support.pretrained import Hardware, Source, find_source
 from speech_analogy.errors import SynthesisError
+from speech_analogy.foundation.packages import require
 
 MODEL = ("DATA_SYNTH_KOKORO", "hexgrad/Kokoro-82M")
 RATE = 24_000  # Hz

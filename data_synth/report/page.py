@@ -10,17 +10,18 @@ from typing import Any
 
 import jinja2
 
-from data_synth.clips import PARTIAL_SUFFIX
-from data_synth.folder import SETTINGS_NAME
-from data_synth.ledger import LedgerRow
-from data_synth.rejects import find_rejected
+from data_synth.audio.data_uri import AUDIO_BYTES, LONGEST_S, Embedder
+from data_synth.plan.attempt import LedgerRow
 from data_synth.report import figures, markdown
-from data_synth.report.clips import AUDIO_BYTES, LONGEST_S, Embedder
 from data_synth.report.gather import KEPT, REJECTED, Gathering, gather
-from data_synth.report.templating import template_environment
-from data_synth.shar import open_clip
-from data_synth.yields import GateYield, Yield, Yields, measure, read_rows, reason_gate
+from data_synth.report.yields import GateYield, Yield, Yields, measure
+from data_synth.store.folder import SETTINGS_NAME
+from data_synth.store.ledger import read_rows, reason_gate
+from data_synth.store.rejects import find_rejected
+from data_synth.store.tar_shards import open_clip
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.files import PARTIAL_SUFFIX
+from speech_analogy.foundation.page.templating import template_environment
 
 REPORT_NAME = "report.html"
 CLIPS = 12  # kept ones, and as many rejected ones

@@ -17,10 +17,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from data_synth.channel import ChannelOptions
-from data_synth.channel_cuts import channel_cuts
-from data_synth.synthesize import SynthesisOptions, synthesize
-from data_synth.texts import Text
+from data_synth.channel.chain import ChannelOptions
+from data_synth.plan.options import SynthesisOptions
+from data_synth.run.channel_cuts import channel_cuts
+from data_synth.synthesize import synthesize
+from data_synth.text.texts import Text
 from speech_analogy.corpora.cuts import audio_path
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.errors import DataError, SpeechAnalogyError

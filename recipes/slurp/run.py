@@ -14,7 +14,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from speech_analogy.adaptation.domains import describe_domains, do_domains, plan_domains
+from speech_analogy.adaptation.runs.domains import describe_domains, do_domains, plan_domains
 from speech_analogy.errors import SpeechAnalogyError
 
 RECIPE = Path(__file__).parent / "recipe.yaml"

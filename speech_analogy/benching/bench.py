@@ -17,7 +17,7 @@ from tqdm import tqdm
 from speech_analogy.benching.findings import MIB, Findings, Machine, Peak, Stage
 from speech_analogy.benching.stages import MACHINE, STAGES, Job
 from speech_analogy.errors import DataError, SpeechAnalogyError
-from speech_analogy.machine import VISIBLE_GPUS, cores
+from speech_analogy.foundation.machine import VISIBLE_GPUS, cores
 from speech_analogy.recognisers.weights import resolve_weights
 
 UTTERANCES = 512  # of noise, where no cuts are given

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from speech_analogy.benching.findings import Machine, Peak
-from speech_analogy.machine import cores, processor
+from speech_analogy.foundation.machine import cores, processor
 
 PACKAGES = ("speech-analogy", "torch", "transformers", "ctranslate2")
 SIDES = (512, 1024, 2048, 4096)

@@ -53,7 +53,7 @@ class Job(Finding):
 def features(job: Job) -> Stage:
     """Log-mel features of trimmed windows, the audio decoded beforehand."""
     from speech_analogy.evaluation.transcribe import batches
-    from speech_analogy.recognisers.protocol import load_recogniser
+    from speech_analogy.recognisers.families import load_recogniser
 
     recogniser = load_recogniser(job.folder, language=job.language)
     waves, seconds = _waves(job)
@@ -115,8 +115,9 @@ def _operations(job: Job) -> Callable[[list[Any]], int] | None:
     """What counts the operations of one step on a batch of cuts; None where the base is no Whisper."""
     from speech_analogy.benching.flops import training_flops
     from speech_analogy.corpora.cuts import text_of
-    from speech_analogy.recognisers.protocol import IGNORED_LABEL, load_recogniser
-    from speech_analogy.recognisers.whisper import WhisperRecogniser
+    from speech_analogy.recognisers.families import load_recogniser
+    from speech_analogy.recognisers.protocol import IGNORED_LABEL
+    from speech_analogy.recognisers.whisper.model import WhisperRecogniser
     from speech_analogy.training.batching import batch_window_s
 
     recogniser = load_recogniser(job.folder, language=job.language)
@@ -146,7 +147,7 @@ def transcription(backend: Backend, compute: Compute) -> Callable[[Job], Stage]:
 
     def measured(job: Job) -> Stage:
         from speech_analogy.evaluation.transcribe import transcribe_arrays
-        from speech_analogy.recognisers.backends import load_transcriber
+        from speech_analogy.recognisers.loading import load_transcriber
 
         transcriber = load_transcriber(job.folder, 0.0, backend=backend, compute=compute, language=job.language)
         waves, seconds = _waves(job)
@@ -207,8 +208,8 @@ def merging(job: Job) -> Stage:
     import torch
     from safetensors.torch import save_file
 
-    from speech_analogy.merging.checkpoints import open_checkpoint
-    from speech_analogy.merging.combine import analogy
+    from speech_analogy.merging.analogy import analogy
+    from speech_analogy.merging.io.checkpoints import open_checkpoint
 
     base = open_checkpoint(job.folder)
     for seed, name in enumerate("cba"):

@@ -1,0 +1,1 @@
+"""Transcribing and scoring: WER with clustered intervals, paired comparisons, sweeps over λ."""

@@ -16,13 +16,15 @@ from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.evaluation.evaluate import Cluster, Evaluation, score
 from speech_analogy.evaluation.transcribe import Batch, Transcript, Transcription, batch_seconds, batches
+from speech_analogy.merging.analogy import Scale, Weights, scale_of
 from speech_analogy.merging.arithmetic import cast_piece, shifted
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import Scale, Weights, require_same_base, scale_of
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.lineage import require_same_base
 from speech_analogy.merging.tensors import accumulator, as_source, pieces, require_finite, require_same_layout
-from speech_analogy.recognisers.backends import load_transcriber
 from speech_analogy.recognisers.devices import AUTO
-from speech_analogy.recognisers.protocol import Compute, Recogniser, native_window
+from speech_analogy.recognisers.families import native_window
+from speech_analogy.recognisers.loading import load_transcriber
+from speech_analogy.recognisers.protocol import Compute, Recogniser
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, kind, padding_of
 
 # Features are made once for all λ; those of this much window are held at a time (38 MB with 80 mels).

@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
-from speech_analogy.recognisers.backends import backend_name, load_transcriber
 from speech_analogy.recognisers.devices import AUTO
-from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber, native_window
+from speech_analogy.recognisers.families import native_window
+from speech_analogy.recognisers.loading import backend_name, load_transcriber
+from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, Window, kind, padding_of, window_seconds
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.merging.combine import Scale
-from speech_analogy.merging.compare import VectorComparison, compare
-from speech_analogy.merging.compress import Compression, CompressionReport, compress
-from speech_analogy.merging.lora import read_lora
-from speech_analogy.merging.merge import merge_vectors
-from speech_analogy.merging.parameters import Definitions
-from speech_analogy.merging.recipe import DTYPES, merge
+from speech_analogy.merging.analogy import Scale
+from speech_analogy.merging.engine.merge_file import DTYPES, merge
+from speech_analogy.merging.engine.write import merge_vectors
+from speech_analogy.merging.io.stream import DEFAULT, StreamOptions
+from speech_analogy.merging.methods.parameters import Definitions
 from speech_analogy.merging.scope import ScopedScale
-from speech_analogy.merging.stream import DEFAULT, StreamOptions
-from speech_analogy.merging.vectors import TaskVector, linear_combination
+from speech_analogy.merging.vectors.compare import VectorComparison, compare
+from speech_analogy.merging.vectors.compress import Compression, CompressionReport, compress
+from speech_analogy.merging.vectors.lora import read_lora
+from speech_analogy.merging.vectors.task_vector import TaskVector, linear_combination
 
 ADAPTER_CONFIG = "adapter_config.json"
 

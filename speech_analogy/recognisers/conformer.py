@@ -20,10 +20,10 @@ from transformers import (
 )
 from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import Wav2Vec2ConformerConvolutionModule
 
-from data_synth.spoken import has_digits, spoken_form
+from data_synth.text.spoken import has_digits, spoken_form
 from speech_analogy.errors import CheckpointError, ConfigError, DataError
-from speech_analogy.recognisers.front_end import no_bars
 from speech_analogy.recognisers.protocol import IGNORED_LABEL
+from speech_analogy.recognisers.whisper.front_end import no_bars
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding
 
 WAVEFORM, HEARD = 0, 1  # channels of the features

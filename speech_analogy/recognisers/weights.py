@@ -97,8 +97,8 @@ def _from_package(name: str) -> Path:
             do=f"again: {package.install}",
         )
     # Heavy, and needed only where nothing is cached.
-    from speech_analogy.recognisers.ctranslate2_format import read_variables, to_hugging_face
-    from speech_analogy.recognisers.whisper_folder import write_folder
+    from speech_analogy.recognisers.whisper.ctranslate2_format import read_variables, to_hugging_face
+    from speech_analogy.recognisers.whisper.folder import write_folder
 
     file = Path(name)
     tensors = to_hugging_face(read_variables(memoryview(data), file), file)
@@ -125,8 +125,8 @@ def _from_openai(path: Path) -> Path:
     out = cache_folder() / f"{path.stem}-{digest.hexdigest()[:12]}"
     if out.is_dir():
         return out
-    from speech_analogy.recognisers.openai_format import read_openai
-    from speech_analogy.recognisers.whisper_folder import write_folder
+    from speech_analogy.recognisers.whisper.folder import write_folder
+    from speech_analogy.recognisers.whisper.openai_format import read_openai
 
     source = {"base": path.name, "sha256": digest.hexdigest(), "window": "full"}
     return write_folder(read_openai(path), out, source, path)

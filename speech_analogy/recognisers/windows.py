@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import BeforeValidator, Field
 
-from data_synth.options import Options
+from speech_analogy.foundation.options import Options
 
 Padding = Literal["silence", "noise", "repeat"]
 """What follows the speech: zeros; white noise as loud as the utterance's quietest frames; its end, back and forth."""

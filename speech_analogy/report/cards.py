@@ -15,8 +15,10 @@ import yaml
 
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results, System
-from speech_analogy.report import markdown, systems, wording
+from speech_analogy.foundation.page import wording
+from speech_analogy.report import markdown, ranking
 from speech_analogy.report.report import write_whole
+from speech_analogy.systems import wording as system_words
 
 CARD_FILE = "README.md"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -40,7 +42,7 @@ def model_card(
     results: Results,
     provenance: Mapping[str, object],
     *,
-    name: str = systems.ANALOGY,
+    name: str = system_words.ANALOGY,
     scale: float | None = None,
 ) -> str:
     """The README.md of an adapted model folder.
@@ -55,7 +57,7 @@ def model_card(
         DataError: the run did not measure that system.
     """
     system = _system(results, name, scale)
-    label = systems.label(system.name, system.scale)
+    label = system_words.label(system.name, system.scale)
     front = _front(provenance, ["speech-analogy", "whisper", "task-arithmetic"])
     front |= {
         "pipeline_tag": "automatic-speech-recognition",
@@ -63,7 +65,9 @@ def model_card(
         "model-index": [{"name": f"{results.test.title}: {label}", "results": [_index_entry(results, system)]}],
     }
     base = _base(provenance)
-    made = f"Made from {base} as: {systems.kind(name).explanation}" if base else systems.kind(name).explanation
+    made = (
+        f"Made from {base} as: {system_words.kind(name).explanation}" if base else system_words.kind(name).explanation
+    )
     parts = [f"# {markdown.text(results.test.title)}: {markdown.text(label)}", made, _USE["model"]]
     return _document(front, [*parts, *_measured(results, system), *_rest(provenance)])
 
@@ -72,7 +76,7 @@ def vector_card(
     provenance: Mapping[str, object],
     results: Results | None = None,
     *,
-    name: str = systems.ANALOGY,
+    name: str = system_words.ANALOGY,
     scale: float | None = None,
 ) -> str:
     """The README.md that goes with a task vector.
@@ -109,14 +113,14 @@ def write_card(card: str, folder: Path, *, overwrite: bool = False) -> Path:
 
 
 def _system(results: Results, name: str, scale: float | None) -> System:
-    found = systems.find(results, name, scale)
-    if found is None and name == systems.ANALOGY and scale is None:
-        found = systems.chosen_analogy(results)
+    found = ranking.find(results, name, scale)
+    if found is None and name == system_words.ANALOGY and scale is None:
+        found = ranking.chosen_analogy(results)
     if found is None:
-        measured = ", ".join(systems.label(one.name, one.scale) for one in results.systems)
+        measured = ", ".join(system_words.label(one.name, one.scale) for one in results.systems)
         raise DataError(
             "the run did not measure this system",
-            field=systems.label(name, scale), do=f"choose one of: {measured}",
+            field=system_words.label(name, scale), do=f"choose one of: {measured}",
         )  # fmt: skip
     return found
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from speech_analogy.report import wording
+from speech_analogy.foundation.page import wording
 
 ROW_PX, BAR_TOP_PX, BAR_PX, LABEL_PX, AXIS_PX = 48, 22, 14, 15, 26
 CAP_PX = 4  # half the height of a whisker's end

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from speech_analogy.evaluation.results import Results
-from speech_analogy.report import systems, wording
+from speech_analogy.foundation.page import wording
+from speech_analogy.report import ranking
+from speech_analogy.systems import wording as system_words
 
 LEFT, RIGHT = ":--", "--:"
 
@@ -39,16 +41,16 @@ def _about(results: Results) -> str:
 
 def wer_table(results: Results) -> str:
     """The WER of every system; the chosen λ is bold."""
-    chosen = systems.chosen_analogy(results)
+    chosen = ranking.chosen_analogy(results)
     rows = []
-    for system in systems.ordered(results):
+    for system in ranking.ordered(results):
         scale = "" if system.scale is None else wording.scale(system.scale)
         wer, mark = wording.rate(system.wer), ""
         if system is chosen:
             wer, mark = f"**{wer}**", " (chosen)"
         rows.append(
             [
-                f"{text(systems.kind(system.name).short)} (`{code(system.name)}`)", scale + mark, wer,
+                f"{text(system_words.kind(system.name).short)} (`{code(system.name)}`)", scale + mark, wer,
                 wording.interval(system.ci95), wording.rate(system.cer), wording.rate(system.raw_wer),
                 wording.amount(system.substitutions), wording.amount(system.deletions),
                 wording.amount(system.insertions), wording.amount(system.over_100), system.window,
@@ -60,24 +62,24 @@ def wer_table(results: Results) -> str:
 
 def _ranking(results: Results) -> str:
     """Every system once, the lowest WER first, beside what the subject of the report does better or worse."""
-    about, found = systems.subject(results), systems.ranked(results)
+    about, found = ranking.subject(results), ranking.ranked(results)
     kept, seeds = (
         any(values) for values in ([s.source_wer is not None for s in found], [s.wer_of_seeds for s in found])
     )
     head = ["rank", "system ranked", "WER", "95 % CI"]
     head += ["WER of seeds"] if seeds else []
     head += ["WER on source"] if kept else []
-    head += [f"{text(systems.label(about.name, about.scale))} less this" if about else "", "95 % CI", "p"]
+    head += [f"{text(system_words.label(about.name, about.scale))} less this" if about else "", "95 % CI", "p"]
     rows = []
     for place, system in enumerate(found, start=1):
-        compared = None if about is None else systems.comparison_of(results, about, system)
-        row = [str(place), text(systems.label(system.name, system.scale))]
+        compared = None if about is None else ranking.comparison_of(results, about, system)
+        row = [str(place), text(system_words.label(system.name, system.scale))]
         row += [wording.rate(system.wer), wording.interval(system.ci95)]
         row += [", ".join(map(wording.rate, system.wer_of_seeds))] if seeds else []
         row += ["" if system.source_wer is None else wording.rate(system.source_wer)] if kept else []
         if compared:
             row += [wording.signed(compared.difference), wording.signed_interval(compared.ci95)]
-            row.append(wording.p_value(systems.p_of(compared)))
+            row.append(wording.p_value(ranking.p_of(compared)))
         else:
             row += ["", "", ""]
         rows.append(row)
@@ -94,10 +96,10 @@ def _comparisons(results: Results) -> str:
     corrected = _corrected(results)
     rows = [
         [
-            text(systems.label(row.system, row.scale)), text(systems.label(row.against)),
+            text(system_words.label(row.system, row.scale)), text(system_words.label(row.against)),
             wording.signed(row.difference), wording.signed_interval(row.ci95),
             f"{wording.signed(100 * row.relative)} %", wording.p_value(row.p_value),
-            *([wording.p_value(systems.p_of(row))] if corrected else []),
+            *([wording.p_value(ranking.p_of(row))] if corrected else []),
         ]
         for row in results.comparisons
     ]  # fmt: skip
@@ -115,7 +117,7 @@ def _selection(results: Results) -> list[str]:
             f"λ = {wording.scale(selection.scale)}, chosen on {text(selection.scale_chosen_on)}. "
             "The test set's WER over λ is shown, never used to choose."
         )
-    if systems.has_largest_scale(results):
+    if ranking.has_largest_scale(results):
         parts.append(wording.LARGEST_SCALE)
     if selection.scale_curve:
         rows = [[wording.scale(point.scale), wording.rate(point.wer)] for point in selection.scale_curve]
@@ -160,7 +162,7 @@ def _provenance(results: Results) -> list[str]:
 def _mappings(first: str, rows: dict[str, dict[str, float]]) -> str:
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     cells = [
-        [text(systems.label(name)), *(wording.amount(row[c]) if c in row else "" for c in columns)]
+        [text(system_words.label(name)), *(wording.amount(row[c]) if c in row else "" for c in columns)]
         for name, row in rows.items()
     ]
     return _table([first, *(text(column.replace("_", " ")) for column in columns)], cells, left=(0,))

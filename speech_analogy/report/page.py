@@ -9,9 +9,11 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from data_synth.report.templating import template_environment
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
-from speech_analogy.report import clips, figures, systems, wording, words
+from speech_analogy.foundation.page import wording
+from speech_analogy.foundation.page.templating import template_environment
+from speech_analogy.report import clips, figures, ranking, words
+from speech_analogy.systems import wording as system_words
 
 NBSP = "\u00a0"
 WORDS_SHOWN = 60
@@ -56,7 +58,7 @@ class Material:
 
 def render(results: Results, run: Path) -> str:
     """The whole page as one string; the hypotheses and recordings that `run` still has are embedded."""
-    about, rivals = systems.subject(results), systems.rivals(results)
+    about, rivals = ranking.subject(results), ranking.rivals(results)
     rival = rivals[0] if rivals else None
     material = gather(results, run, about, rival)
     return _environment().get_template("report.html.jinja").render(
@@ -65,16 +67,16 @@ def render(results: Results, run: Path) -> str:
         rival=rival,
         headline=_tight(headline(results)),
         against=[(system, _compared(results, about, system)) for system in rivals],
-        systems=systems.ordered(results),
-        ranked=systems.ranked(results) if results.comparisons else [],
+        systems=ranking.ordered(results),
+        ranked=ranking.ranked(results) if results.comparisons else [],
         corrected=any(row.p_holm is not None for row in results.comparisons),
-        shown=systems.shown(results),
-        grid=systems.grid(results),
-        chosen=systems.chosen_analogy(results),
+        shown=ranking.shown(results),
+        grid=ranking.grid(results),
+        chosen=ranking.chosen_analogy(results),
         bars=bars(results),
         dev_curve=dev_curve(results),
         test_curve=test_curve(results),
-        beyond=wording.LARGEST_SCALE if systems.has_largest_scale(results) else "",
+        beyond=wording.LARGEST_SCALE if ranking.has_largest_scale(results) else "",
         kept_curve=kept_curve(results),
         scale_rows=scale_rows(results),
         compared=len({(row.system, row.scale) for row in results.comparisons}),
@@ -87,17 +89,17 @@ def render(results: Results, run: Path) -> str:
 
 def headline(results: Results) -> str:
     """The finding in one plain sentence: the analogy against TTS fine-tuning alone, where both were run."""
-    about, rivals = systems.subject(results), systems.rivals(results)
+    about, rivals = ranking.subject(results), ranking.rivals(results)
     domains = wording.listing(results.test.domains) or results.test.title
     if about is None:
         return f"Nothing was measured on {domains}"
-    subject = "the analogy" if about.name == systems.ANALOGY else systems.label(about.name, about.scale)
+    subject = "the analogy" if about.name == system_words.ANALOGY else system_words.label(about.name, about.scale)
     if not rivals:
         return f"On {domains}, {subject} has a word error rate of {wording.rate(about.wer)} %"
-    rival = "TTS fine-tuning alone" if rivals[0].name == systems.ADAPTED else systems.label(rivals[0].name)
+    rival = "TTS fine-tuning alone" if rivals[0].name == system_words.ADAPTED else system_words.label(rivals[0].name)
     compared = _compared(results, about, rivals[0])
     change = compared.relative if compared else _relative(about, rivals[0])
-    if compared and systems.p_of(compared) >= wording.P_CLEAR:
+    if compared and ranking.p_of(compared) >= wording.P_CLEAR:
         return f"On {domains}, no clear difference between {subject} and {rival}"
     than = "as" if wording.relative(change).startswith("as") else "than"
     return f"On {domains}, {subject} makes {wording.relative(change)} {than} {rival}"
@@ -105,14 +107,14 @@ def headline(results: Results) -> str:
 
 def bars(results: Results) -> Markup:
     """The WER bars: the subject in the accent colour, ceilings pale."""
-    about = systems.subject(results)
+    about = ranking.subject(results)
     return figures.bars(
         [
             figures.Bar(
-                systems.label(system.name, system.scale), system.wer, *system.ci95,
+                system_words.label(system.name, system.scale), system.wer, *system.ci95,
                 style=_style(system, about),
             )
-            for system in systems.shown(results)
+            for system in ranking.shown(results)
         ]
     )  # fmt: skip
 
@@ -120,7 +122,7 @@ def bars(results: Results) -> Markup:
 def _style(system: System, about: System | None) -> str:
     if system is about:
         return "accent"
-    return "pale" if systems.kind(system.name).ceiling else "plain"
+    return "pale" if system_words.kind(system.name).ceiling else "plain"
 
 
 def dev_curve(results: Results) -> Markup:
@@ -134,7 +136,7 @@ def dev_curve(results: Results) -> Markup:
 
 def test_curve(results: Results) -> Markup:
     """WER on the test set over λ, with intervals: shown, never used to choose."""
-    chosen = systems.chosen_analogy(results)
+    chosen = ranking.chosen_analogy(results)
     rows = scale_rows(results)
     return figures.curve(
         [figures.Point(scale, tested.wer, *tested.ci95) for scale, _, tested in rows if tested],
@@ -149,7 +151,7 @@ def kept_curve(results: Results) -> Markup:
     """WER on held-out source speech over λ: what is kept of it; nothing where the run did not hear it."""
     rows = scale_rows(results)
     points = [figures.Point(scale, s.source_wer) for scale, _, s in rows if s and s.source_wer is not None]
-    chosen = systems.chosen_analogy(results)
+    chosen = ranking.chosen_analogy(results)
     return figures.curve(
         points,
         "WER on held-out source speech over λ",
@@ -165,8 +167,8 @@ def scale_rows(results: Results) -> list[tuple[float, float | None, System | Non
     """
     curve = results.selection.scale_curve if results.selection else []
     held_out = {point.scale: point.wer for point in curve}
-    tested = {system.scale: system for system in systems.grid(results) if system.scale is not None}
-    alone = systems.find(results, systems.ADAPTED)
+    tested = {system.scale: system for system in ranking.grid(results) if system.scale is not None}
+    alone = ranking.find(results, system_words.ADAPTED)
     if tested and alone and all(system.window == alone.window for system in tested.values()):
         tested.setdefault(0.0, alone)
     return [(scale, held_out.get(scale), tested.get(scale)) for scale in sorted({*held_out, *tested})]
@@ -175,12 +177,12 @@ def scale_rows(results: Results) -> list[tuple[float, float | None, System | Non
 def gather(results: Results, run: Path, about: System | None, rival: System | None) -> Material:
     """Read the hypotheses the page needs; a missing file becomes a remark, a broken one a DataError."""
     material = Material()
-    for system in systems.listened(results):
+    for system in ranking.listened(results):
         path = run / system.hypotheses_file
         if path.is_file():
             material.heard[system.hypotheses_file] = read_hypotheses(path)
         else:
-            label = systems.label(system.name, system.scale)
+            label = system_words.label(system.name, system.scale)
             material.remarks.append(f"The hypotheses of “{label}” are missing ({system.hypotheses_file}).")
     before, after = material.of(rival), material.of(about)
     if before and after:
@@ -200,8 +202,8 @@ def _clips(
         material.remarks.append(
             f"{count} of {len(after):,} not found where the hypotheses say; such clips have no player."
         )
-    shown = [system for system in systems.listened(results) if material.of(system)]
-    about = systems.subject(results)
+    shown = [system for system in ranking.listened(results) if material.of(system)]
+    about = ranking.subject(results)
     alone = {"as many errors": "wrong", "right in both": "right"}  # what is said where one system is all there is
     made: list[Clip] = []
     for choice in clips.choose(before, after, frozenset(found)):
@@ -233,7 +235,7 @@ def _heard(system: System, material: Material, utterance: str, accent: bool) -> 
         return None
     (aligned,) = words.align([row.reference_normalised], [row.hypothesis_normalised])
     return Heard(
-        systems.label(system.name, system.scale),
+        system_words.label(system.name, system.scale),
         accent,
         row.substitutions + row.deletions + row.insertions,
         aligned[:WORDS_SHOWN],
@@ -242,7 +244,7 @@ def _heard(system: System, material: Material, utterance: str, accent: bool) -> 
 
 
 def _compared(results: Results, about: System | None, against: System) -> Comparison | None:
-    return None if about is None else systems.comparison_of(results, about, against)
+    return None if about is None else ranking.comparison_of(results, about, against)
 
 
 def _relative(system: System, against: System) -> float:
@@ -263,12 +265,12 @@ def _environment() -> jinja2.Environment:
     environment = template_environment("speech_analogy.report")
     for name in ("rate", "signed", "interval", "signed_interval", "p_value", "scale", "amount", "listing"):
         environment.filters[name] = getattr(wording, name)
-    environment.filters["kind"] = systems.kind
+    environment.filters["kind"] = system_words.kind
     environment.filters["duration"] = lambda seconds: wording.duration(seconds).replace(" ", NBSP)
     environment.filters["relative"] = lambda value: _tight(wording.relative(value))
-    environment.globals["label"] = lambda *named: _tight(systems.label(*named))
+    environment.globals["label"] = lambda *named: _tight(system_words.label(*named))
     environment.globals["compared_with"] = _compared
-    environment.globals["p_of"] = systems.p_of
+    environment.globals["p_of"] = ranking.p_of
     environment.globals.update(plural=wording.plural, relative_change=_relative)
     environment.globals["p_clear"] = wording.P_CLEAR
     return environment

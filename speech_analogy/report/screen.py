@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from speech_analogy.evaluation.results import Results
-from speech_analogy.report import systems, wording
+from speech_analogy.foundation.page import wording
+from speech_analogy.report import ranking
+from speech_analogy.systems import wording as system_words
 
 WIDTH = 100  # columns
 GAP = "  "
@@ -17,14 +19,14 @@ def table(results: Results) -> str:
 
     At most WIDTH columns wide, without a final newline. Long system names are cut with an ellipsis.
     """
-    chosen = systems.chosen_analogy(results)
+    chosen = ranking.chosen_analogy(results)
     head = ["system", "λ", "WER", "95 % CI", "CER", "S", "D", "I", ">100 %", "window"]
     rows = []
-    for system in systems.ordered(results):
+    for system in ranking.ordered(results):
         scale = "" if system.scale is None else wording.scale(system.scale)
         rows.append(
             [
-                systems.kind(system.name).short, scale + (CHOSEN if system is chosen else ""),
+                system_words.kind(system.name).short, scale + (CHOSEN if system is chosen else ""),
                 wording.rate(system.wer), wording.interval(system.ci95), wording.rate(system.cer),
                 str(system.substitutions), str(system.deletions), str(system.insertions),
                 str(system.over_100), system.window,
@@ -33,23 +35,23 @@ def table(results: Results) -> str:
     lines = [_cut(results.test.title, WIDTH), "", *_aligned(head, rows)]
     if chosen is not None:
         lines += ["", f"{CHOSEN} λ = {wording.scale(chosen.scale or 0.0)} was chosen without the test set."]
-        lines += [f"  {wording.LARGEST_SCALE}"] if systems.has_largest_scale(results) else []
+        lines += [f"  {wording.LARGEST_SCALE}"] if ranking.has_largest_scale(results) else []
     return "\n".join([*lines, *_against(results)])
 
 
 def _against(results: Results) -> list[str]:
     """One line a comparison: difference in points, relative change, p."""
-    about = systems.subject(results)
+    about = ranking.subject(results)
     rows = [
         [
-            f"against {systems.label(other.name)}",
+            f"against {system_words.label(other.name)}",
             f"{wording.signed(compared.difference)} points",
             f"({wording.signed_interval(compared.ci95)})",
             wording.relative(compared.relative),
-            wording.p_clause(systems.p_of(compared)),
+            wording.p_clause(ranking.p_of(compared)),
         ]
-        for other in systems.rivals(results)
-        if about is not None and (compared := systems.comparison_of(results, about, other)) is not None
+        for other in ranking.rivals(results)
+        if about is not None and (compared := ranking.comparison_of(results, about, other)) is not None
     ]
     return _aligned(None, rows) if rows else []
 

@@ -1,0 +1,1 @@
+"""Fine-tuning: options, batches, features, precision, checkpoints that are resumed bit for bit."""

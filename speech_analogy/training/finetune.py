@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -29,9 +28,11 @@ from speech_analogy import __version__
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.fingerprint import fingerprint
-from speech_analogy.recognisers.protocol import Recogniser, load_recogniser, provenance
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.model_record import provenance
+from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import window_record
 from speech_analogy.training.batching import Batch, epoch_batches, make_batch, prefetch, twin_batches
@@ -39,13 +40,14 @@ from speech_analogy.training.clock import Clock
 from speech_analogy.training.ewc import Anchor
 from speech_analogy.training.features import KEPT_BYTES, FeatureStore
 from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
+from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.precision import autocast_precision
+from speech_analogy.training.publish import ADAPTER_FOLDER, publish_tuned, tuned_on
 from speech_analogy.training.state import load_state, save_state
 from speech_analogy.training.trained_part import Adapters, checkpoint_activations, compile_layers, freeze
 
 LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
-ADAPTER_FOLDER = "adapter"  # in the model's folder: what LoRA trained, as PEFT writes it
 SECONDS_AT_ONCE = {"bf16": 40.0, "no": 20.0}  # of windows in one forward pass, on a processor: as many bytes in both
 SMOOTHING = 0.9  # of the loss shown beside the progress bar
 
@@ -128,21 +130,20 @@ def finetune(
         )
     loss = run.train()
     if accelerator.is_main_process:
-        tuned_on = _tuned_on(cuts)
         record = {
             "schema": 1,
             "base": provenance(folder).get("base", str(base)),
             "base_fingerprint": base_fingerprint,
             "window": window_record(options.window),
             "language": options.language,
-            "tuned_on": tuned_on,
+            "tuned_on": tuned_on(cuts),
             "hyper_parameters": options.model_dump(exclude={"save_every_s", "language", "window"}),
             "steps": run.steps,
             "precision": {"no": "fp32"}.get(precision, precision),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "creator": f"speech-analogy {__version__}",
         }
-        _publish(recogniser, working, out, record)
+        publish_tuned(recogniser, working, out, record)
     accelerator.wait_for_everyone()
     return Finetuned(out, run.steps, len(cuts) * options.epochs, time.perf_counter() - start, loss)
 
@@ -178,7 +179,7 @@ class _Run:
             compile_layers(recogniser.model, True)
         self.parameters = {n: p for n, p in recogniser.model.named_parameters() if p.requires_grad}
         self.optimiser = torch.optim.AdamW(
-            _decay_groups(self.parameters, options.weight_decay), lr=options.learning_rate, fused=True
+            decay_groups(self.parameters, options.weight_decay), lr=options.learning_rate, fused=True
         )
         self.epochs = [self._batches(epoch) for epoch in range(options.epochs)]
         self._flat = [batch for batches in self.epochs for batch in batches]
@@ -318,21 +319,6 @@ class _Run:
         )
 
 
-def schedule(step: int, steps: int, warmup_share: float) -> float:
-    """Factor of the peak rate at a step counted from 0: linear from 0 to 1, then linear to 0 behind the last step."""
-    warmup = round(warmup_share * steps)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return (steps - step) / max(1, steps - warmup)
-
-
-def _decay_groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay pulls matrices towards zero; biases and norms are left alone."""
-    matrices = [parameter for parameter in parameters.values() if parameter.ndim > 1]
-    others = [parameter for parameter in parameters.values() if parameter.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
 def _key(options: FinetuneOptions, cuts: str, base: str, accelerator: Accelerator) -> str:
     content = {
         "options": options.model_dump(exclude={"save_every_s"}),
@@ -343,31 +329,3 @@ def _key(options: FinetuneOptions, cuts: str, base: str, accelerator: Accelerato
         "device": accelerator.device.type,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _tuned_on(cuts: CutSet) -> dict[str, Any]:
-    custom = [cut.custom or {} for cut in cuts]
-    return {
-        "utterances": len(cuts),
-        "hours": round(sum(cut.duration for cut in cuts) / 3600, 4),
-        "kinds": sorted({str(row.get("kind", "")) for row in custom}),
-        "domains": sorted({str(row.get("domain", "")) for row in custom}),
-        "digest": digest(cuts),
-    }
-
-
-def _publish(recogniser: Recogniser, working: Path, out: Path, record: dict[str, Any]) -> None:
-    """Write the whole folder beside its final name and rename it; the states to resume from go."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        recogniser.save(building)
-        (building / "provenance.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        shutil.copytree(working / "training", building / "training")
-        if (working / ADAPTER_FOLDER).is_dir():
-            shutil.copytree(working / ADAPTER_FOLDER, building / ADAPTER_FOLDER)
-        building.chmod(0o755)
-        building.rename(out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    shutil.rmtree(working, ignore_errors=True)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from data_synth.options import Options
+from speech_analogy.foundation.options import Options
 from speech_analogy.recognisers.windows import Window
 
 

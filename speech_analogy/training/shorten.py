@@ -27,16 +27,18 @@ from safetensors.torch import save_file
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from data_synth.options import Options
 from speech_analogy import __version__
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.fingerprint import fingerprint
+from speech_analogy.foundation.options import Options
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.recognisers.devices import AUTO
-from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser, load_recogniser, provenance
+from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.model_record import provenance
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import (
     FULL_WINDOW_S,
@@ -47,9 +49,10 @@ from speech_analogy.recognisers.windows import (
     window_seconds,
 )
 from speech_analogy.training.batching import epoch_batches
-from speech_analogy.training.finetune import _decay_groups, _publish, schedule
 from speech_analogy.training.memory import keep_freed_memory
+from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.precision import autocast_precision
+from speech_analogy.training.publish import publish_tuned
 from speech_analogy.training.state import load_state, save_state
 
 TAUGHT_AT_ONCE = 8  # utterances in full windows
@@ -155,7 +158,7 @@ def shorten(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "creator": f"speech-analogy {__version__}",
     }
-    _publish(student, working, out, record)
+    publish_tuned(student, working, out, record)
     return Shortened(out, steps, len(eager), time.perf_counter() - begun, losses)
 
 
@@ -236,7 +239,7 @@ def _learn(
 ) -> tuple[int, list[float]]:
     """Match the teacher; returns the number of steps and the mean loss of each epoch."""
     parameters = {name: p for name, p in student.model.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.AdamW(_decay_groups(parameters, 0.0), lr=options.learning_rate, fused=True)
+    optimiser = torch.optim.AdamW(decay_groups(parameters, 0.0), lr=options.learning_rate, fused=True)
     epochs = [
         epoch_batches(cuts, batch_size=options.batch_size, seed=options.seed, epoch=epoch)
         for epoch in range(options.epochs)

@@ -11,15 +11,15 @@ from statistics import stdev
 import pytest
 import torch
 
-from speech_analogy.adaptation.domain_markdown import table_markdown
-from speech_analogy.adaptation.domain_table import DomainRow, DomainTable, join
-from speech_analogy.adaptation.domains import Domains, describe_domains, do_domains, plan_domains
-from speech_analogy.adaptation.target import hand_over, heard_alike
+from speech_analogy.adaptation.runs.domains import Domains, describe_domains, do_domains, plan_domains
+from speech_analogy.adaptation.runs.target import hand_over, heard_alike
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.evaluation.domain_table import DomainRow, DomainTable, join
 from speech_analogy.evaluation.results import Results
-from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.report.domains import table_markdown
 from tests.conftest import make_corpus
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")

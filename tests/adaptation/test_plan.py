@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 from lhotse import CutSet
 
-from speech_analogy.adaptation import build
-from speech_analogy.adaptation.adapt import describe
-from speech_analogy.adaptation.baselines import TRAINED_ON, trained_systems
-from speech_analogy.adaptation.build import build_plan
-from speech_analogy.adaptation.compose import model_stage
-from speech_analogy.adaptation.data import Split, split, texts_of
-from speech_analogy.adaptation.estimate import (
+from speech_analogy.adaptation.plan import build
+from speech_analogy.adaptation.plan.build import build_plan
+from speech_analogy.adaptation.plan.compose import model_stage
+from speech_analogy.adaptation.plan.estimate import (
     DECODERS,
     START_S,
     TINY_BYTES,
@@ -26,13 +23,16 @@ from speech_analogy.adaptation.estimate import (
     urgencies,
     wall_clock_of,
 )
-from speech_analogy.adaptation.plan import Plan, Stage
-from speech_analogy.adaptation.scale_selection import choose_scale
-from speech_analogy.config import Recipe
+from speech_analogy.adaptation.plan.stage import Plan, Stage
+from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.adaptation.runs.adapt import describe
+from speech_analogy.adaptation.split import Split, split, texts_of
+from speech_analogy.adaptation.stages.scale_selection import choose_scale
 from speech_analogy.corpora.cuts import domain_of, prompt_of_cut, speaker_of
 from speech_analogy.corpora.read import read_corpus
 from speech_analogy.errors import ConfigError, DataError
-from speech_analogy.recognisers import backends
+from speech_analogy.recognisers import loading as backends
+from speech_analogy.systems.catalogue import TRAINED_ON, trained_systems
 from tests.conftest import make_corpus
 
 RECIPE = {

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from lhotse import CutSet
 
-from speech_analogy.adaptation.build import build_plan
-from speech_analogy.adaptation.data import Split, split
-from speech_analogy.adaptation.plan import Plan
-from speech_analogy.adaptation.scale_selection import disagreement, most_agreed, regret, search_scopes
-from speech_analogy.config import Recipe
+from speech_analogy.adaptation.plan.build import build_plan
+from speech_analogy.adaptation.plan.stage import Plan
+from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.adaptation.split import Split, split
+from speech_analogy.adaptation.stages.scale_selection import disagreement, most_agreed, regret, search_scopes
 from speech_analogy.corpora.read import read_corpus
 from speech_analogy.errors import ConfigError
 from tests.adaptation.test_plan import RECIPE

@@ -15,24 +15,24 @@ from lhotse import CutSet
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from speech_analogy.adaptation.baselines import VECTORS_OF
-from speech_analogy.adaptation.several import (
+from speech_analogy.adaptation.stages.sweeps import by_adapter_stage
+from speech_analogy.adaptation.stages.training import _training_cuts
+from speech_analogy.adaptation.stages.vectors import clusters_stage, in_cluster, similarities, vectors_stage
+from speech_analogy.adaptation.stages.work import (
+    CHOICE_FILE,
     CLUSTERS_FILE,
     CLUSTERS_STAGE,
+    MODEL_FOLDER,
+    TEXTS_FILE,
     WEIGHTS_FILE,
-    clusters_stage,
-    in_cluster,
-    similarities,
-    vectors_stage,
+    Work,
 )
-from speech_analogy.adaptation.stages import _training_cuts
-from speech_analogy.adaptation.sweeps import by_adapter_stage
-from speech_analogy.adaptation.work import CHOICE_FILE, MODEL_FOLDER, TEXTS_FILE, Work
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_corpus, write_cuts
 from speech_analogy.errors import ConfigError
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import require_same_base
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.lineage import require_same_base
+from speech_analogy.systems.catalogue import VECTORS_OF
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions, LoraOptions
 from tests.adaptation.test_plan import RECIPE

@@ -12,32 +12,34 @@ import torch
 from lhotse import CutSet
 from safetensors.torch import load_file, save_file
 
-from speech_analogy.adaptation.baselines import (
+from speech_analogy.adaptation.stages.controls import change_of, random_like, shuffled
+from speech_analogy.adaptation.stages.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage, written_stage
+from speech_analogy.adaptation.stages.training import _keep_base, _training_cuts
+from speech_analogy.adaptation.stages.weights import mean_stage
+from speech_analogy.adaptation.stages.work import CHOICE_FILE, CURVE_FILE, MODEL_FOLDER, SCORE_FILE, Work
+from speech_analogy.corpora.read import write_cuts
+from speech_analogy.errors import CheckpointError
+from speech_analogy.evaluation.evaluate import evaluate
+from speech_analogy.evaluation.results import read_hypotheses
+from speech_analogy.evaluation.sweep import ScaleSweep
+from speech_analogy.merging.analogy import analogy
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.merging.io.lineage import require_same_base
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
+from speech_analogy.systems.catalogue import (
     BASE,
     BY_ADAPTER,
     COMBINATIONS,
     MEANS,
     TRAININGS,
     VECTORS_OF,
+    SystemName,
     needs_analogy,
     searched_as,
     trained_systems,
 )
-from speech_analogy.adaptation.controls import change_of, random_like, shuffled
-from speech_analogy.adaptation.stages import _keep_base, _training_cuts, mean_stage
-from speech_analogy.adaptation.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage, written_stage
-from speech_analogy.adaptation.work import CHOICE_FILE, CURVE_FILE, MODEL_FOLDER, SCORE_FILE, Work
-from speech_analogy.config import SystemName
-from speech_analogy.corpora.read import write_cuts
-from speech_analogy.errors import CheckpointError
-from speech_analogy.evaluation.evaluate import evaluate
-from speech_analogy.evaluation.results import read_hypotheses
-from speech_analogy.evaluation.sweep import ScaleSweep
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import analogy, require_same_base
-from speech_analogy.merging.fingerprint import fingerprint
-from speech_analogy.recognisers.whisper import WhisperRecogniser
-from speech_analogy.report.systems import KINDS
+from speech_analogy.systems.wording import KINDS
 
 EVALUATION = {"beams": 1, "window": "trimmed", "cluster": "speaker"}
 

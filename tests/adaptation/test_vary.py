@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from speech_analogy.adaptation.vary import (
-    CURVE_FILE,
-    Variation,
-    curve_markdown,
-    describe_variation,
-    do_variation,
-    plan_variation,
-)
+from speech_analogy.adaptation.runs.vary import Variation, describe_variation, do_variation, plan_variation
 from speech_analogy.errors import ConfigError
+from speech_analogy.report.variation import CURVE_FILE
 from tests.conftest import make_corpus
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
@@ -51,7 +45,7 @@ def test_every_value_is_a_run_and_a_row(texts: Variation) -> None:
     found = texts.results()
     assert {value: results.counts["target_synthetic"]["texts"] for value, results in found.items()} == {"2": 2, "4": 4}
     table = (texts.run / CURVE_FILE).read_text(encoding="utf-8")
-    assert table == curve_markdown(texts)
+    assert table == texts.table()
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
     assert rows[0] == ["split.target_texts", "target_synthetic", "analogy", "λ", "analogy − target_synthetic"]
     assert [row[0] for row in rows[1:]] == ["2", "4"]

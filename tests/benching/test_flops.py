@@ -11,7 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from speech_analogy.benching.flops import forward_flops, training_flops
-from speech_analogy.recognisers.protocol import IGNORED_LABEL, load_recogniser
+from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.protocol import IGNORED_LABEL
 
 TOLERANCE = 0.02
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from data_synth.engines import load_engine
-from data_synth.engines.pretrained import hub_silence
+from data_synth.engines.support.pretrained import hub_silence
 
 METADATA = "Metadata-Version: 2.1\nName: fake-tts\nVersion: 1.0\n"
 ENTRY_POINTS = "[data_synth.engines]\nfake = fake_tts:FakeEngine\nunseeded = fake_tts:UnseededEngine\n"

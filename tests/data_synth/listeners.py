@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from data_synth.engines.base import Samples
+from data_synth.audio.samples import Samples
 
 
 def hears_nothing(samples: Samples, rate: int) -> str:

@@ -16,12 +16,13 @@ import torch
 
 from data_synth.engines import Failure, Utterance, Waveform, load_engine
 from data_synth.engines.bark import BarkEngine
-from data_synth.engines.pretrained import hub_silence
-from data_synth.engines.sampling import SeededDraw
-from data_synth.seeds import derive
-from data_synth.synthesize import SynthesisOptions, synthesize
-from data_synth.texts import Text
+from data_synth.engines.support.pretrained import hub_silence
+from data_synth.engines.support.sampling import SeededDraw
+from data_synth.plan.options import SynthesisOptions
+from data_synth.synthesize import synthesize
+from data_synth.text.texts import Text
 from speech_analogy.errors import ConfigError, SynthesisError
+from speech_analogy.foundation.digests import derive
 from tests.data_synth.tiny_bark import PRESET, save_tiny_bark
 from tests.pretended_gpu import OnGpu, pretended_gpu
 

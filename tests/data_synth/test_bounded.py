@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth import key_index
-from data_synth.key_index import KeyIndex
-from data_synth.ledger import Ledger
-from data_synth.plan import Plan
-from data_synth.repeated import Fingerprints
-from data_synth.synthesize import SynthesisOptions, make_plans
-from data_synth.texts import Text, TextFile, read_texts
-from data_synth.voices import find_voices
+from data_synth.plan.casting import find_voices
+from data_synth.plan.options import SynthesisOptions
+from data_synth.plan.plan import Plan
+from data_synth.store import key_index
+from data_synth.store.key_index import KeyIndex
+from data_synth.store.ledger import Ledger
+from data_synth.synthesize import make_plans
+from data_synth.text.fingerprints import Fingerprints
+from data_synth.text.texts import Text, TextFile, read_texts
 from speech_analogy.errors import DataError
 from tests.data_synth.test_ledger import row
 

@@ -13,15 +13,15 @@ import soundfile
 from lhotse import CutSet, MonoCut
 from scipy.signal import welch
 
-from data_synth.channel import ChannelOptions, apply_channel, limit_band
-from data_synth.channel_cuts import channel_cuts
-from data_synth.codecs import through_codec
-from data_synth.manifest import make_cut
-from data_synth.noise import NoiseOptions, coloured_noise, noise_for
-from data_synth.recordings import file_digest
-from data_synth.room import RoomOptions, impulse_response
-from data_synth.seeds import derive
+from data_synth.audio.recordings import file_digest
+from data_synth.channel.chain import ChannelOptions, apply_channel, limit_band
+from data_synth.channel.codecs import through_codec
+from data_synth.channel.noise import NoiseOptions, coloured_noise, noise_for
+from data_synth.channel.room import RoomOptions, impulse_response
+from data_synth.run.channel_cuts import channel_cuts
+from data_synth.store.manifest import make_cut
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.foundation.digests import derive
 
 RATE = 16_000
 pytest.importorskip("pyroomacoustics", reason="pyroomacoustics is not installed (pip install pyroomacoustics)")
@@ -245,7 +245,7 @@ def test_a_stopped_run_goes_on_to_the_same_files(tmp_path: Path, cuts: CutSet, m
         return apply_channel(*given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr("data_synth.channel_cuts.apply_channel", stops_at_the_fourth)
+        patch.setattr("data_synth.run.channel_cuts.apply_channel", stops_at_the_fourth)
         with pytest.raises(KeyboardInterrupt):
             channel_cuts(cuts, tmp_path / "out", HARD, seed=1, copies=2, progress=False)
     assert len(clips(tmp_path / "out")) == 3

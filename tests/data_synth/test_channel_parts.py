@@ -14,16 +14,16 @@ from lhotse.supervision import AlignmentItem
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
 
-from data_synth.channel import ChannelOptions, apply_channel
-from data_synth.channel_cuts import channel_cuts
-from data_synth.codecs import through_codec
-from data_synth.manifest import make_cut
-from data_synth.prosody import change_voice, move_formants
-from data_synth.recordings import file_digest, find_recordings, recordings_digest
-from data_synth.room import reverberate_as
-from data_synth.seeds import digest
-from data_synth.synthesize import SynthesisOptions
+from data_synth.audio.recordings import file_digest, find_recordings, recordings_digest
+from data_synth.channel.chain import ChannelOptions, apply_channel
+from data_synth.channel.codecs import through_codec
+from data_synth.channel.prosody import change_voice, move_formants
+from data_synth.channel.room import reverberate_as
+from data_synth.plan.options import SynthesisOptions
+from data_synth.run.channel_cuts import channel_cuts
+from data_synth.store.manifest import make_cut
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.foundation.digests import digest
 from tests.conftest import REPOSITORY
 
 RATE = 16_000
@@ -209,7 +209,7 @@ def test_recorded_noise_has_its_level_and_its_file_hangs_on_the_seed(noises: Pat
 def test_a_long_recording_is_heard_from_seeded_places(tmp_path: Path) -> None:
     ramp = np.linspace(0.1, 0.9, 4 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "ramp.wav", ramp, RATE, subtype="FLOAT")
-    from data_synth.noise import recorded_noise
+    from data_synth.channel.noise import recorded_noise
 
     firsts = {float(recorded_noise(RATE, RATE, tmp_path / "ramp.wav", seed)[0]) for seed in range(8)}
     assert len(firsts) == 8

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from data_synth.clips import Storage, clip_path, encode, exists, resample, sweep_partials, write_whole
+from data_synth.audio.encode import Storage, encode, resample
+from data_synth.store.clip_files import clip_path, exists, sweep_partials
+from speech_analogy.foundation.files import write_whole
 
 RATE = 16_000
 

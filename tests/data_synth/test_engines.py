@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from data_synth.engines import Engine, Failure, Utterance, Waveform, engine_names, load_engine
-from data_synth.engines.base import BaseEngine, require
-from data_synth.engines.program import find_program, record
-from data_synth.gates import GateOptions, judge
+from data_synth.engines.base import BaseEngine
+from data_synth.engines.support.program import find_program, record
+from data_synth.gates.judge import GateOptions, judge
 from speech_analogy.errors import SynthesisError
+from speech_analogy.foundation.packages import require
 
 ENGINES = ("hibari", "piper", "flite", "espeak-ng")
 
@@ -221,7 +222,7 @@ def test_a_program_that_fails_is_a_reason(command: list[str], said: str) -> None
 
 
 def test_a_program_that_hangs_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data_synth.engines.program.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("data_synth.engines.support.program.TIMEOUT_S", 0.2)
     with pytest.raises(RuntimeError, match="no answer within"):
         record(lambda wav: ["sleep", "5"], "text")
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from data_synth import expansion
 from data_synth.__main__ import main
-from data_synth.expansion import ExpansionOptions, enlarge, parse_answer
-from data_synth.texts import Text
+from data_synth.text import expansion
+from data_synth.text.expansion import ExpansionOptions, enlarge, parse_answer
+from data_synth.text.texts import Text
 from speech_analogy.errors import ConfigError, DataError, SynthesisError
 
 TEXTS = [Text.of(words, domain) for domain in ("music", "home") for words in ("Turn it up", "play jazz", "stop now")]

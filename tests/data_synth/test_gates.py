@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_synth.gates import GateOptions, Reading, find_silence, is_speakable, judge, spoken_characters
+from data_synth.gates.judge import GateOptions, Reading, find_silence, is_speakable, judge, spoken_characters
 
 RATE = 16_000
 TEXT = "twelve letters"  # 13 letters, and 4 of grace: 17 characters
@@ -127,7 +127,7 @@ def test_gates_take_the_language_of_the_run_unless_they_name_their_own() -> None
 
 
 def test_a_reading_that_could_not_be_measured_is_told_so() -> None:
-    from data_synth.gates import _first_failure
+    from data_synth.gates.judge import _first_failure
 
     assert _first_failure({"quality": Reading(None, minimum=1.0, note="KeyError: 3")}) == (
         "quality could not be measured: KeyError: 3"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from data_synth.ledger import LEDGER_NAME, GateRow, Ledger, LedgerRow, clip_key
+from data_synth.plan.attempt import GateRow, LedgerRow, clip_key
+from data_synth.store.ledger import LEDGER_NAME, Ledger
 from speech_analogy.errors import DataError
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from data_synth.__main__ import _parser, _values, main
-from data_synth.synthesize import SynthesisOptions
-from speech_analogy.cli import main as speech_analogy_main
+from data_synth.plan.options import SynthesisOptions
+from speech_analogy.cli.main import main as speech_analogy_main
 
 pytestmark = pytest.mark.usefixtures("plugin")
 

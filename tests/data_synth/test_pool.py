@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
-from data_synth import pool
 from data_synth import synthesize as synthesize_module
-from data_synth.ledger import Ledger, LedgerRow
-from data_synth.pool import PoolOptions
-from data_synth.synthesize import SynthesisOptions, SynthesisReport, synthesize
-from data_synth.texts import Text
+from data_synth.plan.attempt import LedgerRow
+from data_synth.plan.options import SynthesisOptions
+from data_synth.run import pool
+from data_synth.run.pool import PoolOptions
+from data_synth.store.ledger import Ledger
+from data_synth.synthesize import SynthesisReport, synthesize
+from data_synth.text.texts import Text
 from speech_analogy.errors import SynthesisError
-from speech_analogy.machine import VISIBLE_GPUS
+from speech_analogy.foundation.machine import VISIBLE_GPUS
 from tests.data_synth.test_synthesize import files
 
 pytestmark = pytest.mark.usefixtures("plugin")

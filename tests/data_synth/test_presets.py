@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from data_synth.presets import PRESETS, with_preset
-from data_synth.synthesize import SynthesisOptions
-from data_synth.voices import Voice, cast
+from data_synth.plan.casting import Voice, cast
+from data_synth.plan.options import SynthesisOptions
+from data_synth.plan.presets import PRESETS, with_preset
 from speech_analogy.errors import ConfigError
 
 

@@ -14,14 +14,15 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth.ledger import Ledger
-from data_synth.rejects import find_rejected, store_rejected
+from data_synth.plan.options import SynthesisOptions
 from data_synth.report.command import main
 from data_synth.report.figures import Histogram, histogram, nice_step
 from data_synth.report.gather import Choice, gather
 from data_synth.report.page import render, write_report
-from data_synth.synthesize import SynthesisOptions, synthesize
-from data_synth.texts import Text
+from data_synth.store.ledger import Ledger
+from data_synth.store.rejects import find_rejected, store_rejected
+from data_synth.synthesize import synthesize
+from data_synth.text.texts import Text
 from speech_analogy.errors import DataError
 from tests.data_synth.test_yields import row, write
 

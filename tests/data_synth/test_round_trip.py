@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_synth import quality
-from data_synth.gates import GateOptions, judge
-from data_synth.ledger import Ledger
-from data_synth.quality import QualityOptions
-from data_synth.round_trip import RoundTripOptions, character_error_rate, load_recogniser
-from data_synth.synthesize import SynthesisOptions, synthesize
-from data_synth.texts import Text
+from data_synth.gates import quality
+from data_synth.gates.judge import GateOptions, judge
+from data_synth.gates.quality import QualityOptions
+from data_synth.gates.round_trip import RoundTripOptions, character_error_rate, load_recogniser
+from data_synth.plan.options import SynthesisOptions
+from data_synth.store.ledger import Ledger
+from data_synth.synthesize import synthesize
+from data_synth.text.texts import Text
 from speech_analogy.errors import ConfigError, SynthesisError
 from tests.data_synth.listeners import Listener
 

@@ -14,16 +14,17 @@ import soundfile
 from lhotse import CutSet, MonoCut
 from lhotse.shar import SharWriter
 
-from data_synth.finish import SynthesisReport
-from data_synth.ledger import LEDGER_NAME, Ledger
-from data_synth.manifest import cut_entry, recording_entry
-from data_synth.merge import merge_shards
-from data_synth.plan import Plan, Shard
+from data_synth.plan.casting import find_voices
+from data_synth.plan.options import SynthesisOptions
+from data_synth.plan.plan import Plan, Shard
 from data_synth.report.page import render
-from data_synth.shar import open_clip
-from data_synth.synthesize import SynthesisOptions, synthesize
-from data_synth.texts import Text
-from data_synth.voices import find_voices
+from data_synth.run.finish import SynthesisReport
+from data_synth.run.join_parts import merge_shards
+from data_synth.store.ledger import LEDGER_NAME, Ledger
+from data_synth.store.manifest import cut_entry, recording_entry
+from data_synth.store.tar_shards import open_clip
+from data_synth.synthesize import synthesize
+from data_synth.text.texts import Text
 from speech_analogy.errors import ConfigError, DataError
 from tests.data_synth.test_ledger import row
 
@@ -232,7 +233,7 @@ def test_a_merge_that_was_killed_goes_on(
         next(left)
         shutil.copyfile(source, target)
 
-    monkeypatch.setattr("data_synth.merge.os.link", dies)
+    monkeypatch.setattr("data_synth.run.join_parts.os.link", dies)
     with pytest.raises((StopIteration, RuntimeError)):
         merge_shards(parts, out, progress=False)
     monkeypatch.undo()

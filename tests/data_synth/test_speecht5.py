@@ -13,14 +13,15 @@ import soundfile
 import torch
 from transformers import WavLMForXVector
 
+from data_synth.audio.recordings import find_recordings
 from data_synth.engines import Failure, Utterance, Waveform, load_engine
-from data_synth.engines.pretrained import Hardware, folder_digest
-from data_synth.engines.reference import ReferenceSpeech
 from data_synth.engines.speecht5 import SeededDropout, SpeechT5Engine
-from data_synth.engines.x_vectors import read_x_vectors
-from data_synth.recordings import find_recordings
-from data_synth.synthesize import SynthesisOptions, synthesize
-from data_synth.texts import Text
+from data_synth.engines.support.pretrained import Hardware, folder_digest
+from data_synth.engines.support.reference import ReferenceSpeech
+from data_synth.engines.support.x_vectors import read_x_vectors
+from data_synth.plan.options import SynthesisOptions
+from data_synth.synthesize import synthesize
+from data_synth.text.texts import Text
 from speech_analogy.errors import SynthesisError
 from tests.data_synth.test_bark import clips_of, registered, same
 from tests.data_synth.tiny_speecht5 import MAX_TEXT, TinySpeechT5, save_tiny_speecht5, save_tiny_x_vector_model

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth import english_numbers, spoken
-from data_synth.ledger import Ledger, clip_key
-from data_synth.spoken import has_digits, spoken_form
-from data_synth.synthesize import SynthesisOptions, make_plans, synthesize
-from data_synth.texts import Text
-from data_synth.voices import Voice
+from data_synth.plan.attempt import clip_key
+from data_synth.plan.casting import Voice
+from data_synth.plan.options import SynthesisOptions
+from data_synth.store.ledger import Ledger
+from data_synth.synthesize import make_plans, synthesize
+from data_synth.text import spoken
+from data_synth.text.english import numbers as english_numbers
+from data_synth.text.spoken import has_digits, spoken_form
+from data_synth.text.texts import Text
 from speech_analogy.errors import SynthesisError
 
 CASES = {

@@ -12,14 +12,16 @@ import pytest
 import soundfile
 from lhotse import CutSet
 
-from data_synth.channel import ChannelOptions, apply_channel
-from data_synth.clips import sha256
-from data_synth.gates import GateOptions
-from data_synth.ledger import Ledger, LedgerRow
-from data_synth.synthesize import SynthesisOptions, SynthesisReport, synthesize
-from data_synth.texts import Text
-from data_synth.worker import channel_seed
+from data_synth.channel.chain import ChannelOptions, apply_channel
+from data_synth.gates.judge import GateOptions
+from data_synth.plan.attempt import LedgerRow
+from data_synth.plan.clip_plan import channel_seed
+from data_synth.plan.options import SynthesisOptions
+from data_synth.store.ledger import Ledger
+from data_synth.synthesize import SynthesisReport, synthesize
+from data_synth.text.texts import Text
 from speech_analogy.errors import ConfigError, DataError, SynthesisError
+from speech_analogy.foundation.digests import sha256
 
 pytestmark = pytest.mark.usefixtures("plugin")
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth.templates import expand_templates, parse_template, read_slots
-from data_synth.texts import Text
+from data_synth.text.templates import expand_templates, parse_template, read_slots
+from data_synth.text.texts import Text
 from speech_analogy.errors import DataError
 
 SIZES = st.lists(st.integers(1, 5), min_size=1, max_size=3)

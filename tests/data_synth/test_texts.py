@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth.texts import Text, folded, read_texts, scan_texts
+from data_synth.text.texts import Text, folded, read_texts, scan_texts
 from speech_analogy.errors import DataError
 
 

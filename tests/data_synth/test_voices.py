@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth.synthesize import SynthesisOptions, make_plans, synthesize
-from data_synth.texts import Text
-from data_synth.voices import Part, Voice, cast, clip_seed, find_voices, voice_ranges
+from data_synth.plan.casting import Part, Voice, cast, clip_seed, find_voices, voice_ranges
+from data_synth.plan.options import SynthesisOptions
+from data_synth.synthesize import make_plans, synthesize
+from data_synth.text.texts import Text
 from speech_analogy.errors import ConfigError, SynthesisError
 
 IDS = st.lists(st.text(min_size=1, max_size=6), max_size=40, unique=True)
@@ -101,7 +102,7 @@ def test_seeds_differ_by_text_voice_take_and_attempt() -> None:
 
 def test_casting_and_keys_are_the_same_in_every_process() -> None:
     code = (
-        "import json; from data_synth.voices import *; from data_synth.ledger import clip_key;"
+        "import json; from data_synth.plan.casting import *; from data_synth.plan.attempt import clip_key;"
         "v=[Voice('e', str(i)) for i in range(5)]; c=cast(['a','b','c'], v, 3, 7, (0.9, 1.1));"
         "print(json.dumps([[str(p.voice), p.take, p.speed, clip_seed(7, 'a', p, 0)] for t in c for p in t]"
         "+[clip_key('a', 'e', 'v', '1', {'b': 1, 'a': 2.5}, 3)]))"

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth.ledger import GateRow, LedgerRow
+from data_synth.plan.attempt import GateRow, LedgerRow
 from data_synth.report import markdown
-from data_synth.seeds import digest
-from data_synth.yields import Tally, Yields, chance_of, measure, read_rows, reason_gate, words_of
+from data_synth.report.yields import Tally, Yields, chance_of, measure, words_of
+from data_synth.store.ledger import read_rows, reason_gate
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.digests import digest
 
 LEVEL = "level_db"
 

@@ -26,7 +26,7 @@ from speech_analogy.evaluation.transcribe import (
     transcribe,
     transcribe_arrays,
 )
-from speech_analogy.recognisers.whisper import WhisperRecogniser
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 
 
 def _heard(cuts: CutSet, texts: list[str]) -> Transcription:

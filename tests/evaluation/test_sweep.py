@@ -16,9 +16,9 @@ from speech_analogy.errors import CheckpointError
 from speech_analogy.evaluation import sweep
 from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.evaluation.sweep import ScaleSweep, evaluate_scales
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import analogy
-from speech_analogy.recognisers.whisper import WhisperRecogniser
+from speech_analogy.merging.analogy import analogy
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 
 SCALES = (0.5, 0.0, 1.0, -0.25, 0.5)  # a λ that comes again must give the same
 
@@ -84,7 +84,7 @@ import resource, sys, torch
 from pathlib import Path
 from safetensors.torch import load_file
 from speech_analogy.evaluation.sweep import ScaleSweep
-from speech_analogy.recognisers.whisper import WhisperRecogniser
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 torch.set_num_threads(1)
 corners = [load_file(f"{path}/model.safetensors") for path in sys.argv[1:]]
 made = ScaleSweep(WhisperRecogniser(Path(sys.argv[1])), *corners)

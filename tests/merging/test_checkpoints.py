@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.merging.checkpoints import open_checkpoint
+from speech_analogy.merging.io.checkpoints import open_checkpoint
 from tests.merging.conftest import make_state, same_bits, write_folder, write_shards
 
 

@@ -10,9 +10,9 @@ import typer
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from speech_analogy.cli.merging import merge_command, vector_app
 from speech_analogy.errors import CheckpointError, SpeechAnalogyError
-from speech_analogy.merging.vectors import TaskVector
-from speech_analogy.merging_cli import merge_command, vector_app
+from speech_analogy.merging.vectors.task_vector import TaskVector
 
 APP = typer.Typer()
 APP.add_typer(vector_app, name="vector")

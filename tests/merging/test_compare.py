@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.merging.compare import VectorComparison, compare
-from speech_analogy.merging.vectors import TaskVector
+from speech_analogy.merging.vectors.compare import VectorComparison, compare
+from speech_analogy.merging.vectors.task_vector import TaskVector
 from tests.merging.conftest import make_state, near
 
 BASE = make_state(0)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.merging.compress import METHODS, Compression, compress
-from speech_analogy.merging.encodings import (
+from speech_analogy.merging.tensors import StateDict
+from speech_analogy.merging.vectors.compress import METHODS, Compression, compress
+from speech_analogy.merging.vectors.encodings import (
     GROUP,
     Values,
     decode,
@@ -26,8 +27,7 @@ from speech_analogy.merging.encodings import (
     encode_sparse,
     encode_values,
 )
-from speech_analogy.merging.tensors import StateDict
-from speech_analogy.merging.vectors import TaskVector
+from speech_analogy.merging.vectors.task_vector import TaskVector
 from tests.merging.conftest import make_state, near, write_folder
 
 

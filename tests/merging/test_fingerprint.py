@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.fingerprint import fingerprint
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
 from tests.merging.conftest import make_state, write_folder, write_shards
 
 

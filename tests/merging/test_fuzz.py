@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.compress import Compression, compress
-from speech_analogy.merging.vectors import TaskVector
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.vectors.compress import Compression, compress
+from speech_analogy.merging.vectors.task_vector import TaskVector
 from tests.merging.conftest import make_state, near, write_folder, write_shards
 
 pytestmark = pytest.mark.fuzz

@@ -13,7 +13,7 @@ import sys
 {statement}
 found = sorted({{name.split('.')[0] for name in sys.modules}} & {unwanted!r})
 ours = sorted(name for name in sys.modules if name.startswith('speech_analogy.') and not name.startswith(
-    ('speech_analogy.merging', 'speech_analogy.errors')))
+    ('speech_analogy.merging', 'speech_analogy.errors', 'speech_analogy.foundation')))
 assert not found and not ours, (found, ours)
 """
 
@@ -26,11 +26,14 @@ def check(statement: str, unwanted: set[str]) -> None:
 
 def test_no_module_of_the_room_imports_speech() -> None:
     names = [
-        f"speech_analogy.merging.{module.name}" for module in pkgutil.iter_modules(speech_analogy.merging.__path__)
+        module.name for module in pkgutil.walk_packages(speech_analogy.merging.__path__, "speech_analogy.merging.")
     ]
     check(f"import {', '.join(names)}", {"transformers", "lhotse", "torchaudio", "nevergrad", "peft"})
 
 
 def test_the_room_itself_and_its_commands_import_no_torch() -> None:
     check("import speech_analogy.merging", {"transformers", "lhotse", "torchaudio", "torch"})
-    check("import speech_analogy.merging_cli", {"transformers", "lhotse", "torchaudio", "torch", "numpy"})
+    check(
+        "import speech_analogy.foundation, speech_analogy.foundation.files",
+        {"transformers", "lhotse", "torchaudio", "torch", "numpy"},
+    )

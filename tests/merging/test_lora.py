@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.fingerprint import fingerprint
-from speech_analogy.merging.lora import combine_adapters, read_lora
-from speech_analogy.merging.lorahub import find_weights
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.merging.methods.lorahub import find_weights
+from speech_analogy.merging.vectors.lora import combine_adapters, read_lora
 
 RANK = 3
 DRAW = torch.Generator().manual_seed(0)

@@ -21,12 +21,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import analogy_tensors
-from speech_analogy.merging.merge import merge_tensors
-from speech_analogy.merging.randomness import generator
-from speech_analogy.merging.recipe import make_plan, merge, read_recipe
-from speech_analogy.merging.sparsify import breadcrumbs, dare, della, magnitude
+from speech_analogy.merging.analogy import analogy_tensors
+from speech_analogy.merging.engine.merge_file import make_plan, merge, read_recipe
+from speech_analogy.merging.engine.write import merge_tensors
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.methods.randomness import generator
+from speech_analogy.merging.methods.sparsify import breadcrumbs, dare, della, magnitude
 from tests.merging.conftest import State
 
 pytestmark = pytest.mark.skipif(

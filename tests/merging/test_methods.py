@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.merging.combine import analogy_tensors
-from speech_analogy.merging.consensus import agreeing, elect, weighted_sum
-from speech_analogy.merging.geometry import model_stock, sce, slerp
-from speech_analogy.merging.merge import merge_tensors, merge_vectors
-from speech_analogy.merging.merger import MergeInput, MergePlan
-from speech_analogy.merging.methods import CONSENSUS, METHODS, SPARSIFIERS, describe_methods, get_method
+from speech_analogy.merging.analogy import analogy_tensors
+from speech_analogy.merging.engine.merger import MergeInput, MergePlan
+from speech_analogy.merging.engine.write import merge_tensors, merge_vectors
+from speech_analogy.merging.methods.consensus import agreeing, elect, weighted_sum
+from speech_analogy.merging.methods.geometry import model_stock, sce, slerp
+from speech_analogy.merging.methods.registry import CONSENSUS, METHODS, SPARSIFIERS, describe_methods, get_method
 from speech_analogy.merging.scope import Setting, lines
 from speech_analogy.merging.tensors import StateDict
-from speech_analogy.merging.vectors import TaskVector
+from speech_analogy.merging.vectors.task_vector import TaskVector
 from tests.merging.conftest import State, make_state, near, same_bits
 
 BASE = make_state(0)

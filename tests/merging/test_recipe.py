@@ -12,11 +12,11 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from speech_analogy.errors import CheckpointError, ConfigError, SpeechAnalogyError
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import analogy
-from speech_analogy.merging.fingerprint import fingerprint
-from speech_analogy.merging.recipe import merge
-from speech_analogy.merging.vectors import TaskVector
+from speech_analogy.merging.analogy import analogy
+from speech_analogy.merging.engine.merge_file import merge
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.merging.vectors.task_vector import TaskVector
 from tests.merging.conftest import make_state, near, same_bits, write_folder
 
 

@@ -6,7 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech_analogy.merging.selection import kept, largest_magnitudes, magnitudes_of, source_stream, tensor_stream
+from speech_analogy.merging.methods.selection import (
+    kept,
+    largest_magnitudes,
+    magnitudes_of,
+    source_stream,
+    tensor_stream,
+)
 from speech_analogy.merging.tensors import PIECE, StateDict
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.merging.randomness import content_key, generator
-from speech_analogy.merging.sparsify import breadcrumbs, dare, della, magnitude
+from speech_analogy.merging.methods.randomness import content_key, generator
+from speech_analogy.merging.methods.sparsify import breadcrumbs, dare, della, magnitude
 
 TAU = torch.tensor([0.1, -0.5, 0.3, -0.2, 0.4])
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speech_analogy.merging.spectral import iso_c, low_rank, tsv_merge
+from speech_analogy.merging.methods.spectral import iso_c, low_rank, tsv_merge
 
 
 def matrices(count: int, shape: tuple[int, int] = (9, 6)) -> list[Tensor]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.merging.merge import merge_tensors
-from speech_analogy.merging.merger import MergeInput, MergePlan
-from speech_analogy.merging.methods import get_method
-from speech_analogy.merging.statistics import fisher_average, gather_fisher, gather_grams, regmean
+from speech_analogy.merging.engine.merger import MergeInput, MergePlan
+from speech_analogy.merging.engine.write import merge_tensors
+from speech_analogy.merging.methods.registry import get_method
+from speech_analogy.merging.methods.statistics import fisher_average, gather_fisher, gather_grams, regmean
 from speech_analogy.merging.tensors import StateDict
 
 DRAW = torch.Generator().manual_seed(0)

@@ -21,11 +21,11 @@ from safetensors import safe_open
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import analogy
-from speech_analogy.merging.publish import new_folder
-from speech_analogy.merging.safetensors_header import DTYPES, TensorSpec
-from speech_analogy.merging.stream import StreamOptions, byte_bar, plan_shards, run, write_files, write_model
+from speech_analogy.merging.analogy import analogy
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.header import DTYPES, TensorSpec
+from speech_analogy.merging.io.model_folder import new_folder
+from speech_analogy.merging.io.stream import StreamOptions, byte_bar, plan_shards, run, write_files, write_model
 from tests.merging.conftest import make_state, write_folder
 
 SPECS = [TensorSpec(f"t{number}", (100 + number,), torch.float32) for number in range(30)]
@@ -167,7 +167,7 @@ def test_a_disk_without_room_is_refused_before_the_work(tmp_path: Path, monkeypa
 FULL = """
 import resource, sys
 from speech_analogy.errors import CheckpointError
-from speech_analogy.merging.combine import analogy
+from speech_analogy.merging.analogy import analogy
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 try:
     analogy(*sys.argv[1:4], 1.0, sys.argv[4])
@@ -199,7 +199,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
 
 BOUNDED = """
 import sys, threading
-from speech_analogy.merging.combine import analogy
+from speech_analogy.merging.analogy import analogy
 
 def anonymous():
     with open("/proc/self/status") as status:

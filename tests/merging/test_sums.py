@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.arithmetic import shift_in_place, shifted
-from speech_analogy.merging.merge import merge_tensors
-from speech_analogy.merging.merger import MergeInput, MergePlan, Merger
-from speech_analogy.merging.methods import get_method
+from speech_analogy.merging.engine.merger import MergeInput, MergePlan, Merger
+from speech_analogy.merging.engine.write import merge_tensors
+from speech_analogy.merging.methods.registry import get_method
 from speech_analogy.merging.scope import Setting
 from speech_analogy.merging.tensors import SUM_PIECE, StateDict, pieces
 from tests.merging.conftest import State, same_bits

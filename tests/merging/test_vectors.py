@@ -14,10 +14,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.fingerprint import fingerprint
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.merging.scope import ScopedScale
-from speech_analogy.merging.vectors import TaskVector, linear_combination
+from speech_analogy.merging.vectors.task_vector import TaskVector, linear_combination
 from tests.merging.conftest import make_state, near, same_bits, write_folder
 
 

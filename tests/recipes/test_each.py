@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from speech_analogy.adaptation.domain_table import DomainTable
-from speech_analogy.adaptation.domains import do_domains, plan_domains
-from speech_analogy.config import load_recipe
+from speech_analogy.adaptation.recipe import load_recipe
+from speech_analogy.adaptation.runs.domains import do_domains, plan_domains
+from speech_analogy.evaluation.domain_table import DomainTable
 from tests.conftest import REPOSITORY, make_corpus
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")

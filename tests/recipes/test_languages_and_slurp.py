@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech_analogy.adaptation.adapt import adapt, plan_of
-from speech_analogy.adaptation.domains import describe_domains, do_domains, plan_domains
-from speech_analogy.config import load_recipe
+from speech_analogy.adaptation.recipe import load_recipe
+from speech_analogy.adaptation.runs.adapt import adapt, plan_of
+from speech_analogy.adaptation.runs.domains import describe_domains, do_domains, plan_domains
 from speech_analogy.corpora.read import read_corpus, read_cuts
-from speech_analogy.recognisers.protocol import provenance
-from speech_analogy.recognisers.whisper import WhisperRecogniser
+from speech_analogy.recognisers.model_record import provenance
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 from tests.conftest import RATE_HZ, REPOSITORY, SHARED, recipe_script
 from tests.small_conformer import make_conformer
 
@@ -86,7 +86,7 @@ def test_the_same_recipe_with_a_conformer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("language", ["es", "fr", "it"])
 def test_language_recipes_are_whole(language: str, tmp_path: Path) -> None:
     """Each is the English one but for language, base, voices, words and one system more, and its voices exist."""
-    from data_synth.voices import find_voices
+    from data_synth.plan.casting import find_voices
 
     own, _ = load_recipe(RECIPES / f"phone_line_{language}")
     english, _ = load_recipe(RECIPES / "phone_line")

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from speech_analogy.adaptation.adapt import adapt, plan_of
-from speech_analogy.config import load_recipe
+from speech_analogy.adaptation.recipe import load_recipe
+from speech_analogy.adaptation.runs.adapt import adapt, plan_of
 from speech_analogy.evaluation.results import Results, read_hypotheses
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.recognisers.protocol import native_window, provenance
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.recognisers.families import native_window
+from speech_analogy.recognisers.model_record import provenance
 from tests.conftest import REPOSITORY, SHARED
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
@@ -117,7 +118,7 @@ def test_another_lambda_redoes_only_what_hangs_on_it(phone_line: Path, small_whi
 
 def _start(run: Path, base: Path) -> subprocess.Popen[bytes]:
     code = (
-        "import sys; from speech_analogy.adaptation.adapt import adapt\n"
+        "import sys; from speech_analogy.adaptation.runs.adapt import adapt\n"
         "if __name__ == '__main__': adapt(sys.argv[1], sys.argv[2], overrides=sys.argv[3:], progress=False)"
     )
     script = run.with_name("start.py")  # spawned workers import the main module, so it must be a file

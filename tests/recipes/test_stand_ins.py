@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech_analogy.config import load_recipe
+from speech_analogy.adaptation.recipe import load_recipe
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_corpus
 from speech_analogy.errors import DataError

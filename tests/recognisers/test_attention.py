@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from speech_analogy.recognisers import attention as attention_module
-from speech_analogy.recognisers.attention import ATTENTION, attention
-from speech_analogy.recognisers.whisper import WhisperRecogniser
+from speech_analogy.recognisers.whisper import attention as attention_module
+from speech_analogy.recognisers.whisper.attention import ATTENTION, attention
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 
 BF16_TOLERANCE = 0.03  # 8 bits of mantissa, values of about 1
 

@@ -13,11 +13,13 @@ from transformers import Wav2Vec2ConformerForCTC, Wav2Vec2FeatureExtractor
 
 from speech_analogy.errors import CheckpointError, ConfigError, DataError
 from speech_analogy.evaluation.transcribe import transcribe
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.combine import analogy
-from speech_analogy.recognisers.backends import load_transcriber
+from speech_analogy.merging.analogy import analogy
+from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.recognisers.conformer import ConformerRecogniser
-from speech_analogy.recognisers.protocol import IGNORED_LABEL, load_recogniser, native_window, provenance
+from speech_analogy.recognisers.families import load_recogniser, native_window
+from speech_analogy.recognisers.loading import load_transcriber
+from speech_analogy.recognisers.model_record import provenance
+from speech_analogy.recognisers.protocol import IGNORED_LABEL
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions
 from tests.small_conformer import make_conformer

@@ -14,13 +14,14 @@ from transformers import WhisperTokenizer
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.recognisers import backends, ctranslate2_model
-from speech_analogy.recognisers.backends import backend_name, choose_backend, load_transcriber
-from speech_analogy.recognisers.ctranslate2_format import read_variables, to_hugging_face
-from speech_analogy.recognisers.ctranslate2_model import CTranslate2Transcriber, convert, converted_path
-from speech_analogy.recognisers.front_end import token_limit
+from speech_analogy.recognisers import loading as backends
+from speech_analogy.recognisers.loading import backend_name, choose_backend, load_transcriber
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.recognisers.whisper import WhisperRecogniser
+from speech_analogy.recognisers.whisper import ctranslate2_model
+from speech_analogy.recognisers.whisper.ctranslate2_format import read_variables, to_hugging_face
+from speech_analogy.recognisers.whisper.ctranslate2_model import CTranslate2Transcriber, convert, converted_path
+from speech_analogy.recognisers.whisper.front_end import token_limit
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 from tests.conftest import threads_of_a_new_thread
 
 pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")

@@ -12,17 +12,17 @@ import pytest
 import yaml
 from lhotse import CutSet
 
-from data_synth.gates import GateOptions, judge
-from data_synth.round_trip import RoundTripOptions, load_named, load_recogniser
-from speech_analogy.adaptation.adapt import plan_of
+from data_synth.gates.judge import GateOptions, judge
+from data_synth.gates.round_trip import RoundTripOptions, load_named, load_recogniser
+from speech_analogy.adaptation.runs.adapt import plan_of
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.transcribe import transcribe
-from speech_analogy.merging.checkpoints import open_checkpoint
-from speech_analogy.merging.fingerprint import fingerprint
-from speech_analogy.recognisers.listener import WhisperListener
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.recognisers.whisper.listener import WhisperListener
 from tests.conftest import RATE_HZ, make_corpus
 
-LISTENER = "speech_analogy.recognisers.listener:WhisperListener"
+LISTENER = "speech_analogy.recognisers.whisper.listener:WhisperListener"
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from speech_analogy.recognisers.protocol import IGNORED_LABEL, load_recogniser
-from speech_analogy.recognisers.token_loss import ROWS_AT_ONCE, token_loss
+from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.protocol import IGNORED_LABEL
+from speech_analogy.recognisers.whisper.token_loss import ROWS_AT_ONCE, token_loss
 
 VOCABULARY, WIDTH = 211, 12
 
@@ -68,7 +69,7 @@ def test_in_bf16_as_close_as_cross_entropy_in_bf16() -> None:
 def test_in_place_adds_the_same_gradient_to_what_is_there(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, words_at_once: int
 ) -> None:
-    monkeypatch.setattr("speech_analogy.recognisers.token_loss.WORDS_AT_ONCE", words_at_once)
+    monkeypatch.setattr("speech_analogy.recognisers.whisper.token_loss.WORDS_AT_ONCE", words_at_once)
     hidden, weight, targets = drawn(3, 7, 0.4)
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         usually = token_loss(hidden, weight, targets)

@@ -16,10 +16,10 @@ from lhotse import CutSet
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.errors import CheckpointError, WeightsUnavailableError
 from speech_analogy.recognisers import weights
-from speech_analogy.recognisers.ctranslate2_format import read_variables, to_hugging_face
-from speech_analogy.recognisers.openai_format import read_openai
 from speech_analogy.recognisers.weights import WeightsPackage, resolve_weights
-from speech_analogy.recognisers.whisper import WhisperRecogniser
+from speech_analogy.recognisers.whisper.ctranslate2_format import read_variables, to_hugging_face
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
+from speech_analogy.recognisers.whisper.openai_format import read_openai
 from tests.conftest import small_whisper_tensors
 
 
@@ -215,7 +215,7 @@ def test_corrupt_safetensors_is_one_error(small_whisper: Path, tmp_path: Path) -
 
 
 def test_other_vocabulary_is_refused(tmp_path: Path) -> None:
-    from speech_analogy.recognisers.whisper_folder import write_folder
+    from speech_analogy.recognisers.whisper.folder import write_folder
 
     with pytest.raises(CheckpointError, match="vocabulary"):
         write_folder(small_whisper_tensors(vocabulary=51000), tmp_path / "x", {}, tmp_path)

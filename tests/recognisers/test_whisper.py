@@ -14,8 +14,8 @@ from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneratio
 from transformers.generation.utils import GenerationMixin
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.recognisers.front_end import token_limit
-from speech_analogy.recognisers.whisper import IGNORED_LABEL, WhisperRecogniser
+from speech_analogy.recognisers.whisper.front_end import token_limit
+from speech_analogy.recognisers.whisper.model import IGNORED_LABEL, WhisperRecogniser
 from speech_analogy.recognisers.windows import (
     FULL_WINDOW_S,
     TRIMMED_MINIMUM_S,

@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.evaluation.transcribe import transcribe
-from speech_analogy.recognisers.listener import WhisperListener
-from speech_analogy.recognisers.protocol import native_window
-from speech_analogy.recognisers.whisper import WhisperRecogniser
+from speech_analogy.recognisers.families import native_window
+from speech_analogy.recognisers.whisper.listener import WhisperListener
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 from speech_analogy.recognisers.windows import (
     SAMPLING_RATE_HZ,
     TrimmedWindow,

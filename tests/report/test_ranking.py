@@ -8,7 +8,8 @@ import pytest
 
 from speech_analogy.evaluation.results import Results, StrategyChoice
 from speech_analogy.evaluation.significance import holm
-from speech_analogy.report import markdown, systems, wording
+from speech_analogy.foundation.page import wording
+from speech_analogy.report import markdown
 from speech_analogy.report.report import write_report
 from speech_analogy.report.screen import table
 from tests.report.reading import Page
@@ -38,7 +39,7 @@ def _full(results: Results) -> Results:
 
 
 def test_systems_are_ranked_once_each_by_wer(results: Results) -> None:
-    found = systems.ranked(_full(results))
+    found = ranking.ranked(_full(results))
     names = [system.name for system in found]
     assert sorted(names) == sorted({system.name for system in results.systems} | {"random_vector"})
     assert [system.wer for system in found] == sorted(system.wer for system in found)
@@ -48,7 +49,7 @@ def test_systems_are_ranked_once_each_by_wer(results: Results) -> None:
 def test_markdown_ranks_with_corrected_p_values(results: Results) -> None:
     full = _full(results)
     rows = rows_of(markdown.render(full), "rank")
-    ranked = systems.ranked(full)
+    ranked = ranking.ranked(full)
     assert [row[0] for row in rows] == [str(place) for place in range(1, len(ranked) + 1)]
     for row, system in zip(rows, ranked, strict=True):
         assert row[2] == wording.rate(system.wer)
@@ -56,7 +57,7 @@ def test_markdown_ranks_with_corrected_p_values(results: Results) -> None:
         assert row[5] == ("" if system.source_wer is None else wording.rate(system.source_wer))
         compared = next((c for c in full.comparisons if c.against == system.name), None)
         assert row[6] == (wording.signed(compared.difference) if compared else "")
-        assert row[8] == (wording.p_value(systems.p_of(compared)) if compared else "")
+        assert row[8] == (wording.p_value(ranking.p_of(compared)) if compared else "")
     assert "Holm" in markdown.render(full)
     assert "Holm" not in markdown.render(results)
 
@@ -73,7 +74,7 @@ def test_page_ranks_the_same(run: Path, results: Results) -> None:
     strategies = page.tables["Strategies that choose λ"][1:]
     assert [row[:3] for row in strategies] == [["source dev", "0.75", "1.2"], ["agreement", "1", "0.0"]]
     assert [row[-1] for row in page.tables["Paired comparisons"][1:]] == [
-        wording.p_value(systems.p_of(row)) for row in full.comparisons
+        wording.p_value(ranking.p_of(row)) for row in full.comparisons
     ]
 
 
@@ -98,8 +99,8 @@ def test_what_is_kept_stands_beside_what_is_won(run: Path, made: Path, results: 
 
 def test_corrected_p_values_are_what_is_judged_by(results: Results) -> None:
     row = results.comparisons[0].model_copy(update={"p_value": 0.01, "p_holm": 0.2})
-    assert systems.p_of(row) == 0.2
-    assert systems.p_of(row.model_copy(update={"p_holm": None})) == 0.01
+    assert ranking.p_of(row) == 0.2
+    assert ranking.p_of(row.model_copy(update={"p_holm": None})) == 0.01
     about = results.model_copy(update={"comparisons": [row, *results.comparisons[1:]]})
     assert "p = 0.200" in table(about)
 

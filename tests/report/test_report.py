@@ -11,7 +11,7 @@ import pytest
 
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Hypothesis, Results, read_hypotheses, write_hypotheses
-from speech_analogy.report import wording
+from speech_analogy.foundation.page import wording
 from speech_analogy.report.markdown import render
 from speech_analogy.report.report import write_report
 from speech_analogy.report.screen import table

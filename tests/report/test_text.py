@@ -11,7 +11,8 @@ import pytest
 
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
-from speech_analogy.report import markdown, wording
+from speech_analogy.foundation.page import wording
+from speech_analogy.report import markdown
 from speech_analogy.report.report import write_whole
 from speech_analogy.report.screen import WIDTH, table
 

@@ -12,7 +12,7 @@ import torch
 from lhotse import CutSet
 
 from speech_analogy.corpora.audio import load_audio
-from speech_analogy.recognisers.whisper import WhisperRecogniser
+from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 from speech_analogy.recognisers.windows import TrimmedWindow, Window
 from speech_analogy.training.batching import batch_window_s, make_batch
 from speech_analogy.training.features import FeatureStore

@@ -25,7 +25,8 @@ from speech_analogy.corpora.cuts import text_of
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.training.batching import batch_window_s, epoch_batches, prefetch, twin_batches
-from speech_analogy.training.finetune import _decay_groups, finetune, schedule
+from speech_analogy.training.finetune import finetune
+from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.options import FinetuneOptions
 from tests.conftest import threads_of_a_new_thread
 
@@ -92,7 +93,7 @@ def test_batch_window_holds_its_longest(noises: CutSet) -> None:
 
 def test_weight_decay_spares_biases_and_norms() -> None:
     parameters = {"w": torch.nn.Parameter(torch.ones(2, 2)), "b": torch.nn.Parameter(torch.ones(2))}
-    decayed, spared = _decay_groups(parameters, 0.1)
+    decayed, spared = decay_groups(parameters, 0.1)
     assert (decayed["params"], decayed["weight_decay"]) == ([parameters["w"]], 0.1)
     assert (spared["params"], spared["weight_decay"]) == ([parameters["b"]], 0.0)
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import CheckpointError
-from speech_analogy.recognisers.protocol import load_recogniser, native_window
+from speech_analogy.recognisers.families import load_recogniser, native_window
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, TrimmedWindow
 from speech_analogy.training.shorten import ShortenOptions, _loss, _teach, shorten
 from tests.conftest import make_corpus

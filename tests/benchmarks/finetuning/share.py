@@ -47,7 +47,7 @@ def in_turn(options: argparse.Namespace) -> None:
     import torch
 
     from speech_analogy.benching.flops import training_flops
-    from speech_analogy.recognisers.protocol import load_recogniser
+    from speech_analogy.recognisers.families import load_recogniser
     from speech_analogy.recognisers.weights import resolve_weights
     from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
     from speech_analogy.training.precision import autocast_precision
@@ -90,7 +90,8 @@ def of_log(options: argparse.Namespace) -> None:
     from speech_analogy.benching.flops import training_flops
     from speech_analogy.corpora.cuts import text_of
     from speech_analogy.corpora.read import read_cuts
-    from speech_analogy.recognisers.protocol import IGNORED_LABEL, load_recogniser
+    from speech_analogy.recognisers.families import load_recogniser
+    from speech_analogy.recognisers.protocol import IGNORED_LABEL
     from speech_analogy.recognisers.weights import resolve_weights
     from speech_analogy.training.batching import batch_window_s, epoch_batches
 

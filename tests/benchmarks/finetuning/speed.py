@@ -123,7 +123,7 @@ def imported_bytes() -> int:
     from transformers import Seq2SeqTrainer, WhisperForConditionalGeneration
 
     from speech_analogy.benching.machine import peak_bytes
-    from speech_analogy.recognisers import whisper
+    from speech_analogy.recognisers.whisper import model as whisper
     from speech_analogy.training import finetune
 
     assert all((Seq2SeqTrainer, WhisperForConditionalGeneration, whisper, finetune))

@@ -30,10 +30,10 @@ from pathlib import Path
 
 import torch
 
-from speech_analogy.merging.combine import analogy
-from speech_analogy.merging.recipe import merge
-from speech_analogy.merging.safetensors_header import TensorSpec, read_header
-from speech_analogy.merging.stream import StreamOptions, write_model
+from speech_analogy.merging.analogy import analogy
+from speech_analogy.merging.engine.merge_file import merge
+from speech_analogy.merging.io.header import TensorSpec, read_header
+from speech_analogy.merging.io.stream import StreamOptions, write_model
 
 SCALE = 0.75
 SPREAD = 0.02  # standard deviation of the weights

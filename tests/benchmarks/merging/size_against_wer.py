@@ -20,8 +20,8 @@ from pathlib import Path
 
 from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, evaluate
 from speech_analogy.evaluation.results import Comparison
-from speech_analogy.merging.compress import Compression, CompressionReport, compress
-from speech_analogy.merging.vectors import TaskVector
+from speech_analogy.merging.vectors.compress import Compression, CompressionReport, compress
+from speech_analogy.merging.vectors.task_vector import TaskVector
 from speech_analogy.recognisers.weights import resolve_weights
 
 LEVEL = 0.05  # p below which two systems are said to differ

@@ -57,11 +57,11 @@ def ready_rows(jobs: Iterable[object], options: object) -> Iterator[tuple[object
     """Batches as if they had been spoken and kept: the rows that a worker would return."""
     import numpy as np
 
-    from data_synth.clips import clip_path
     from data_synth.engines import Failure
-    from data_synth.gates import judge
-    from data_synth.ledger import GateRow
-    from data_synth.worker import Job, make_row
+    from data_synth.gates.judge import judge
+    from data_synth.plan.attempt import GateRow
+    from data_synth.run.worker import Job, make_row
+    from data_synth.store.clip_files import clip_path
 
     tone = (0.3 * np.sin(np.arange(32_000) / 10)).astype(np.float32)
     for job in jobs:
@@ -97,19 +97,20 @@ def bring_nothing(source: Path, target: Path, transfer: str) -> None:
 
 def run_phase(phase: str, folder: Path, rows: int) -> dict[str, float]:
     """One phase in this process: seconds and peak memory."""
-    from data_synth.merge import merge_shards
-    from data_synth.plan import Plan, Shard
-    from data_synth.synthesize import SynthesisOptions, synthesize
-    from data_synth.texts import TextFile
-    from data_synth.voices import find_voices
+    from data_synth.plan.casting import find_voices
+    from data_synth.plan.options import SynthesisOptions
+    from data_synth.plan.plan import Plan, Shard
+    from data_synth.run.join_parts import merge_shards
+    from data_synth.synthesize import synthesize
+    from data_synth.text.texts import TextFile
 
     install_engine(folder / "engine")
     options = SynthesisOptions(engines=("fake:low+high+slow",), voices_per_text=VOICES_PER_TEXT)
     begin = time.perf_counter()
     with (
         mock.patch("data_synth.synthesize.run_jobs", ready_rows),
-        mock.patch("data_synth.storage.exists", present),
-        mock.patch("data_synth.merge._bring", bring_nothing),
+        mock.patch("data_synth.store.loose.exists", present),
+        mock.patch("data_synth.run.join_parts._bring", bring_nothing),
     ):
         match phase:
             case "nothing":

@@ -32,11 +32,11 @@ CLOCKS = (time.perf_counter, time.process_time)
 Spent: TypeAlias = tuple[Counter[str], Counter[str]]  # by wall time and by processor time
 WARM_UP = "a short sentence to load the voice"
 PARTS = {  # where a step is looked up -> what it is called in the table
-    "data_synth.worker.judge": "gates",
-    "data_synth.worker.resample": "resampling",
-    "data_synth.worker.encode": "encoding",
-    "data_synth.worker.write_whole": "writing clips",
-    "data_synth.ledger.Ledger.append": "ledger rows",
+    "data_synth.run.worker.judge": "gates",
+    "data_synth.run.worker.resample": "resampling",
+    "data_synth.run.worker.encode": "encoding",
+    "data_synth.run.worker.write_whole": "writing clips",
+    "data_synth.store.ledger.Ledger.append": "ledger rows",
     "data_synth.synthesize.write_files": "final ledger and cuts",
     "data_synth.synthesize.Plan": "checking texts",
 }
@@ -62,8 +62,9 @@ def one_process(texts: Path, folder: Path, engine: str) -> tuple[Spent, dict[str
     import pkgutil
 
     from data_synth.engines import Utterance, load_engine
-    from data_synth.synthesize import SynthesisOptions, synthesize
-    from data_synth.texts import TextFile
+    from data_synth.plan.options import SynthesisOptions
+    from data_synth.synthesize import synthesize
+    from data_synth.text.texts import TextFile
 
     spent: Spent = (Counter(), Counter())
     imported = time.perf_counter()
@@ -100,9 +101,10 @@ print(time.perf_counter() - begin)
 
 def one_worker(texts: Path, folder: Path, engine: str) -> tuple[float, float]:
     """Seconds from the first batch to the end of an ordinary run with one worker; seconds of the engine alone."""
-    from data_synth import pool
-    from data_synth.synthesize import SynthesisOptions, synthesize
-    from data_synth.texts import TextFile
+    from data_synth.plan.options import SynthesisOptions
+    from data_synth.run import pool
+    from data_synth.synthesize import synthesize
+    from data_synth.text.texts import TextFile
 
     batches: list[list[tuple[Any, ...]]] = []
     begun: list[float] = []
@@ -185,7 +187,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table there too")
     given = parser.parse_args()
     sys.path.insert(0, str(REPOSITORY))
-    from data_synth.texts import read_texts
+    from data_synth.text.texts import read_texts
 
     chosen = [text.text for text in read_texts(given.texts)][: given.count]
     folder = Path(tempfile.mkdtemp(prefix="data-synth-overhead-"))

@@ -55,7 +55,7 @@ def adapt(name: str, arguments: argparse.Namespace) -> None:
         f"training.epochs={arguments.epochs}",
     ]
     options += [f"systems=[{', '.join(SYSTEMS)}]", *SETTINGS[name][1]]
-    command = [sys.executable, "-c", "from speech_analogy.cli import main; main()", "adapt", str(arguments.recipe)]
+    command = [sys.executable, "-c", "from speech_analogy.cli.main import main; main()", "adapt", str(arguments.recipe)]
     command += ["--out", str(arguments.out / "run"), "--quiet"]
     command += ["--data", str(arguments.data)] if arguments.data else []
     command += [part for option in options for part in ("--set", option)]

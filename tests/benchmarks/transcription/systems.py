@@ -25,7 +25,7 @@ def ours(backend: str, compute: str = "int8") -> Callable[[Path, int], Hear]:
 
     def opened(folder: Path, threads: int) -> Hear:
         from speech_analogy.evaluation.transcribe import transcribe_arrays
-        from speech_analogy.recognisers.backends import load_transcriber
+        from speech_analogy.recognisers.loading import load_transcriber
 
         transcriber = load_transcriber(folder, 0.0, backend=backend, compute=compute)  # type: ignore[arg-type]
         return lambda waves: transcribe_arrays(waves, transcriber)
@@ -37,7 +37,7 @@ def _faster_whisper(folder: Path, threads: int, workers: int = 1) -> Any:
     """faster-whisper in int8 on the model converted by CTranslate2."""
     from faster_whisper import WhisperModel
 
-    from speech_analogy.recognisers.ctranslate2_model import convert
+    from speech_analogy.recognisers.whisper.ctranslate2_model import convert
 
     converted = convert(folder)
     for name in ("tokenizer.json", "preprocessor_config.json"):
@@ -134,8 +134,8 @@ def openai_whisper(folder: Path, threads: int) -> Hear:
     import whisper
     from safetensors.torch import load_file
 
-    from speech_analogy.recognisers.openai_format import _RENAMES
-    from speech_analogy.recognisers.whisper_folder import Dimensions
+    from speech_analogy.recognisers.whisper.folder import Dimensions
+    from speech_analogy.recognisers.whisper.openai_format import RENAMES
 
     tensors = load_file(folder / "model.safetensors")
     size = Dimensions.of(tensors, folder)
@@ -149,7 +149,7 @@ def openai_whisper(folder: Path, threads: int) -> Hear:
     state = {}
     for name in model.state_dict():
         theirs = name
-        for pattern, replacement in _RENAMES:
+        for pattern, replacement in RENAMES:
             theirs = re.sub(pattern, replacement, theirs)
         state[name] = tensors[theirs]
     model.load_state_dict(state)

@@ -1,0 +1,1 @@
+"""Samples in memory: encoding to FLAC and Opus, recordings on disk, sound inside a page."""

@@ -1,0 +1,1 @@
+"""What happens to speech on its way: prosody, rooms, noise, codecs."""

@@ -1,0 +1,1 @@
+"""What engines share: programs, pretrained models, reference speakers, sampling, pace."""

@@ -1,0 +1,235 @@
+"""The round-trip gate: a clip is heard by a recogniser other than the one being trained, and its characters compared.
+
+The recogniser is injected by name, so that a worker process can load it; this package knows of none. The gate is
+off unless one is named, because it prefers easy words: a rare name that the recogniser does not know is an error of
+the recogniser's, and the clip goes (`yields.py` shows which words were lost).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import json
+import unicodedata
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache, partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from data_synth.audio.samples import Samples
+from data_synth.engines.base import describe
+from speech_analogy.errors import ConfigError, SpeechAnalogyError, SynthesisError
+from speech_analogy.foundation.digests import canonical_json
+from speech_analogy.foundation.options import Options
+
+RECOGNISER_GROUP = "data_synth.recognisers"  # entry points
+FIELD = "gates.round_trip.recogniser"  # in errors
+MODEL_PARAMETER = "model"  # what a recogniser calls the name of its weights
+PREFIXES = ("pip:", "openai/")  # of names for the same published weights
+HEARD_LETTERS = 120  # of what was heard, in a reason
+
+
+class Transcribe(Protocol):
+    """A recogniser: float32 mono samples of shape (samples,) at `rate` Hz in, the words out.
+
+    It may have `identities`, names and fingerprints of its weights (strings), by which it is refused where it is
+    the recogniser being trained.
+    """
+
+    def __call__(self, samples: Samples, rate: int) -> str:
+        """What was said."""
+        ...
+
+
+class RoundTripOptions(Options):
+    """Which recogniser listens, and how many of the characters it may get wrong."""
+
+    recogniser: str = Field(
+        description="`module:attribute`, or an entry point of `data_synth.recognisers`, with or without the weights "
+        "it is to load (`whisper:pip:whisper-base`): a function (samples, rate) -> text, or a class whose instances "
+        "are called so"
+    )
+    parameters: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, description="keyword arguments: of the class, or of every call of the function"
+    )
+    max_character_error_rate: float = Field(default=0.3, gt=0.0, description="errors / characters of the text")
+    trained: tuple[str, ...] = Field(
+        default=(), description="names, folders and fingerprints of the recogniser being trained: it is refused"
+    )
+
+
+def load_recogniser(options: RoundTripOptions) -> Transcribe:
+    """The recogniser that is named, made once a process.
+
+    Raises:
+        ConfigError: there is none of this name, it takes no such parameter, or it is the one being trained.
+        SynthesisError: it cannot be loaded.
+    """
+    refuse_trained(options)
+    name, model = _weights_of(options.recogniser)
+    parameters = {**({} if model is None else {MODEL_PARAMETER: model}), **options.parameters}
+    recogniser: Transcribe = load_named(name, RECOGNISER_GROUP, canonical_json(parameters), FIELD)
+    _refuse(getattr(recogniser, "identities", ()), options)
+    return recogniser
+
+
+def refuse_trained(options: RoundTripOptions) -> None:
+    """Refuse, by what it is called, a recogniser that is being trained; nothing is loaded.
+
+    Raises:
+        ConfigError: its name, or that of its weights, is one of `trained`.
+    """
+    given = [options.recogniser, *(value for value in options.parameters.values() if isinstance(value, str))]
+    _refuse([*given, _weights_of(options.recogniser)[1] or options.recogniser], options)
+
+
+def _weights_of(spec: str) -> tuple[str, str | None]:
+    """`whisper:pip:whisper-base` is the entry point `whisper` and the weights that it is to load."""
+    name, separator, model = spec.partition(":")
+    if separator and any(point.name == name for point in entry_points(group=RECOGNISER_GROUP)):
+        return name, model
+    return spec, None
+
+
+def listen(samples: Samples, rate: int, text: str, language: str, options: RoundTripOptions) -> tuple[float, str]:
+    """The character error rate of a clip, and what was heard.
+
+    Args:
+        samples: float32 mono, shape (samples,).
+        rate: Hz.
+        text: what the clip is to say.
+        language: of the text, e.g. "en".
+        options: which recogniser listens.
+
+    Raises:
+        TypeError: the recogniser gave something else than text. Whatever else it raises is passed on.
+    """
+    heard = load_recogniser(options)(samples, rate)
+    if not isinstance(heard, str):
+        raise TypeError(f"the recogniser must give text, not {type(heard).__name__}")
+    return character_error_rate(text, heard, language), " ".join(heard.split())[:HEARD_LETTERS]
+
+
+def character_error_rate(text: str, heard: str, language: str = "en") -> float:
+    """Edits / characters of `text` (jiwer), both normalised; where words are divided does not count.
+
+    The normaliser is openai-whisper's (English: number words become digits); a text that it leaves nothing of,
+    such as "um", is compared in lower case without punctuation.
+    """
+    import jiwer  # needed only where a recogniser listens
+
+    reference, hypothesis = (_letters(_normaliser(language)(words)) for words in (text, heard))
+    if not reference:
+        reference, hypothesis = _letters(text), _letters(heard)
+    if not reference:
+        return 0.0 if not hypothesis else float(len(hypothesis))
+    return float(jiwer.cer(reference, hypothesis))
+
+
+@lru_cache(maxsize=8)
+def _normaliser(language: str) -> Callable[[str], str]:
+    from whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer  # brings torch along
+
+    english = language.lower().split("-")[0] == "en"
+    normalise: Callable[[str], str] = EnglishTextNormalizer() if english else BasicTextNormalizer()
+    return normalise
+
+
+def _letters(text: str) -> str:
+    """Letters, digits and marks in lower case."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(character for character in folded if unicodedata.category(character)[0] in "LNM")
+
+
+def _refuse(names: Iterable[str], options: RoundTripOptions) -> None:
+    trained = {_identity(name): name for name in options.trained}
+    for name in names:
+        if _identity(name) in trained:
+            raise ConfigError(
+                "must be another recogniser than the one being trained, which would choose what it knows already",
+                field=FIELD,
+                value=name,
+                do="name another, or leave round_trip out",
+            )
+
+
+def _identity(name: str) -> str:
+    """A name of weights without what does not tell weights apart; a folder by its resolved path."""
+    if Path(name).expanduser().exists():
+        return str(Path(name).expanduser().resolve())
+    bare = name.strip().casefold()
+    for prefix in PREFIXES:
+        bare = bare.removeprefix(prefix)
+    return bare
+
+
+@cache
+def load_named(spec: str, group: str, parameters: str, field: str) -> Any:
+    """What `spec` names, made once a process: a class is instantiated, a function given its keyword arguments.
+
+    Args:
+        spec: `module:attribute`, or the name of an entry point.
+        group: of the entry points.
+        parameters: keyword arguments as a JSON object.
+        field: the option that names it, for errors.
+
+    Raises:
+        ConfigError: there is no such thing, it cannot be called, or takes no such parameter.
+        SynthesisError: it cannot be imported or made.
+    """
+    target = _find(spec, group, field)
+    arguments: dict[str, Any] = json.loads(parameters)
+    if not callable(target):
+        raise ConfigError("names something that cannot be called", field=field, value=spec)
+    _check_arguments(target, arguments, spec, field)
+    if not inspect.isclass(target):
+        return partial(target, **arguments) if arguments else target
+    try:
+        return target(**arguments)
+    except SpeechAnalogyError:
+        raise
+    except Exception as error:  # a plug-in's own; the user is told in one line
+        raise SynthesisError(f"cannot be made: {describe(error)}", field=field, value=spec) from None
+
+
+def _find(spec: str, group: str, field: str) -> Any:
+    """The object behind a name."""
+    module, separator, attribute = spec.partition(":")
+    if not separator:
+        points = {point.name: point for point in entry_points(group=group)}
+        if spec not in points:
+            near = difflib.get_close_matches(spec, points, n=1, cutoff=0.5)
+            known = f"; did you mean {near[0]!r}?" if near else ""
+            rule = f"must be module:attribute or an entry point of {group}"
+            raise ConfigError(rule, field=field, value=spec, do=f"name one{known}")
+        module, _, attribute = points[spec].value.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.strip().split("."):
+            found = getattr(found, part)
+    except ImportError as error:
+        raise SynthesisError(
+            f"cannot be imported ({error})", field=field, value=spec, do="install its package"
+        ) from None
+    except (AttributeError, ValueError) as error:
+        raise ConfigError(f"names nothing ({error})", field=field, value=spec) from None
+    return found
+
+
+def _check_arguments(target: Any, arguments: dict[str, Any], spec: str, field: str) -> None:
+    """Refuse keyword arguments that a class or function does not take, where its signature can be had."""
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        return
+    try:
+        if inspect.isclass(target):
+            signature.bind(**arguments)
+        else:
+            signature.bind_partial(None, 0, **arguments)
+    except TypeError as error:
+        raise ConfigError(f"takes other parameters: {error}", field=field, value=spec) from None

@@ -1,0 +1,172 @@
+"""Which voice speaks which text, how fast: seeded, balanced, the same in every process.
+
+What holds: every voice is used equally often (counts differ by one at most), after every text; the voices of
+one text are distinct while there are enough of them; appending texts to the list changes nothing for those
+before them. A text put in, or taken out, further up may change the voices of the texts after it, for balance
+is kept over the whole list; a clip whose text and voice are as before keeps its speed, seed and key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+from data_synth.engines import load_engine
+from speech_analogy.errors import ConfigError
+from speech_analogy.foundation.digests import derive
+from speech_analogy.foundation.options import Range, draw, ends
+
+REPEAT_SPEED = (0.9, 1.1)  # speeds drawn when a voice must speak a text again and no range was given
+SPEED_DIGITS = 3  # decimals
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One voice of one engine; as a string `engine:voice`, the speaker of its clips."""
+
+    engine: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.engine}:{self.name}"
+
+
+Ranges: TypeAlias = Mapping[Voice, Mapping[str, Range]]
+"""Voice -> parameter of its engine -> what is drawn for every clip."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One clip a text is to have. `take` counts how often this voice has spoken this text before.
+
+    `drawn` holds the other parameters of its engine that were drawn for it, by name.
+    """
+
+    voice: Voice
+    take: int
+    speed: float
+    drawn: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """What the clip's engine is to be given beside what all its clips are."""
+        return {**dict(self.drawn), "speed": self.speed}
+
+
+def find_voices(specs: Sequence[str]) -> tuple[Voice, ...]:
+    """The voices that specs such as `hibari`, `piper:joe`, `flite:slt+rms` name, in order, each once.
+
+    A spec may itself be a comma-separated list.
+
+    Raises:
+        SynthesisError: an engine or a voice does not exist, or its package or program is not installed.
+        ConfigError: nothing is named.
+    """
+    voices: dict[Voice, None] = {}
+    for spec in (part.strip() for item in specs for part in item.split(",")):
+        if not spec:
+            continue
+        engine, _, selection = spec.partition(":")
+        names = load_engine(engine.strip()).resolve(selection.strip())
+        voices.update(dict.fromkeys(Voice(engine.strip(), name) for name in names))
+    if not voices:
+        raise ConfigError("no voice is named", field="engines", do="name some, such as hibari or flite:slt+rms")
+    return tuple(voices)
+
+
+def cast(
+    text_ids: Sequence[str],
+    voices: Sequence[Voice],
+    voices_per_text: int,
+    seed: int,
+    speed: tuple[float, float] = (1.0, 1.0),
+    ranges: Ranges = MappingProxyType({}),
+) -> list[list[Part]]:
+    """The parts of every text: `voices_per_text` clips each, in the least used voices.
+
+    Args:
+        text_ids: the texts, in order; what a text is given depends on its id and on the texts before it.
+        voices: distinct voices.
+        voices_per_text: clips a text. Above `len(voices)` every voice speaks once before one speaks again,
+            then with another seed and, unless `speed` is a range, a speed of 0.9 to 1.1.
+        seed: of the run.
+        speed: lowest and highest speed (1.0 = the voice's own); drawn for every clip.
+        ranges: of single voices, `speed` before the one above; see `voice_ranges`.
+    """
+    return list(cast_each(text_ids, voices, voices_per_text, seed, speed, ranges))
+
+
+def cast_each(
+    text_ids: Iterable[str],
+    voices: Sequence[Voice],
+    voices_per_text: int,
+    seed: int,
+    speed: tuple[float, float] = (1.0, 1.0),
+    ranges: Ranges = MappingProxyType({}),
+) -> Iterator[list[Part]]:
+    """As `cast`, one text at a time: a million texts are cast in the memory of one."""
+    used = [0] * len(voices)
+    whole_rounds, remainder = divmod(voices_per_text, len(voices))
+    for text_id in text_ids:
+        dice = random.Random(derive(seed, "voices", text_id))
+        tie_breaks = [dice.random() for _ in voices]
+        order = sorted(range(len(voices)), key=lambda index: (used[index], tie_breaks[index]))
+        picked = [(index, take) for take in range(whole_rounds) for index in order]
+        picked += [(index, whole_rounds) for index in order[:remainder]]
+        for index, _ in picked:
+            used[index] += 1
+        yield [
+            _part(text_id, voices[index], take, seed, speed, ranges.get(voices[index], {})) for index, take in picked
+        ]
+
+
+def voice_ranges(given: Mapping[str, Mapping[str, Range]], voices: Sequence[Voice]) -> Ranges:
+    """What is said of engines (`espeak-ng`) and of voices (`espeak-ng:en-us`), which comes first, for each voice.
+
+    Raises:
+        ConfigError: something is said of an engine or a voice that is not among `voices` (the nearest is named).
+    """
+    names = {str(voice) for voice in voices} | {voice.engine for voice in voices}
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            do = f"did you mean {near[0]!r}?" if near else "name it in engines"
+            raise ConfigError("no such voice is asked for", field="voices", value=name, do=do)
+    return {voice: {**given.get(voice.engine, {}), **given.get(str(voice), {})} for voice in voices}
+
+
+def check_ranges(ranges: Ranges, parameters: Mapping[str, Mapping[str, int | float | str]]) -> None:
+    """Have each engine check both ends of its voices' ranges, with its other parameters.
+
+    Raises:
+        SynthesisError: an engine has no such parameter, or does not take the value.
+    """
+    for voice, its in ranges.items():
+        for end in (0, 1):
+            drawn = {name: ends(value)[end] for name, value in its.items()}
+            load_engine(voice.engine).check({**parameters.get(voice.engine, {}), **drawn})
+
+
+def clip_seed(seed: int, text_id: str, part: Part, attempt: int) -> int:
+    """The seed given to the engine for one attempt at one clip."""
+    return derive(seed, "clip", text_id, str(part.voice), part.take, attempt)
+
+
+def _part(
+    text_id: str, voice: Voice, take: int, seed: int, speed: tuple[float, float], its: Mapping[str, Range]
+) -> Part:
+    drawn = tuple(
+        (name, draw(value, seed, "voice", name, text_id, str(voice), take))
+        for name, value in its.items()
+        if name != "speed"
+    )
+    if "speed" in its:
+        low, high = ends(its["speed"])
+    else:
+        low, high = REPEAT_SPEED if take > 0 and speed[0] == speed[1] else speed
+    share = random.Random(derive(seed, "speed", text_id, str(voice), take)).random()
+    return Part(voice, take, round(low + share * (high - low), SPEED_DIGITS), drawn)

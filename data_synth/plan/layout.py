@@ -1,0 +1,20 @@
+"""How clips are stored: loose files or tar shards, FLAC or Opus."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from data_synth.audio.encode import Storage
+
+Layout: TypeAlias = Literal["flac", "opus", "shar", "shar-opus"]
+
+
+CLIPS_PER_SHARD = 1000  # of a tar shard: about 30 MB of FLAC at 16 kHz
+
+
+SHAR_LAYOUTS: tuple[Layout, ...] = ("shar", "shar-opus")
+
+
+def clip_format(layout: Layout) -> Storage:
+    """The format of a clip."""
+    return "opus" if layout in ("opus", "shar-opus") else "flac"

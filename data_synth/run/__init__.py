@@ -1,0 +1,1 @@
+"""Doing a plan: the pool, its workers, the final files, the joining of parts."""

@@ -1,0 +1,99 @@
+"""What a process of the pool does: take batches, make them, answer. It ends when whoever started it ends.
+
+It has two hands: while what the engine spoke is judged and stored, the engine speaks the next batch.
+
+Messages are pickled one after the other. (number, `Job`) come in on standard input; out go ("round", number, clips)
+when the engine is about to be asked, ("rows", number, rows) when a batch is done, ("error", number, exception) when
+it cannot be. What engines print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from data_synth.engines import Outcome
+from data_synth.plan.attempt import LedgerRow
+from data_synth.plan.clip_plan import Work
+from data_synth.run.worker import Job, judge_round, speak_round
+
+SWITCH_S = 0.0005  # between threads: the engine shall not wait long for the one that judges
+
+
+@dataclass
+class _Batch:
+    """A batch under way: what is to be spoken next, and the rows there are."""
+
+    number: int
+    job: Job
+    work: Work
+    rows: list[LedgerRow] = field(default_factory=list)
+
+
+class _Server:
+    def __init__(self, answers: IO[bytes]) -> None:
+        self._answers, self._answering = answers, threading.Lock()
+        self.waiting: queue.SimpleQueue[_Batch] = queue.SimpleQueue()
+
+    def speak(self) -> None:
+        """Speak what is waiting, for ever; the other hand judges."""
+        with ThreadPoolExecutor(1) as other_hand:
+            while True:
+                batch = self.waiting.get()
+                self._tell("round", batch.number, len(batch.work))
+                try:
+                    outcomes = speak_round(batch.job, batch.work)
+                except Exception as error:
+                    self._tell("error", batch.number, error)
+                else:
+                    other_hand.submit(self._judge, batch, outcomes)
+
+    def _judge(self, batch: _Batch, outcomes: list[Outcome]) -> None:
+        try:
+            rows, batch.work = judge_round(batch.job, batch.work, outcomes)
+        except Exception as error:
+            self._tell("error", batch.number, error)
+            return
+        batch.rows += rows
+        if batch.work:
+            self.waiting.put(batch)
+        else:
+            self._tell("rows", batch.number, batch.rows)
+
+    def _tell(self, kind: str, number: int, content: Any) -> None:
+        message = pickle.dumps((kind, number, content))
+        try:
+            with self._answering:
+                self._answers.write(message)
+                self._answers.flush()
+        except BrokenPipeError:
+            os._exit(1)
+
+
+def serve() -> None:
+    """Answer until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
+    sys.setswitchinterval(SWITCH_S)
+    server = _Server(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, server), daemon=True).start()
+    server.speak()
+
+
+def _listen(stream: IO[bytes], server: _Server) -> None:
+    """Take batches from the stream; when it ends, so does the process, whatever its engine is doing."""
+    while True:
+        try:
+            number, job = pickle.load(stream)
+            server.waiting.put(_Batch(number, job, job.work))
+        except EOFError:
+            os._exit(0)
+        except Exception:
+            os._exit(1)

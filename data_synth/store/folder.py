@@ -1,0 +1,79 @@
+"""One folder of clips: held by one run at a time, refused where it is another's, its settings written down."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from data_synth.store.clip_files import sweep_partials
+from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.foundation.files import PARTIAL_SUFFIX
+
+SETTINGS_NAME = "settings.json"
+
+
+@contextmanager
+def hold_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Hold `out` for this run: made if need be, locked, and with the same settings as it was begun with.
+
+    Args:
+        out: a new or empty folder, or one that an earlier run with these settings made.
+        settings: what decides about clips that are there already; JSON values.
+
+    Raises:
+        ConfigError: the folder was made with other settings.
+        DataError: it holds something else, cannot be written, or another run is at work in it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"the folder cannot be made: {error.strerror}", file=out) from None
+    handle = _lock(out)
+    try:
+        _check_settings(out, json.loads(json.dumps(settings)))
+        sweep_partials(out)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _lock(out: Path) -> int | None:
+    """Lock the folder itself; the lock ends with the process. None where the system cannot."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise DataError("another run is at work in this folder", file=out, do="wait for it to end") from None
+    return handle
+
+
+def _check_settings(out: Path, settings: dict[str, Any]) -> None:
+    path = out / SETTINGS_NAME
+    if not path.is_file():
+        strangers = sorted(entry.name for entry in out.iterdir() if not entry.name.endswith(PARTIAL_SUFFIX))
+        if strangers:
+            raise DataError("the folder holds something else", file=out, value=strangers[0], do="name a new folder")
+        temporary = path.with_name(path.name + PARTIAL_SUFFIX)
+        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"is not JSON: {error}", file=path, do="name a new folder") from None
+    for name in dict.fromkeys((*settings, *(found if isinstance(found, dict) else ()))):
+        if not isinstance(found, dict) or found.get(name) != settings.get(name):
+            was = found.get(name) if isinstance(found, dict) else found
+            raise ConfigError(
+                "the folder was begun with another value", file=path, field=name, value=was, do="name a new folder"
+            )

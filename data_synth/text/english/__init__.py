@@ -1,0 +1,1 @@
+"""How English reads numbers, dates and quantities aloud."""

@@ -1,0 +1,164 @@
+"""What a run will cost, before it starts: seconds on one core, from rates measured on one machine.
+
+The rates are of whisper-tiny.en on one core of an AMD EPYC (Zen 4, 2.6 GHz), fine-tuning in bf16; they order the stages
+and start the ETA, which is then corrected by the stages that have finished.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lhotse import CutSet
+
+from speech_analogy.adaptation.plan.stage import Stage
+from speech_analogy.errors import WeightsUnavailableError
+from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, kind, window_seconds
+
+FINETUNE_S = 0.028  # a second of window and epoch
+DECODE_TRIMMED_S = 0.018  # a second of window
+DECODE_FULL_S = 0.02
+CHANNEL_S = 0.02  # an utterance
+SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.05  # a spoken text, and each of its characters
+# Of the time of torch in float32.
+DECODERS = {("ctranslate2", "int8"): 0.45, ("ctranslate2", "float32"): 0.75, ("torch", "bf16"): 0.55}
+TINY_BYTES = 151_000_000  # whisper-tiny's weights in fp32
+WITHOUT_THE_MODEL = ("corpus", "split", "texts", "channel", "synthesis")  # kinds of stages
+START_S = 3.0  # a stage's model; imports once a worker
+# Seconds of synthesis a second of speech.
+ENGINE_S = {"hibari": 0.012, "piper": 0.09, "flite": 0.015, "espeak-ng": 0.01}
+ENGINE_OTHER_S = 1.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much speech a set of cuts is."""
+
+    utterances: int
+    duration_s: float
+    trimmed_s: float  # of trimmed windows
+
+    @classmethod
+    def of(cls, cuts: CutSet) -> Size:
+        durations = [cut.duration for cut in cuts]
+        return cls(len(durations), sum(durations), sum(window_seconds(d, "trimmed") for d in durations))
+
+    @classmethod
+    def of_texts(cls, texts: list[str]) -> Size:
+        """As much speech as these texts will be, spoken."""
+        durations = [SPOKEN_S + SPOKEN_CHARACTER_S * len(text) for text in texts]
+        return cls(len(durations), sum(durations), sum(window_seconds(d, "trimmed") for d in durations))
+
+    def times(self, copies: float) -> Size:
+        return Size(round(self.utterances * copies), self.duration_s * copies, self.trimmed_s * copies)
+
+    def plus(self, other: Size) -> Size:
+        return Size(
+            self.utterances + other.utterances,
+            self.duration_s + other.duration_s,
+            self.trimmed_s + other.trimmed_s,
+        )
+
+    def window_s(self, window: Window) -> float:
+        return self.trimmed_s if kind(window) == "trimmed" else FULL_WINDOW_S * self.utterances
+
+
+NOTHING = Size(0, 0.0, 0.0)
+
+
+def finetune_cost(size: Size, epochs: int, window: Window) -> float:
+    """Seconds on one core."""
+    return START_S + FINETUNE_S * epochs * size.window_s(window)
+
+
+def decode_cost(size: Size, window: Window) -> float:
+    """Seconds on one core."""
+    return START_S + size.window_s(window) * (DECODE_TRIMMED_S if kind(window) == "trimmed" else DECODE_FULL_S)
+
+
+def as_decoded(stage: Stage) -> Stage:
+    """A stage whose cost is that of decoding in torch in float32, at what its own decoder takes."""
+    told = stage.params.get("evaluation") or {}
+    share = DECODERS.get((told.get("backend", ""), told.get("compute", "")), 1.0)
+    return replace(stage, cost_s=START_S + share * (stage.cost_s - START_S)) if share != 1.0 else stage
+
+
+def synthesis_cost(size: Size, engines: tuple[str, ...]) -> float:
+    """Seconds on one core for as much speech as `size`, spread evenly over the engines' voices.
+
+    Args:
+        engines: as in a recipe, `engine` or `engine:voice+voice`; one without named voices counts as one voice.
+    """
+    rates: list[float] = []
+    for engine, _, voices in (one.partition(":") for one in engines):
+        rates += [ENGINE_S.get(engine.strip(), ENGINE_OTHER_S)] * len(voices.split("+"))
+    return START_S + size.duration_s * sum(rates) / len(rates)
+
+
+def weights_bytes(base: str) -> int:
+    """Of a recogniser's weights; 0 where they are not to be had."""
+    try:
+        return sum(file.stat().st_size for file in resolve_weights(base).glob("*.safetensors"))
+    except WeightsUnavailableError:
+        return 0
+
+
+def cost_of(stages: Iterable[Stage], base_bytes: int = 0) -> float:
+    """Seconds on one core: what the model does takes as much longer as it is larger than whisper-tiny."""
+    factor = max(1.0, base_bytes / TINY_BYTES)
+    return sum(stage.cost_s * (1.0 if stage.kind in WITHOUT_THE_MODEL else factor) for stage in stages)
+
+
+def urgencies(stages: Sequence[Stage]) -> dict[str, float]:
+    """Seconds of the longest chain of stages that starts at each: what holds up most goes first."""
+    longest: dict[str, float] = {}
+    behind = {stage.name: 0.0 for stage in stages}
+    for stage in reversed(stages):  # every stage stands behind the ones it needs
+        longest[stage.name] = stage.cost_s + behind[stage.name]
+        for need in stage.needs:
+            if need in behind:
+                behind[need] = max(behind[need], longest[stage.name])
+    return longest
+
+
+def wall_clock_of(
+    stages: Sequence[Stage], workers: int, base_bytes: int = 0, begun: Mapping[str, float] | None = None
+) -> float:
+    """Seconds until so many processes have done all of them, the most urgent ready stage first.
+
+    Args:
+        stages: what is left, each behind the ones it needs; needs that are not among them are done.
+        base_bytes: of the base's weights, see `cost_of`.
+        begun: stages that are being worked on, and how many seconds of their cost are behind them.
+    """
+    begun = begun or {}
+    urgency = urgencies(stages)
+    waiting = sorted(stages, key=lambda stage: (stage.name in begun, urgency[stage.name]), reverse=True)
+    undone, now = {stage.name for stage in stages}, 0.0
+    running: list[tuple[float, str]] = []  # when it will be done, and its name
+    while undone:
+        for stage in [one for one in waiting if undone.isdisjoint(one.needs)][: workers - len(running)]:
+            waiting.remove(stage)
+            left_s = max(0.0, cost_of([stage], base_bytes) - begun.get(stage.name, 0.0))
+            heapq.heappush(running, (now + left_s, stage.name))
+        now, done = heapq.heappop(running)
+        undone.remove(done)
+    return now
+
+
+def rates(base_bytes: int) -> str:
+    """What the estimates are made of, in words."""
+    factor = max(1.0, base_bytes / TINY_BYTES)
+    return f"rates of whisper-tiny.en on a Zen 4 server, times {factor:.1f} for this base's size; a GPU is not reckoned"
+
+
+def clock(seconds: float) -> str:
+    """42 s, 3 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,234 @@
+"""From finished stages to one results object: scores, paired comparisons, what was chosen, what was trained on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from speech_analogy.systems.catalogue import COMBINATIONS, TRAINED_ON, TRAININGS, searched_as, trained_systems
+from speech_analogy.adaptation.plan.build import evaluation_stage, tested_scales
+from speech_analogy.adaptation.plan.compose import combined_evaluations, strategies
+from speech_analogy.adaptation.plan.stage import Plan
+from speech_analogy.adaptation.stages.scale_selection import regret
+from speech_analogy.adaptation.stages.work import CHOICE_FILE, HYPOTHESES_FILE, SCORE_FILE
+from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.corpora.cuts import speaker_of, text_of
+from speech_analogy.corpora.read import read_cuts
+from speech_analogy.evaluation.evaluate import compare_hypotheses, pooled
+from speech_analogy.evaluation.normalise import normaliser_name
+from speech_analogy.evaluation.results import (
+    Comparison,
+    Hypothesis,
+    Results,
+    ScalePoint,
+    Selection,
+    StrategyChoice,
+    System,
+    Test,
+    read_hypotheses,
+    write_hypotheses,
+)
+from speech_analogy.evaluation.significance import holm
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of the table: a system, at one λ where it has a grid, and the stages that heard the part with it."""
+
+    system: str
+    scale: float | None
+    stages: list[str]
+    kept: list[str]
+    """The stages that heard held-out source speech, where forgetting is reported."""
+
+    @property
+    def label(self) -> str:
+        return self.system if self.scale is None else f"{self.system}-{self.scale:g}"
+
+
+def collect(
+    recipe: Recipe, plan: Plan, path: Path, command: str, versions: dict[str, str], machine: dict[str, str]
+) -> Results:
+    """Read every score, copy the hypotheses into the run's folder and compare the analogy with all others."""
+    chosen = _choice(plan, "choose-scale")
+    systems: list[System] = []
+    heard: dict[tuple[str, float | None], list[Hypothesis]] = {}
+    dropped = 0
+    for row in _rows(recipe):
+        file = f"hypotheses/{row.label}.jsonl"
+        system, rows, dropped = _heard(plan, row)
+        update: dict[str, Any] = {"hypotheses_file": file, "chosen": False}
+        if row.system in COMBINATIONS and COMBINATIONS[row.system].fixed is None:
+            update["chosen"] = True
+        elif row.system in COMBINATIONS:
+            update["scale"] = None  # halfway between two models is no λ that anyone chose
+        elif row.system == "analogy":
+            update["chosen"] = chosen is not None and row.scale == chosen["scale"]
+        systems.append(system.model_copy(update=update))
+        heard[(row.system, row.scale)] = rows
+        (plan.run / "hypotheses").mkdir(exist_ok=True)
+        write_hypotheses(rows, plan.run / file)
+    any_rows = next(iter(heard.values()))
+    return Results(
+        test=_test(recipe, path, any_rows, dropped),
+        systems=systems,
+        comparisons=_comparisons(heard, chosen["scale"]) if chosen and "analogy" in recipe.systems else [],
+        selection=_selection(recipe, plan, chosen, systems),
+        counts=_counts(recipe, plan),
+        command=command,
+        versions=versions,
+        machine=machine,
+        seconds={stage.name: plan.seconds(stage.name) for stage in plan},
+    )
+
+
+def _rows(recipe: Recipe) -> list[_Row]:
+    """Every row of the table."""
+
+    def row(system: str, scale: float | None) -> _Row:
+        parts = [recipe.evaluation.part, "source_dev" if recipe.report_forgetting else None]
+        stages = [[] if part is None else _stages(recipe, part, system, scale) for part in parts]
+        return _Row(system, scale, *stages)
+
+    return [
+        row(system, scale)
+        for system in recipe.systems
+        for scale in (tested_scales(recipe) if system == "analogy" else [None])
+    ]
+
+
+def _stages(recipe: Recipe, part: str, system: str, scale: float | None) -> list[str]:
+    if system in COMBINATIONS:
+        return [name for name, _ in combined_evaluations(recipe, system, part)]
+    return [evaluation_stage(part, system, scale)]
+
+
+def _heard(plan: Plan, row: _Row) -> tuple[System, list[Hypothesis], int]:
+    """Score and hypotheses of one row; those of several seeds are pooled."""
+    contents = [json.loads((plan.folder(stage) / SCORE_FILE).read_text(encoding="utf-8")) for stage in row.stages]
+    rows = [
+        [_relative(one, plan.run) for one in read_hypotheses(plan.folder(stage) / HYPOTHESES_FILE)]
+        for stage in row.stages
+    ]
+    system = pooled([System(**content["system"]) for content in contents], rows)
+    if row.kept:
+        kept = [json.loads((plan.folder(stage) / SCORE_FILE).read_text(encoding="utf-8")) for stage in row.kept]
+        mean = sum(content["system"]["wer"] for content in kept) / len(kept)
+        system = system.model_copy(update={"source_wer": mean})
+    return system, [one for own in rows for one in own], contents[0]["dropped_empty_references"]
+
+
+def _comparisons(heard: dict[tuple[str, float | None], list[Hypothesis]], scale: float) -> list[Comparison]:
+    """The chosen analogy against every other system, on the same utterances; p-values also corrected by Holm."""
+    ours = heard[("analogy", scale)]
+    found = [
+        compare_hypotheses(ours * max(1, len(rows) // len(ours)), rows, ("analogy", name), scale)
+        for (name, other), rows in heard.items()
+        if other is None
+    ]
+    corrected = holm({one.against: one.p_value for one in found})
+    return [one.model_copy(update={"p_holm": corrected[one.against]}) for one in found]
+
+
+def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> Test:
+    folder = path if path.is_dir() else path.parent
+    part = recipe.evaluation.part
+    unheard = [] if part == "test" else [f"Heard here: {part}, held out for choosing; the test was not heard."]
+    return Test(
+        recipe=folder.resolve().name,
+        title=recipe.title,
+        domains=list(recipe.split.target_domains),
+        utterances=len(rows),
+        speakers=len({row.speaker for row in rows}),
+        clusters=len({row.cluster for row in rows}),
+        cluster=recipe.evaluation.cluster,
+        duration_s=round(sum(row.duration_s for row in rows), 3),
+        dropped_empty_references=dropped,
+        normaliser=normaliser_name(recipe.language),
+        note=" ".join([*unheard, *recipe.note.split()]),
+    )
+
+
+def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None, heard: list[System]) -> Selection | None:
+    if chosen is None:
+        return None
+    disagreement = recipe.scale_selection.strategy == "agreement"  # its curve is not one of WER
+    searched = _choice(plan, "choose-training")
+    systems = trained_systems(recipe.systems)
+    return Selection(
+        scale=chosen["scale"],
+        scale_curve=[] if disagreement else [ScalePoint(**point) for point in chosen["curve"]],
+        scale_chosen_on=chosen["chosen_on"],
+        strategies=_strategies(recipe, plan, heard),
+        training={
+            name: _trained(recipe, name, searched["chosen"][searched_as(name)] if searched else _given(recipe, name))
+            for name in systems
+        },
+        training_trials=searched["trials"] if searched else [],
+    )
+
+
+def _strategies(recipe: Recipe, plan: Plan, heard: list[System]) -> list[StrategyChoice]:
+    """What every strategy chose; regret against the analogy's own curve on the part that is reported."""
+    curve = {system.scale: system.wer for system in heard if system.name == "analogy" and system.scale is not None}
+    asked = strategies(recipe)
+    found = []
+    for strategy, stage in asked.items() if len(asked) > 1 else ():
+        choice = _choice(plan, stage)
+        assert choice is not None
+        scale = choice["scale"]
+        found.append(
+            StrategyChoice(
+                strategy=strategy,
+                scale=scale,
+                chosen_on=choice["chosen_on"],
+                taken=stage == "choose-scale",
+                regret=regret(scale, curve) if scale in curve else None,
+            )
+        )
+    return found
+
+
+def _trained(recipe: Recipe, system: str, values: dict[str, float]) -> dict[str, float]:
+    """The values as the system took them: one that goes on from a mixed model goes slower."""
+    factor = recipe.controls.continued_rate if TRAININGS[system].slower else 1.0
+    return {**values, "learning_rate": values["learning_rate"] * factor}
+
+
+def _given(recipe: Recipe, system: str) -> dict[str, float]:
+    """The learning rate and epochs that a recipe without a search says."""
+    options = recipe.training_for(system, TRAININGS[system].like)
+    return {"learning_rate": options.learning_rate, "epochs": float(options.epochs)}
+
+
+def _choice(plan: Plan, stage: str) -> dict[str, Any] | None:
+    if stage not in plan.stages:
+        return None
+    content: dict[str, Any] = json.loads((plan.folder(stage) / CHOICE_FILE).read_text(encoding="utf-8"))
+    return content
+
+
+def _counts(recipe: Recipe, plan: Plan) -> dict[str, dict[str, float]]:
+    """What each fine-tuning saw."""
+    counts = {}
+    for system in trained_systems(recipe.systems):
+        stage = plan.stages[f"finetune-{system}"]
+        cuts = []
+        for name in TRAINED_ON[system]:
+            place, file = stage.params["sets"][name]
+            cuts += list(read_cuts(plan.folder(place) / file))
+        counts[system] = {
+            "utterances": len(cuts),
+            "hours": round(sum(cut.duration for cut in cuts) / 3600, 3),
+            "speakers": len({speaker_of(cut) for cut in cuts}),
+            "texts": len({text_of(cut) for cut in cuts}),
+        }
+    return counts
+
+
+def _relative(row: Hypothesis, run: Path) -> Hypothesis:
+    """Recordings that lie in the run are named from it, so that a run can be moved."""
+    audio = Path(row.audio)
+    return row.model_copy(update={"audio": str(audio.relative_to(run))}) if audio.is_relative_to(run) else row

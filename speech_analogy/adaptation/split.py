@@ -1,0 +1,131 @@
+"""Who sees what: a corpus divided into source and target, training, held-out and test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lhotse import CutSet
+
+from data_synth.text.texts import Text
+from speech_analogy.adaptation.recipe import CorpusOptions, HoldOut, Recipe
+from speech_analogy.corpora.cuts import domain_of, text_of
+from speech_analogy.corpora.read import read_corpus, write_cuts
+from speech_analogy.corpora.splits import by_domain, hold_out_prompts, hold_out_speakers, ranked, subset
+from speech_analogy.errors import ConfigError, DataError
+
+PARTS = ("source_train", "source_dev", "target_train", "target_dev", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The parts of a corpus; `target_train` and `target_dev` are empty where a recipe has none."""
+
+    source_train: CutSet
+    source_dev: CutSet
+    target_train: CutSet
+    target_dev: CutSet
+    test: CutSet
+    target_texts: list[Text]
+
+    def part(self, name: str) -> CutSet:
+        cuts: CutSet = getattr(self, name)
+        return cuts
+
+
+def read_cuts_of(
+    corpus: CorpusOptions, language: str, folder: Path, *, decode: bool = True, progress: bool = True
+) -> CutSet:
+    """Every usable utterance of a recipe's corpus. `decode=False` is quicker and trusts the files' headers."""
+    path = (folder / corpus.path).resolve()
+    if not path.exists():
+        raise DataError("the corpus is not there", file=path, do="give its folder with --data")
+    options = {**corpus.options, "language": language, "decode": decode, "progress": progress}
+    return read_corpus(corpus.kind, path, **options).cuts
+
+
+def split(cuts: CutSet, recipe: Recipe) -> Split:
+    """Divide as the recipe says; seeded, no held-out speaker or prompt in training.
+
+    With `split.field`, the corpus's own training part gives source training speech and the target's texts, and its
+    test part the target's test recordings. Without it the target is a closed vocabulary: all of its texts are known,
+    and its recordings serve for the test alone, but for the few held out as `target_dev`.
+
+    Raises:
+        DataError, ConfigError: a part is left empty, or a domain does not occur.
+    """
+    rules = recipe.split
+    nothing = CutSet.from_cuts([])
+    if rules.field is None:
+        target, source = by_domain(cuts, rules.target_domains)
+        texts, target_train, test = target, nothing, target
+    else:
+        train = _having(cuts, rules.field, rules.train)
+        target_train, source = by_domain(train, rules.target_domains)
+        texts = target_train
+        test, _ = by_domain(_having(cuts, rules.field, rules.test), rules.target_domains)
+    target_dev = nothing
+    if rules.target_dev is not None:
+        test, target_dev = _hold_out(test, rules.target_dev, recipe.seed)
+    if rules.source_domains is not None:
+        known = sorted({domain_of(cut) for cut in source})
+        if rules.source_domains > len(known):
+            value = f"{rules.source_domains} of {len(known)}"
+            raise ConfigError("there are not so many", field="split.source_domains", value=value)
+        wanted = set(ranked(set(known), recipe.seed)[: rules.source_domains])
+        source = CutSet.from_cuts(cut for cut in source if domain_of(cut) in wanted)
+    source, source_dev = _hold_out(source, rules.source_dev, recipe.seed)
+    if rules.source_utterances is not None:
+        source = subset(source, rules.source_utterances, recipe.seed)
+    told = texts_of(texts, unique=True)
+    if rules.target_texts is not None:
+        wanted = {text.id for text in told}
+        kept = subset(CutSet.from_cuts(c for c in texts if c.id in wanted), rules.target_texts, recipe.seed)
+        told = texts_of(kept)
+    return Split(source, source_dev, target_train, target_dev, test, told)
+
+
+def write_parts(parts: Split, folder: Path) -> None:
+    """Write every part that is not empty as `PART.jsonl.gz`."""
+    for name in PARTS:
+        if len(parts.part(name)):
+            write_cuts(parts.part(name), folder / f"{name}.jsonl.gz", overwrite=True)
+
+
+def write_texts(texts: Iterable[Text], path: Path) -> None:
+    """Write texts, one JSON object a line."""
+    lines = [json.dumps({"id": text.id, "text": text.text, "domain": text.domain}) for text in texts]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_texts(path: Path) -> list[Text]:
+    """Read what `write_texts` wrote."""
+    return [Text(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def texts_of(cuts: CutSet, *, unique: bool = False) -> list[Text]:
+    """The texts of cuts, each under its cut's id; `unique` keeps the first of equal ones."""
+    texts: list[Text] = []
+    seen: set[tuple[str, str]] = set()
+    for cut in cuts:
+        text, domain = text_of(cut), domain_of(cut)
+        if unique and (text.casefold(), domain) in seen:
+            continue
+        seen.add((text.casefold(), domain))
+        texts.append(Text(id=cut.id, text=text, domain=domain))
+    return texts
+
+
+def _having(cuts: CutSet, field: str, value: str) -> CutSet:
+    found = [cut for cut in cuts if str((cut.custom or {}).get(field)) == value]
+    if not found:
+        raise DataError("no utterance has this value", field=f"split.field {field}", value=value)
+    return CutSet.from_cuts(found)
+
+
+def _hold_out(cuts: CutSet, rule: HoldOut, seed: int) -> tuple[CutSet, CutSet]:
+    if rule.speakers is not None:
+        return hold_out_speakers(cuts, count=rule.speakers, seed=seed)
+    return hold_out_prompts(cuts, count=rule.prompts, seed=seed)

@@ -1,0 +1,150 @@
+"""Several vectors in place of one: a τ_B − τ_A for each source domain or cluster of speakers, merged before use.
+
+By domain: task vectors of one domain each. By speaker: Pseudo2Real (arXiv 2510.08047) makes one for each cluster of
+speakers and takes their mean. TIES (arXiv 2306.01708) and DARE (arXiv 2311.03099) leave out what the vectors do not
+agree on, or entries at random; `nearest` weighs each by how alike its texts and the target's are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.cluster.vq import kmeans2
+
+from speech_analogy.adaptation.split import read_texts
+from speech_analogy.adaptation.stages.work import CLUSTERS_FILE, CLUSTERS_STAGE, TEXTS_FILE, WEIGHTS_FILE, Work
+from speech_analogy.corpora.audio import load_audio
+from speech_analogy.corpora.cuts import domain_of, speaker_of, text_of
+from speech_analogy.corpora.read import read_cuts
+from speech_analogy.errors import DataError
+from speech_analogy.merging.engine.write import merge_vectors
+from speech_analogy.merging.vectors.task_vector import TaskVector
+from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
+
+HEARD_OF_A_SPEAKER = 10  # utterances, for what the speaker sounds like
+FRAMES_PER_S = 100  # of log-mel
+
+
+def vectors_stage(work: Work) -> None:
+    """Write θ_0 + M(τ_B,1 − τ_A,1, τ_B,2 − τ_A,2, ...) as a model folder, and what each vector weighed."""
+    params = work.params
+    base, groups, way = resolve_weights(params["base"]), params["groups"], params["way"]
+    vectors = [
+        TaskVector.between(base, work.model(f"finetune-source_real-of-{label}"))
+        - TaskVector.between(base, work.model(f"finetune-source_synthetic-of-{label}"))
+        for label in groups
+    ]
+    equal = [1 / len(vectors)] * len(vectors)
+    if way == "nearest":
+        texts = _texts_of_groups(work)
+        told = [text.text for text in read_texts(work.inputs["texts"] / TEXTS_FILE)]
+        weights = similarities([texts[label] for label in groups], told)
+        merged = merge_vectors(vectors, "task_arithmetic", weights)
+    elif way == "ties":
+        weights = [1.0] * len(vectors)
+        merged = merge_vectors(vectors, "ties", weights, {"density": params["density"]})
+    elif way == "dare":
+        weights = equal
+        chance = {"density": params["density"], "seed": params["seed"]}
+        merged = merge_vectors(vectors, "dare_linear", weights, chance)
+    else:
+        weights = equal
+        merged = merge_vectors(vectors, "task_arithmetic", weights)
+    merged.apply(base, work.folder / "model", overwrite=True)
+    work.write(WEIGHTS_FILE, dict(zip(groups, weights, strict=True)))
+
+
+def clusters_stage(work: Work) -> None:
+    """Divide the speakers by how they sound: k-means on the mean and spread of their log-mel frames.
+
+    `clusters.json` tells each speaker's cluster, and the clusters in which each text was spoken.
+    """
+    stage, file = work.params["cuts"]
+    cuts = list(read_cuts(work.inputs[stage] / file))
+    speakers: dict[str, list[Any]] = {}
+    for cut in cuts:
+        speakers.setdefault(speaker_of(cut), []).append(cut)
+    count = work.params["clusters"]
+    if len(speakers) < count:
+        raise DataError("there must be as many speakers", field="vectors.clusters", value=f"{count} of {len(speakers)}")
+    recogniser = load_recogniser(work.params["base"])
+    sounds = np.stack([_sound(recogniser, own[:HEARD_OF_A_SPEAKER]) for own in speakers.values()])
+    scaled = (sounds - sounds.mean(0)) / (sounds.std(0) + 1e-6)
+    _, labels = kmeans2(scaled, count, minit="++", seed=0, iter=100)
+    clusters = {speaker: int(label) for speaker, label in zip(speakers, labels, strict=True)}
+    if len(set(clusters.values())) < count:
+        raise DataError("a cluster of speakers is empty", field="vectors.clusters", value=count, do="ask for fewer")
+    texts: dict[str, list[int]] = {}
+    for cut in cuts:
+        found = texts.setdefault(text_of(cut), [])
+        if clusters[speaker_of(cut)] not in found:
+            found.append(clusters[speaker_of(cut)])
+    work.write(CLUSTERS_FILE, {"speakers": clusters, "texts": texts})
+
+
+def in_cluster(table: Mapping[str, Any], number: int) -> Callable[[Any, bool], bool]:
+    """(cut, is it real?) -> does it belong: real speech by its speaker, synthetic where its text was spoken there."""
+
+    def belongs(cut: Any, real: bool) -> bool:
+        if real:
+            return bool(table["speakers"].get(speaker_of(cut)) == number)
+        return number in table["texts"].get(text_of(cut), ())
+
+    return belongs
+
+
+def similarities(groups: Sequence[Sequence[str]], target: Sequence[str]) -> list[float]:
+    """How alike each group's texts and the target's are: cosines of their TF-IDF vectors, divided by their sum.
+
+    A word weighs log(1 + documents / documents it is in); each group, and the target, is one document.
+
+    Returns:
+        weights that sum to 1; equal ones where no group shares a word with the target.
+    """
+    documents = [Counter(word for text in texts for word in text.lower().split()) for texts in (*groups, target)]
+    within = Counter(word for document in documents for word in document)
+    vectors = [
+        {word: count * math.log(1 + len(documents) / within[word]) for word, count in document.items()}
+        for document in documents
+    ]
+    *own, wanted = vectors
+    found = [_cosine(vector, wanted) for vector in own]
+    total = sum(found)
+    return [value / total for value in found] if total > 0 else [1 / len(found)] * len(found)
+
+
+def _cosine(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+    lengths = math.hypot(*one.values()) * math.hypot(*other.values())
+    return sum(value * other.get(word, 0.0) for word, value in one.items()) / lengths if lengths else 0.0
+
+
+def _sound(recogniser: Any, cuts: Sequence[Any]) -> np.ndarray:
+    """(2 x mels,) float64: mean and standard deviation of the speaker's log-mel frames."""
+    frames = []
+    for cut in cuts:
+        window_s = math.ceil(cut.duration)
+        mel = recogniser.features([load_audio(cut, SAMPLING_RATE_HZ)], window_s)[0]
+        frames.append(mel[:, : max(1, round(FRAMES_PER_S * cut.duration))])
+    spoken = torch.cat(frames, dim=1).double()
+    return torch.cat([spoken.mean(1), spoken.std(1)]).numpy()
+
+
+def _texts_of_groups(work: Work) -> dict[str, list[str]]:
+    """Group -> the texts that its real speech speaks."""
+    stage, file = work.params["texts"]
+    cuts = list(read_cuts(work.inputs[stage] / file))
+    found = {}
+    for label, told in work.params["told"].items():
+        if "domains" in told:
+            found[label] = [text_of(cut) for cut in cuts if domain_of(cut) in told["domains"]]
+        else:
+            belongs = in_cluster(work.read(CLUSTERS_STAGE, CLUSTERS_FILE), told["cluster"][1])
+            found[label] = [text_of(cut) for cut in cuts if belongs(cut, True)]
+    return found

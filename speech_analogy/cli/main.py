@@ -1,0 +1,391 @@
+"""The command line: one verb a job; heavy imports happen inside the verbs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from speech_analogy import __version__
+from speech_analogy.cli.merging import merge_command, vector_app
+from speech_analogy.cli.options import (
+    Backend,
+    BackendChoice,
+    Base,
+    Beams,
+    ClusterChoice,
+    Compute,
+    ComputeChoice,
+    Device,
+    Language,
+    Overwrite,
+    Quiet,
+    Window,
+    Workers,
+)
+from speech_analogy.cli.training import finetune_command, shorten_command
+from speech_analogy.errors import ConfigError, SpeechAnalogyError
+
+if TYPE_CHECKING:
+    from speech_analogy.evaluation.evaluate import Evaluation
+
+app = typer.Typer(
+    help="Adapt a speech recogniser to a domain with text but no recorded speech: τ_D = τ_C + λ(τ_B − τ_A).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+corpus_app = typer.Typer(help="Turn corpora into Lhotse cuts.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+app.add_typer(vector_app, name="vector")
+app.command(name="merge")(merge_command)
+app.command(name="finetune")(finetune_command)
+app.command(name="shorten")(shorten_command)
+
+USER_ERROR_STATUS = 2
+DEMO_RECIPE = "phone_line"
+LEARNING = {"finetune", "shorten"}  # thousands of short operations a step: threads that sleep in between cost a third
+
+
+def main() -> None:
+    """Entry point: what the user can mend is one line on stderr and exit status 2."""
+    if not set(sys.argv[1:2]) & LEARNING:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve whoever shares the cores
+    try:
+        app()
+    except SpeechAnalogyError as error:
+        print(f"speech-analogy: {error}", file=sys.stderr)
+        raise SystemExit(USER_ERROR_STATUS) from None
+    except KeyboardInterrupt:
+        print("speech-analogy: interrupted; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Nothing to do before a verb."""
+
+
+@corpus_app.command("import")
+def corpus_import(
+    kind: Annotated[str, typer.Argument(help="speechocean762, slurp, asterisk, folder, huggingface or nemo.")],
+    path: Annotated[str, typer.Argument(help="The corpus: a folder, a manifest or, for huggingface, a name.")],
+    out: Annotated[Path, typer.Option(help="The cuts to write: NAME.jsonl.gz.")],
+    option: Annotated[list[str] | None, typer.Option(help="key=value for the reader, e.g. microphone=headset.")] = None,
+    language: Language = "en",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read a corpus into Lhotse cuts with a domain; what cannot be used is counted and listed."""
+    from speech_analogy.corpora.read import import_corpus
+
+    options: dict[str, Any] = {"language": language, "progress": not quiet, **_pairs(option or [], "--option")}
+    reading = import_corpus(kind, path, out, options=options, overwrite=overwrite)
+    print(reading.summary())
+    print(f"cuts: {out}")
+
+
+@app.command(
+    add_help_option=False,  # data_synth prints its own
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def synthesize(context: typer.Context) -> None:
+    """Speak texts into a folder of labelled clips: `synthesize TEXTS --out DIR`; options are those of data_synth."""
+    from data_synth.__main__ import run
+
+    run(context.args, "speech-analogy synthesize")
+
+
+@app.command()
+def analogy(
+    c: Annotated[Path, typer.Option("--c", help="C: target, synthetic speech.")],
+    plus: Annotated[Path, typer.Option(help="B: source, real speech.")],
+    minus: Annotated[Path, typer.Option(help="A: source, synthetic speech.")],
+    out: Annotated[Path, typer.Option(help="Folder of the adapted model D.")],
+    scale: Annotated[float, typer.Option(help="λ.")] = 1.0,
+    base: Annotated[str | None, typer.Option(help="θ_0, to check that A, B and C come from it.")] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write θ_D = θ_C + λ(θ_B − θ_A), tensor by tensor, as a complete Hugging Face folder."""
+    from speech_analogy.merging.analogy import analogy as merge
+    from speech_analogy.merging.io.stream import byte_bar
+    from speech_analogy.recognisers.weights import resolve_weights
+
+    origin = None if base is None else resolve_weights(base)
+    with byte_bar("analogy", disable=quiet) as progress:
+        merge(c, plus, minus, scale, out, base=origin, overwrite=overwrite, progress=progress)
+    print(f"model: {out}")
+
+
+@app.command()
+def transcribe(
+    source: Annotated[Path, typer.Argument(help="Cuts, an audio file or a folder of audio files.")],
+    model: Annotated[str, typer.Option(help="Weights, as for --base.")],
+    window: Window = None,
+    beams: Beams = 1,
+    backend: Backend = BackendChoice.torch,
+    compute: Compute = ComputeChoice.int8,
+    device: Device = "auto",
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Print what is heard: id, tab, text."""
+    from speech_analogy.evaluation.transcribe import transcribe as hear
+
+    heard = hear(
+        source,
+        model,
+        window=window.value if window else None,
+        beams=beams,
+        backend=backend.value,
+        compute=compute.value,
+        device=device,
+        language=language,
+        progress=not quiet,
+    )
+    for transcript in heard.transcripts:
+        print(f"{transcript.id}\t{transcript.text}")
+
+
+@app.command()
+def evaluate(
+    cuts: Annotated[Path, typer.Argument(help="Cuts with texts.")],
+    model: Annotated[str, typer.Option(help="Weights, as for --base.")],
+    against: Annotated[str | None, typer.Option(help="A second model, compared on the same recordings.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for results.json and hypotheses.")] = None,
+    window: Window = None,
+    beams: Beams = 1,
+    backend: Backend = BackendChoice.torch,
+    compute: Compute = ComputeChoice.int8,
+    device: Device = "auto",
+    cluster: Annotated[ClusterChoice, typer.Option(help="What the bootstrap resamples.")] = ClusterChoice.speaker,
+    language: Language = "en",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """WER, CER, S/D/I with a 95 % interval and, against a second model, a paired p-value."""
+    from speech_analogy.evaluation.evaluate import evaluate as judge
+    from speech_analogy.evaluation.standalone import results_of, write_results
+    from speech_analogy.report.screen import table
+
+    if out is not None and out.exists() and not overwrite:
+        raise ConfigError("the output folder must not exist", file=out, do="name another, or say --overwrite")
+    names = ["model", "against"][: 1 if against is None else 2]
+    found: list[Evaluation] = [
+        judge(
+            cuts,
+            weights,
+            name=name,
+            window=window.value if window else None,
+            beams=beams,
+            backend=backend.value,
+            compute=compute.value,
+            device=device,
+            language=language,
+            cluster=cluster.value,
+            hypotheses_file=f"hypotheses/{name}.jsonl",
+            progress=not quiet,
+        )
+        for name, weights in zip(names, filter(None, (model, against)), strict=True)
+    ]
+    results = results_of(found, cuts, cluster.value, language, command())
+    print(table(results))
+    if out is not None:
+        write_results(results, found, out)
+        print(f"results: {out / 'results.json'}")
+
+
+@app.command()
+def adapt(
+    recipe: Annotated[Path, typer.Argument(help="A recipe.yaml, or the folder that holds one.")],
+    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The corpus's folder, in place of the recipe's.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
+    workers: Workers = None,
+    targets: Annotated[
+        str | None, typer.Option(help="each: every target domain in turn, one table; or some of them: alarm,audio.")
+    ] = None,
+    shared_source: Annotated[
+        bool, typer.Option("--shared-source", help="With --targets: A and B once, on domains that are never a target.")
+    ] = False,
+    seeds: Annotated[
+        str | None, typer.Option(help="With --targets: each domain with every one of these training seeds: 0,1,2.")
+    ] = None,
+    vary: Annotated[
+        str | None,
+        typer.Option(help="KEY=V1,V2,...: the recipe once with each value, one table: split.target_texts=25,50."),
+    ] = None,
+    drop_models: Annotated[
+        bool, typer.Option("--drop-models", help="With --targets or --vary: remove a run's models once it is measured.")
+    ] = False,
+    join: Annotated[
+        list[Path] | None,
+        typer.Option(help="With --targets: domains.json of an earlier run; what it has is not done again."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Do a recipe: corpus, synthesis, fine-tunings, analogy, evaluation, report. Finished stages are not done again."""
+    run = out or Path("runs") / (recipe if recipe.is_dir() else recipe.parent).resolve().name
+    if targets is None:
+        if shared_source or seeds is not None or join:
+            raise ConfigError("--shared-source, --seeds and --join go with --targets", field="--targets")
+        if vary is not None:
+            _vary(recipe, run, vary, data, overrides or [], dry_run, not drop_models, workers, quiet)
+            return
+        if drop_models:
+            raise ConfigError("--drop-models goes with --targets or --vary", field="--targets")
+        _adapt(recipe, run, data, overrides or [], dry_run, workers, quiet)
+        return
+    if vary is not None:
+        raise ConfigError("--vary and --targets cannot be had together", field="--vary", do="leave one of them out")
+    from speech_analogy.adaptation.runs import domains as each
+
+    job = each.plan_domains(
+        recipe,
+        run,
+        overrides=overrides or [],
+        data=data,
+        domains=() if targets == "each" else tuple(targets.split(",")),
+        source="rest" if shared_source else "others",
+        seeds=_seeds(seeds),
+        earlier=join or [],
+        progress=not quiet,
+    )
+    print(each.describe_domains(job, workers), flush=True)
+    if not dry_run:
+        done = each.do_domains(job, keep_models=not drop_models, workers=workers, progress=not quiet, command=command())
+        print(each.table_markdown(done))
+
+
+def _seeds(text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(number) for number in text.split(","))) if text is not None else ()
+    except ValueError:
+        raise ConfigError("must be whole numbers, separated by commas", field="--seeds", value=text) from None
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/demo"),
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """The whole job on telephone prompts that come with the package: nine minutes on 2 cores."""
+    _adapt(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, workers, quiet)
+
+
+@app.command()
+def bench(
+    base: Base = "pip:whisper-tiny.en",
+    cuts: Annotated[Path | None, typer.Option(help="Speech with texts; by default noise shaped like it.")] = None,
+    seconds: Annotated[float, typer.Option(min=5, help="About how long to measure, all stages together.")] = 60.0,
+    threads: Annotated[int | None, typer.Option(min=1, help="By default one a core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """How fast this machine is at each stage, FLOP/s against its measured matmul peak, peak memory."""
+    from speech_analogy.benching.bench import bench as measure
+    from speech_analogy.benching.bench import table
+
+    found = measure(base, cuts=cuts, seconds=seconds, threads=threads, language=language, progress=not quiet)
+    print(found.model_dump_json(indent=2) if as_json else table(found))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run's folder, with results.json.")]) -> None:
+    """Write results.md and report.html of a run, and print its table."""
+    _report(run)
+
+
+def _adapt(
+    recipe: Path,
+    run: Path,
+    data: Path | None,
+    overrides: list[str],
+    dry_run: bool,
+    workers: int | None,
+    quiet: bool,
+) -> None:
+    from speech_analogy.adaptation.plan.estimate import weights_bytes
+    from speech_analogy.adaptation.runs import adapt as job
+
+    if dry_run:
+        resolved, plan = job.plan_of(recipe, run, overrides=overrides, data=data)
+        print(job.describe(plan, workers, weights_bytes(resolved.base)))
+        return
+    done = job.adapt(
+        recipe, run, overrides=overrides, data=data, workers=workers, progress=not quiet, command=command()
+    )
+    _report(run)
+    if done.model is not None:
+        print(f"adapted model ({done.system}): {done.model}")
+
+
+def _vary(
+    recipe: Path,
+    run: Path,
+    vary: str,
+    data: Path | None,
+    overrides: list[str],
+    dry_run: bool,
+    keep_models: bool,
+    workers: int | None,
+    quiet: bool,
+) -> None:
+    from speech_analogy.adaptation.runs import vary as variation
+
+    key, _, values = vary.partition("=")
+    job = variation.plan_variation(recipe, run, key, values.split(","), overrides=overrides, data=data)
+    print(variation.describe_variation(job, workers), flush=True)
+    if not dry_run:
+        variation.do_variation(job, keep_models=keep_models, workers=workers, progress=not quiet, command=command())
+        print(job.table())
+
+
+def _report(run: Path) -> None:
+    from speech_analogy.evaluation.results import Results
+    from speech_analogy.report.report import write_report
+    from speech_analogy.report.screen import table
+
+    page = write_report(run)
+    print(table(Results.read(run / "results.json")))
+    print(f"report: {page.resolve()}")
+
+
+def recipes_folder() -> Path:
+    """The recipes: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "_recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def command() -> str:
+    """What was typed, without the path of the program."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def _pairs(pairs: list[str], option: str) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise ConfigError("must be key=value", field=option, value=pair)
+        found[key] = value
+    return found

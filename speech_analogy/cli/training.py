@@ -1,0 +1,97 @@
+"""The verbs that train: `finetune` and `shorten`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from speech_analogy.cli.options import Base, Device, Language, Quiet, WindowChoice
+
+
+def finetune_command(
+    cuts: Annotated[list[Path], typer.Argument(help="Cuts to train on; several files are taken together.")],
+    out: Annotated[Path, typer.Option(help="Folder of the tuned model.")],
+    base: Base = "pip:whisper-tiny.en",
+    learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 3e-5,
+    epochs: Annotated[int, typer.Option(min=1)] = 2,
+    batch_size: Annotated[int, typer.Option(min=1)] = 16,
+    window: Annotated[WindowChoice, typer.Option(help="Encoder window.")] = WindowChoice.trimmed,
+    order: Annotated[str, typer.Option(help="What shares a batch: like duration, or like text (twins).")] = "duration",
+    precision: Annotated[str, typer.Option(help="auto, bf16, fp16 or fp32 (autocast; weights are fp32).")] = "auto",
+    seconds_at_once: Annotated[
+        float | None, typer.Option(help="Of windows in one forward pass; by default 40 (bf16) or 20 on a processor.")
+    ] = None,
+    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, a third slower.")] = False,
+    compile_layers: Annotated[
+        bool, typer.Option("--compile", help="torch.compile the encoder's layers; needs a C++ compiler.")
+    ] = False,
+    freeze: Annotated[list[str] | None, typer.Option(help="A module left as it is, e.g. encoder.")] = None,
+    lora_rank: Annotated[int | None, typer.Option(min=1, help="Train LoRA adapters of this rank instead.")] = None,
+    seed: int = 0,
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Fine-tune a recogniser. Killed and started again, it goes on where it was."""
+    from lhotse import CutSet
+
+    from speech_analogy.corpora.read import read_cuts
+    from speech_analogy.training.finetune import finetune
+    from speech_analogy.training.options import FinetuneOptions
+
+    options = FinetuneOptions.parse(
+        {
+            "learning_rate": learning_rate,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "window": window.value,
+            "order": order,
+            "precision": precision,
+            "seconds_at_once": "auto" if seconds_at_once is None else seconds_at_once,
+            "checkpointing": checkpointing,
+            "compile": compile_layers,
+            "freeze": tuple(freeze or ()),
+            "lora": None if lora_rank is None else {"rank": lora_rank, "alpha": 2 * lora_rank},
+            "seed": seed,
+            "language": language,
+        }
+    )
+    together = CutSet.from_cuts(cut for path in cuts for cut in read_cuts(path))
+    done = finetune(together, base, out, options, progress=not quiet)
+    print(f"{done.steps} steps, {done.utterances} utterances, {done.seconds:.0f} s, loss {done.loss:.3f}")
+    print(f"model: {done.folder}")
+
+
+def shorten_command(
+    model: Annotated[str, typer.Argument(help="Weights, as for --base, that hear well in 30 s windows.")],
+    audio: Annotated[Path, typer.Option(help="Cuts or a folder of audio; texts are not looked at.")],
+    out: Annotated[Path, typer.Option(help="Folder of the shortened model.")],
+    learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 1e-5,
+    epochs: Annotated[int, typer.Option(min=1)] = 4,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    states: Annotated[str, typer.Option(help="The decoder's hidden states that are matched: last or all.")] = "all",
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
+    device: Device = "auto",
+    seed: int = 0,
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Teach a model to hear trimmed windows as it hears 30 s ones, so that it transcribes short audio fast."""
+    from speech_analogy.training.shorten import ShortenOptions, shorten
+
+    options = ShortenOptions.parse(
+        {
+            "learning_rate": learning_rate,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "states": states,
+            "precision": precision,
+            "seed": seed,
+            "language": language,
+        }
+    )
+    done = shorten(model, audio, out, options, device=device, progress=not quiet)
+    losses = ", ".join(f"{loss:.3f}" for loss in done.losses)
+    print(f"{done.steps} steps, {done.utterances} utterances, {done.seconds:.0f} s, loss by epoch {losses}")
+    print(f"model: {done.folder}")

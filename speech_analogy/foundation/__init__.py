@@ -1,0 +1,1 @@
+"""What every room may use: whole writes, digests, options, packages, locks, progress, the machine."""

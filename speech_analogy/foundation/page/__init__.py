@@ -1,0 +1,1 @@
+"""The furniture of pages: templates, one style sheet, chart axes, numbers and durations in words."""

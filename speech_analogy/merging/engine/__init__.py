@@ -1,0 +1,1 @@
+"""A plan of merges carried out tensor by tensor: merge files, the merger, writing."""

@@ -1,0 +1,343 @@
+"""The merge file: mergekit's shape (merge_method, models, parameters, base_model, dtype), read into a
+plan."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.merging.engine.merger import MergeInput, MergePlan
+from speech_analogy.merging.engine.write import write_merge
+from speech_analogy.merging.io.checkpoints import Checkpoint, open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.merging.io.lineage import require_same_base
+from speech_analogy.merging.io.stream import DEFAULT, StreamOptions
+from speech_analogy.merging.methods.parameters import Definitions
+from speech_analogy.merging.methods.registry import Method, get_method
+from speech_analogy.merging.scope import Depth, Setting
+from speech_analogy.merging.tensors import TensorSource, accumulator
+from speech_analogy.merging.vectors.lora import read_lora
+from speech_analogy.merging.vectors.task_vector import TaskVector
+
+DTYPES = {
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+TOP_KEYS = (
+    "merge_method",
+    "models",
+    "slices",
+    "base_model",
+    "parameters",
+    "dtype",
+    "out_dtype",
+    "tokenizer_source",
+    "definitions",
+    "precision",
+    "allow_other_base",
+)
+MODEL_KEYS = ("model", "vector", "adapter", "parameters", "statistics")
+IGNORED_PARAMETERS = ("int8_mask",)  # mergekit's way to save memory; changes no result
+
+
+Find = Callable[[str], Path]
+
+
+@dataclass(frozen=True)
+class MergeRecipe:
+    """A merge file as read, before anything is opened."""
+
+    file: Path
+    content: Mapping[str, Any]
+    method: Method
+    models: Sequence[Mapping[str, Any]]
+    definitions: Definitions
+    find: Find | None = None
+
+
+def read_recipe(path: str | Path, find: Find | None = None) -> MergeRecipe:
+    """Read and check a merge file.
+
+    Keys are mergekit's; beside them: `definitions: paper | mergekit` (whose definitions fill what is not
+    set), `precision: float32 | float64`, `allow_other_base: true`, inputs given as `vector:` or `adapter:`
+    files, and `scope:` beside `filter:` in a conditional value. Arithmetic is always float32 or float64;
+    `dtype` (or `out_dtype`, which goes before it) is the dtype the result is cast to.
+
+    Args:
+        find: gives the folder of a model that is named but is no path, such as a hub's id; None: only paths.
+
+    Raises:
+        ConfigError: no YAML, an unknown key (with the nearest one), a form that has no meaning here.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError("no such merge file", file=path, do="give the path of a YAML file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"the merge file must be YAML: {str(error)[:120]}", file=path) from None
+    if not isinstance(content, Mapping):
+        raise ConfigError("the merge file must be a mapping", file=path, value=type(content).__name__)
+    _require_keys(path, content, TOP_KEYS, "")
+    if not isinstance(content.get("merge_method"), str):
+        raise ConfigError("the merge file must name its method", file=path, field="merge_method")
+    definitions = content.get("definitions", "paper")
+    if definitions not in ("paper", "mergekit"):
+        raise ConfigError("must be paper or mergekit", file=path, field="definitions", value=definitions)
+    return MergeRecipe(path, content, get_method(content["merge_method"]), _models(path, content), definitions, find)
+
+
+def merge(
+    config: str | Path,
+    out: str | Path,
+    *,
+    overwrite: bool = False,
+    options: StreamOptions = DEFAULT,
+    find: Find | None = None,
+) -> Path:
+    """Run a merge file and write the merged model folder.
+
+    Args:
+        find: as in `read_recipe`.
+
+    Raises:
+        ConfigError: a merge file that cannot be understood.
+        CheckpointError: weights that are missing, broken, or do not fit each other; `out` exists; a full
+            disk.
+    """
+    recipe = read_recipe(config, find)
+    description = {"file": str(recipe.file), **recipe.content}
+    return write_merge(make_plan(recipe), out, overwrite=overwrite, options=options, description=description)
+
+
+def make_plan(recipe: MergeRecipe) -> MergePlan:
+    """Open everything a recipe names."""
+    content, file = recipe.content, recipe.file
+    base_path = content.get("base_model")
+    base = None if base_path is None else _weights(recipe, str(base_path))
+    settings = _settings(recipe, content.get("parameters"), "parameters")
+    inputs: list[MergeInput] = []
+    for position, item in enumerate(recipe.models):
+        own = _settings(recipe, item.get("parameters"), f"models[{position}].parameters")
+        is_base = base_path is not None and str(item.get("model")) == str(base_path)
+        if is_base and (recipe.method.on == "deltas" or recipe.method.base_is_input):
+            continue  # mergekit files may list the base; its own difference is zero
+        inputs.append(_input(recipe, item, base, own))
+    models = [item.source for item in inputs if isinstance(item.source, Checkpoint)]
+    _require_all_layers(recipe, models)
+    related = recipe.method.on == "deltas" or recipe.method.base_is_input
+    if related and not content.get("allow_other_base"):
+        _require_lineage(models, base)
+    dtype = content.get("out_dtype") or content.get("dtype")
+    return MergePlan(
+        recipe.method,
+        inputs,
+        base,
+        settings,
+        recipe.definitions,
+        None if dtype is None else _dtype(file, dtype, "dtype"),
+        _dtype(file, content.get("precision", "float32"), "precision"),
+    )
+
+
+def _require_keys(file: Path, content: Mapping[Any, Any], allowed: Sequence[str], where: str) -> None:
+    for key in content:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, n=1)
+            raise ConfigError(
+                "unknown key",
+                file=file,
+                field=f"{where}{key}",
+                do=f"did you mean {near[0]}?" if near else f"use {', '.join(allowed)}",
+            )
+
+
+def _models(file: Path, content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The inputs, from `models`, or from a single slice over all layers."""
+    models, slices = content.get("models"), content.get("slices")
+    if (models is None) == (slices is None):
+        raise ConfigError("there must be either models or slices", file=file, field="models")
+    if slices is not None:
+        models = _from_slices(file, slices)
+    if not isinstance(models, list) or not models:
+        raise ConfigError("models must be a list with at least one model", file=file, field="models")
+    for position, item in enumerate(models):
+        if not isinstance(item, Mapping) or sum(key in item for key in ("model", "vector", "adapter")) != 1:
+            raise ConfigError(
+                "an input must have one of model, vector, adapter", file=file, field=f"models[{position}]", value=item
+            )
+        keys = (*MODEL_KEYS, "layer_range") if slices is not None else MODEL_KEYS
+        _require_keys(file, item, keys, f"models[{position}].")
+    return models
+
+
+def _from_slices(file: Path, slices: Any) -> list[Any]:
+    if not isinstance(slices, list) or len(slices) != 1 or not isinstance(slices[0], Mapping):
+        raise ConfigError(
+            "layers cannot be rearranged here: one slice over all layers", file=file, field="slices", do="use models"
+        )
+    sources = slices[0].get("sources")
+    _require_keys(file, slices[0], ("sources", "parameters"), "slices[0].")
+    if not isinstance(sources, list) or not all(isinstance(source, Mapping) for source in sources):
+        raise ConfigError("a slice must list its sources", file=file, field="slices[0].sources")
+    ranges = {str(source.get("layer_range")) for source in sources}
+    if len(ranges) != 1 or not re.match(r"\[0,", ranges.copy().pop()):
+        raise ConfigError(
+            "all sources must have one layer_range that begins at 0", file=file, field="slices[0].sources", value=ranges
+        )
+    shared = slices[0].get("parameters") or {}
+    return [
+        {
+            **source,
+            "parameters": {**shared, **(source.get("parameters") or {})},
+        }
+        for source in sources
+    ]
+
+
+def _settings(recipe: MergeRecipe, raw: Any, where: str) -> dict[str, Setting]:
+    if raw is None:
+        return {}
+    if not isinstance(raw, Mapping):
+        raise ConfigError("parameters must be a mapping", file=recipe.file, field=where, value=type(raw).__name__)
+    found: dict[str, Setting] = {}
+    for name, value in raw.items():
+        if name in IGNORED_PARAMETERS:
+            continue
+        if name == "rescale" and isinstance(value, bool):
+            value = _rescale(recipe, value)
+        found[str(name)] = Setting.parse(value, f"{where}.{name}")
+    return found
+
+
+def _rescale(recipe: MergeRecipe, wanted: bool) -> str:
+    """mergekit's boolean: its own meaning is the L1 norm; the papers of DARE and DELLA divide by the
+    probability."""
+    if not wanted:
+        return "none"
+    known = {parameter.name: parameter for parameter in recipe.method.parameters}
+    by_paper = "rescale" in known and known["rescale"].default == "expectation"
+    return "expectation" if by_paper and recipe.definitions == "paper" else "l1"
+
+
+def _input(
+    recipe: MergeRecipe, item: Mapping[str, Any], base: TensorSource | None, settings: Mapping[str, Setting]
+) -> MergeInput:
+    statistics = item.get("statistics")
+    gathered = None if statistics is None else open_checkpoint(_resolved(recipe, str(statistics)))
+    if "model" in item:
+        return MergeInput(_weights(recipe, str(item["model"])), False, settings, gathered)
+    if "vector" in item:
+        vector = TaskVector.load(_resolved(recipe, str(item["vector"])))
+    else:
+        checkpoint = base if isinstance(base, Checkpoint) else None
+        vector = read_lora(_resolved(recipe, str(item["adapter"])), checkpoint)
+    if base is not None and not recipe.content.get("allow_other_base"):
+        found = fingerprint(base)
+        if vector.base.fingerprint != found:
+            raise CheckpointError(
+                f"a vector is applied to its own base {vector.base.name} ({vector.base.fingerprint})",
+                file=base.label,
+                field="base fingerprint",
+                value=found,
+                do="name its own base as base_model, or say allow_other_base: true",
+            )
+    return MergeInput(vector.tensors, True, settings, gathered)
+
+
+def _weights(recipe: MergeRecipe, reference: str) -> TensorSource:
+    """A checkpoint, or mergekit's `model+adapter`: a checkpoint with a LoRA adapter added."""
+    whole = _resolved(recipe, reference)
+    if whole.exists() or "+" not in reference:
+        return open_checkpoint(_model_folder(recipe, reference))
+    model_path, adapter_path = reference.rsplit("+", 1)
+    model = open_checkpoint(_model_folder(recipe, model_path))
+    return _Adapted(model, read_lora(_resolved(recipe, adapter_path), model).tensors)
+
+
+class _Adapted(TensorSource):
+    """A checkpoint with the differences of an adapter added in float32."""
+
+    def __init__(self, model: Checkpoint, delta: TensorSource) -> None:
+        self.model, self.delta = model, delta
+        self.label = f"{model.label} + {delta.label}"
+
+    def keys(self) -> list[str]:
+        return self.model.keys()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.model.shape(name)
+
+    def dtype(self, name: str) -> torch.dtype:
+        return accumulator(self.model.dtype(name)) if name in self.delta else self.model.dtype(name)
+
+    def piece(self, name: str, start: int, stop: int) -> Tensor:
+        weight = self.model.piece(name, start, stop)
+        return weight.to(self.dtype(name)) + self.delta.piece(name, start, stop) if name in self.delta else weight
+
+    def __getitem__(self, name: str) -> Tensor:
+        weight = self.model[name]
+        return weight.to(self.dtype(name)) + self.delta[name] if name in self.delta else weight
+
+
+def _resolved(recipe: MergeRecipe, path: str) -> Path:
+    """A path as written, seen from the merge file, or else from the working folder."""
+    beside = recipe.file.parent / path
+    return beside if beside.exists() else Path(path)
+
+
+def _model_folder(recipe: MergeRecipe, reference: str) -> Path:
+    path = _resolved(recipe, reference)
+    return recipe.find(reference) if recipe.find is not None and not path.exists() else path
+
+
+def _require_all_layers(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> None:
+    """A slice must reach over all layers of every part."""
+    for item in recipe.models:
+        if "layer_range" not in item:
+            continue
+        for model in models:
+            layers = set(Depth(model).layers.values())
+            if layers != {item["layer_range"][1]}:
+                raise ConfigError(
+                    f"layers cannot be left out: {model.label} has {sorted(layers)} layers",
+                    file=recipe.file,
+                    field="slices[0].sources.layer_range",
+                    value=item["layer_range"],
+                    do="use models",
+                )
+
+
+def _require_lineage(models: Sequence[Checkpoint], base: TensorSource | None) -> None:
+    """Models that say where they come from must come from the base, or from the base's own base."""
+    if not isinstance(base, Checkpoint):
+        return
+    claims = {str(model.provenance["base_fingerprint"]) for model in models if "base_fingerprint" in model.provenance}
+    if not claims or claims == {str(base.provenance.get("base_fingerprint"))}:
+        return
+    if claims != {fingerprint(base)}:
+        require_same_base(list(models), None)
+        raise CheckpointError(
+            f"the models were tuned from {', '.join(sorted(claims))}, not from this base",
+            file=base.label,
+            field="base_model",
+            value=fingerprint(base),
+            do="name their base as base_model, or say allow_other_base: true",
+        )
+
+
+def _dtype(file: Path, name: Any, field: str) -> torch.dtype:
+    if name not in DTYPES or (field == "precision" and name not in ("float32", "float64")):
+        raise ConfigError(f"must be one of {', '.join(DTYPES)}", file=file, field=field, value=name)
+    return DTYPES[name]

@@ -1,0 +1,1 @@
+"""Checkpoints and headers: lazily opened, streamed, fingerprinted, written whole."""

@@ -1,0 +1,1 @@
+"""The registered merge methods, and the steps they are made of."""

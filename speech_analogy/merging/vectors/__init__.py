@@ -1,0 +1,1 @@
+"""Task vectors: their arithmetic, files, compression, LoRA adapters, comparison."""

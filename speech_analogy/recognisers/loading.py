@@ -1,0 +1,112 @@
+"""Which library computes a transcription: torch, or CTranslate2 on the same weights."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from speech_analogy.errors import ConfigError
+from speech_analogy.recognisers.devices import AUTO, find_device
+from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber
+from speech_analogy.recognisers.weights import resolve_weights
+
+CONVERSION_REPAID_S = 240.0  # of encoder window; see `choose_backend`
+
+
+def choose_backend(
+    window_s: float, *, on_cpu: bool, installed: bool, converted: bool
+) -> Literal["torch", "ctranslate2"]:
+    """What `auto` stands for.
+
+    CTranslate2 where the processor computes, its package is installed, and either the model is in the cache already
+    or there is enough speech to repay its conversion; torch everywhere else.
+
+    Measured with whisper-tiny.en tuned on trimmed windows, on one thread of an AMD EPYC (Zen 4), in processor time:
+    torch takes 21 ms a second of encoder window, CTranslate2 16 ms in float32 and 8 ms in int8; converting and
+    opening takes 1.5 s more than opening in torch. 1.5 s / 13 ms = 115 s of window repay it on one thread, and twice
+    as much on two, of which a conversion uses one: about 50 short utterances. Both costs grow with the size of the
+    model. Nothing was measured on other devices, so they stay with torch.
+
+    Args:
+        window_s: seconds of encoder window, all utterances together.
+        on_cpu: whether the model is to run on the processor.
+        installed: whether the package ctranslate2 is there.
+        converted: whether the cache holds the converted model.
+    """
+    if not (on_cpu and installed):
+        return "torch"
+    return "ctranslate2" if converted or window_s >= CONVERSION_REPAID_S else "torch"
+
+
+def load_transcriber(
+    model: str | Path | Transcriber,
+    window_s: float,
+    *,
+    backend: Backend = "torch",
+    compute: Compute = "int8",
+    language: str = "en",
+    device: str | torch.device = AUTO,
+) -> Transcriber:
+    """What transcribes with these weights.
+
+    Args:
+        model: weights by name or folder; or a loaded recogniser, of which CTranslate2 gets the weights it holds now;
+            or a `CTranslate2Transcriber`, which is taken as it is.
+        window_s: seconds of encoder window that are to be transcribed; for `auto`.
+        compute: int8 or float32 of CTranslate2; bf16 of torch's encoder, which otherwise computes in float32.
+        device: of weights that are not loaded yet; see `find_device`.
+
+    Raises:
+        CheckpointError: the model cannot be loaded.
+        ConfigError: CTranslate2 is asked for and not installed, or for another device than the processor, or in bf16.
+    """
+    from speech_analogy.recognisers.whisper import ctranslate2_model as ct2
+    from speech_analogy.recognisers.whisper.model import WhisperRecogniser
+
+    if isinstance(model, ct2.CTranslate2Transcriber):
+        return model
+    loaded = None if isinstance(model, str | Path) else model
+    place = find_device(device, backend) if loaded is None else getattr(loaded, "device", torch.device("cpu"))
+    folder = resolve_weights(str(model)) if isinstance(model, str | Path) else model.folder
+    if backend == "auto" and compute == "bf16":
+        backend = "torch"
+    if backend == "auto":
+        ready = ctranslate2_installed() and loaded is None and ct2.converted_path(folder).is_dir()
+        backend = choose_backend(
+            window_s, on_cpu=place.type == "cpu", installed=ctranslate2_installed(), converted=ready
+        )
+    if backend == "torch":
+        found = loaded if loaded is not None else load_recogniser(folder, language=language, device=place)
+        if isinstance(found, WhisperRecogniser):
+            found.compute = "bf16" if compute == "bf16" else "float32"
+        return found
+    if compute == "bf16":
+        raise ConfigError("CTranslate2 computes in int8 or float32 here", field="compute", value=compute)
+    if not ctranslate2_installed():
+        raise ConfigError(
+            "its package is not installed", field="backend", value="ctranslate2", do="pip install ctranslate2"
+        )
+    if place.type != "cpu":
+        raise ConfigError("the backend ctranslate2 runs on the processor here", field="device", value=str(place))
+    if loaded is None:
+        return ct2.open_folder(folder, language=language, compute=compute)
+    if not isinstance(loaded, WhisperRecogniser):
+        raise ConfigError("the backend ctranslate2 takes Whisper models", field="model", value=type(loaded).__name__)
+    return ct2.open_in_memory(loaded, compute=compute)
+
+
+def ctranslate2_installed() -> bool:
+    """Whether the package ctranslate2 is there."""
+    return importlib.util.find_spec("ctranslate2") is not None
+
+
+def backend_name(transcriber: Transcriber) -> str:
+    """As named in results: torch, torch-bf16, ctranslate2-int8, ctranslate2-float32."""
+    compute = getattr(transcriber, "compute", None)
+    if hasattr(transcriber, "model"):
+        return "torch-bf16" if compute == "bf16" else "torch"
+    return f"ctranslate2-{compute}"

@@ -1,0 +1,1 @@
+"""The Whisper family: model, front end, decoding, file formats, CTranslate2."""

@@ -1,0 +1,239 @@
+"""Whisper in torch, behind the recogniser protocol: labels, loss and decoding, in full or trimmed windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import update_wrapper
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from transformers import (
+    DynamicCache,
+    EncoderDecoderCache,
+    WhisperForConditionalGeneration,
+)
+from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
+from transformers.generation.utils import GenerationMixin
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
+
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, Compute
+from speech_analogy.recognisers.whisper.attention import ATTENTION
+from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd, loading, no_bars
+from speech_analogy.recognisers.whisper.token_loss import token_loss
+
+FRAME_STRIDE = 2  # the encoder's second convolution halves the mel frames
+# What the decoder calls its keys and values: transformers renames it, and warns on every process's first batch.
+CACHE = "cache" if "cache" in signature(WhisperDecoder.forward).parameters else "past_key_values"
+
+
+class TrimmedEncoder(WhisperEncoder):
+    """Whisper's encoder for any window up to 30 s: the sinusoidal positions are sliced to the frames there are."""
+
+    def forward(self, input_features: torch.Tensor, attention_mask: Any = None, **options: Any) -> BaseModelOutput:
+        """input_features: (batch, mels, frames), frames even -> last_hidden_state (batch, frames / 2, width)."""
+        hidden = F.gelu(self.conv1(input_features))
+        hidden = F.gelu(self.conv2(hidden)).permute(0, 2, 1)  # (batch, frames / 2, width)
+        hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
+        hidden = F.dropout(hidden, p=self.dropout, training=self.training)
+        for layer in self.layers:
+            hidden = layer(hidden, None)
+        return BaseModelOutput(last_hidden_state=self.layer_norm(hidden))
+
+
+class TaughtWhisper(WhisperForConditionalGeneration):
+    """The published class, which answers with its loss where it is told the targets: see `token_loss`."""
+
+    def forward(self, *given: Any, targets: torch.Tensor | None = None, **named: Any) -> Any:
+        if targets is None:
+            return super().forward(*given, **named)
+        # A dense gradient of the embedding is as large as it, and nearly all zeros. Processes that share it need one.
+        alone = self.device.type == "cpu" and not torch.distributed.is_initialized()
+        self.model.decoder.embed_tokens.sparse = alone
+        hidden = self.model(*given, **named).last_hidden_state
+        return token_loss(hidden, self.proj_out.weight, targets, in_place=alone)
+
+
+TaughtWhisper.__name__ = WhisperForConditionalGeneration.__name__  # what a saved config names
+update_wrapper(TaughtWhisper.forward, WhisperForConditionalGeneration.forward)  # `generate` reads the signature
+
+
+class TokensByDuration(StoppingCriteria):
+    """Stops each row at its own number of tokens, so that a loop costs no more than a long sentence."""
+
+    def __init__(self, limits: torch.Tensor) -> None:
+        self.limits = limits  # (utterances,) int64, prompt included
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **options: Any) -> torch.Tensor:
+        candidates = len(input_ids) // len(self.limits)  # a beam search asks for several rows an utterance
+        return (input_ids.shape[1] >= self.limits.to(input_ids.device)).repeat_interleave(candidates)
+
+
+class WhisperRecogniser(WhisperFrontEnd):
+    """A Whisper model with what it needs to hear, to be taught and to write.
+
+    Args:
+        folder: a complete Hugging Face folder (`resolve_weights` gives one).
+        language: of a multilingual model ("en", "es", ...); English-only models take none.
+        device: where the model lives.
+    """
+
+    def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
+        with loading(folder):
+            model: Any = TaughtWhisper.from_pretrained(folder, dtype=torch.float32, attn_implementation=ATTENTION)
+        super().__init__(folder, model.config, model.generation_config, language)
+        model.model.encoder = _trimmable(model.model.encoder)
+        for module in model.modules():
+            if isinstance(module, torch.nn.LayerNorm):
+                module.register_forward_hook(_cast_once)
+        self.config: Any = model.config
+        self.model = model.eval()
+        self.model.to(device)
+        self.compute: Compute = "float32"
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.model.device)
+
+    def labels(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Teacher-forced inputs and targets.
+
+        The targets are the text and <|endoftext|>; the prompt is given, so it is not learned. Padding is masked by
+        length, never by id: <|endoftext|> is the padding token too, and must be learned where it ends a text.
+
+        Returns:
+            inputs (batch, tokens) int64 and targets (batch, tokens) int64, -100 where nothing is to be learned.
+        """
+        end = self.config.eos_token_id
+        most = self.config.max_target_positions
+        rows = [self.tokenizer(self.written(text), add_special_tokens=False).input_ids for text in texts]
+        rows = [[*[*self.prompt, *row][:most], end] for row in rows]
+        width = max(len(row) for row in rows) - 1
+        inputs = torch.full((len(rows), width), end, dtype=torch.int64)
+        targets = torch.full((len(rows), width), IGNORED_LABEL, dtype=torch.int64)
+        for index, row in enumerate(rows):
+            inputs[index, : len(row) - 1] = torch.tensor(row[:-1])
+            targets[index, len(self.prompt) - 1 : len(row) - 1] = torch.tensor(row[len(self.prompt) :])
+        return inputs, targets
+
+    @staticmethod
+    def written(text: str) -> str:
+        """As Whisper writes a transcript: one space before the first word."""
+        return " " + text.strip()
+
+    def loss(self, features: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy over the learned tokens; features (batch, mels, frames), labels (batch, tokens)."""
+        found: torch.Tensor = self.model(
+            input_features=features, decoder_input_ids=inputs, targets=targets, use_cache=False
+        )
+        return found
+
+    def encode(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (batch, mels, frames) -> what the decoder hears, (batch, frames / 2, width) float32.
+
+        With `compute` "bf16" the encoder, where nearly all of the arithmetic is, computes in bf16; the decoder never.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16"):
+            heard: torch.Tensor = self.model.model.encoder(features).last_hidden_state
+        return heard.float()
+
+    @torch.inference_mode()
+    def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]:
+        """Transcribe one batch, greedily or with a beam, each row with its own cap on tokens.
+
+        Args:
+            features: (batch, mels, frames) of equal windows.
+            durations_s: seconds of speech a row, which cap its tokens.
+            beams: 1 is greedy.
+        """
+        limits = self.limits(durations_s)
+        features = features.to(self.device)
+        rows = self._greedy(features, limits) if beams == 1 else self._beam(features, limits, beams)
+        return self.texts(rows)
+
+    def listen(self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1) -> Iterator[list[str]]:
+        """Transcribe batches of (features, durations_s), one after the other; see `decode`."""
+        for features, durations_s in batches:
+            yield self.decode(features, durations_s, beams)
+
+    def _greedy(self, features: torch.Tensor, limits: list[int]) -> list[list[int]]:
+        """Token ids a row. Finished rows leave the batch, so that one looping row does not hold up the others."""
+        decoder, project = self.model.model.decoder, self.model.proj_out
+        heard = self.encode(features)  # (rows, frames / 2, width)
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        end, generation = self.model.config.eos_token_id, self.model.generation_config
+        written: list[list[int]] = [[] for _ in limits]
+        alive = list(range(len(limits)))
+        tokens = torch.tensor([self.prompt] * len(alive), device=self.device)  # (rows, prompt)
+        for step in range(max(limits)):
+            state = decoder(
+                input_ids=tokens, encoder_hidden_states=heard, use_cache=True, **{CACHE: cache}
+            ).last_hidden_state
+            logits = project(state[:, -1])  # (rows, vocabulary)
+            logits[:, generation.suppress_tokens or []] = -torch.inf
+            if step == 0:
+                logits[:, generation.begin_suppress_tokens or []] = -torch.inf
+            chosen = logits.argmax(-1)
+            for row, token in zip(alive, chosen.tolist(), strict=True):
+                if token != end:
+                    written[row].append(token)
+            keep = [
+                index
+                for index, (row, token) in enumerate(zip(alive, chosen.tolist(), strict=True))
+                if token != end and len(written[row]) < limits[row]
+            ]
+            if not keep:
+                break
+            if len(keep) < len(alive):
+                index = torch.tensor(keep, device=self.device)
+                cache.batch_select_indices(index)
+                chosen, heard = chosen[index], heard[index]
+                alive = [alive[position] for position in keep]
+            tokens = chosen[:, None]
+        return written
+
+    def _beam(self, features: torch.Tensor, limits: list[int], beams: int) -> list[list[int]]:
+        """Beam search by transformers. Whisper's own `generate` is for long audio; the plain one takes any window."""
+        prompt = torch.tensor([self.prompt] * len(limits), device=self.device)
+        ends = torch.tensor(limits) + len(self.prompt)
+        tokens = GenerationMixin.generate(
+            self.model,
+            encoder_outputs=BaseModelOutput(last_hidden_state=self.encode(features)),
+            decoder_input_ids=prompt,
+            attention_mask=torch.ones(features.shape[:1] + features.shape[-1:]),  # unused by Whisper's encoder
+            num_beams=beams,
+            do_sample=False,
+            max_length=int(ends.max()),
+            stopping_criteria=StoppingCriteriaList([TokensByDuration(ends)]),
+        )
+        rows: list[list[int]] = torch.as_tensor(tokens).tolist()
+        return [row[len(self.prompt) :] for row in rows]
+
+    def save(self, folder: Path) -> None:
+        """Write a complete Hugging Face folder: weights, config, generation config, tokenizer, extractor."""
+        with no_bars():
+            self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        self.extractor.save_pretrained(folder)
+
+
+def _cast_once(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    """A norm's output in autocast's dtype: otherwise each matrix product behind it makes a copy of its own.
+
+    The values are the same; what the products' gradients add up to is bf16 or fp16 then, and not float32.
+    """
+    device = output.device.type
+    return output.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else output
+
+
+def _trimmable(encoder: WhisperEncoder) -> TrimmedEncoder:
+    """The same parameters in an encoder that takes any window."""
+    with torch.device("meta"):
+        trimmed = TrimmedEncoder(encoder.config)
+    trimmed.load_state_dict(encoder.state_dict(), assign=True)
+    trimmed.embed_positions.requires_grad_(False)  # sinusoids
+    trimmed.train(encoder.training)
+    return trimmed

@@ -1,0 +1,99 @@
+"""The systems of a run in plain words: what each is called, what it is, which ones are set side by side."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from speech_analogy.evaluation.results import Comparison, Results, System
+from speech_analogy.systems.wording import ANALOGY, KINDS, MAIN, RIVAL_RANK, RIVALS, kind
+
+
+def ordered(results: Results) -> list[System]:
+    """All systems from the base to the ceilings, equal names by λ."""
+    rank = {name: float(index) for index, name in enumerate(KINDS)}
+    return sorted(
+        results.systems,
+        key=lambda system: (rank.get(system.name, RIVAL_RANK), system.name, system.scale or 0.0),
+    )
+
+
+def find(results: Results, name: str, scale: float | None = None) -> System | None:
+    """The system of that name: at that λ if one is given, else the chosen one, else the only one."""
+    named = [system for system in results.systems if system.name == name]
+    if scale is not None:
+        return next((system for system in named if system.scale == scale), None)
+    preferred = [system for system in named if system.chosen] or (named if len(named) == 1 else [])
+    return preferred[0] if preferred else None
+
+
+def chosen_analogy(results: Results) -> System | None:
+    """The analogy at the λ that was chosen without the test set; None where there is none."""
+    found = find(results, ANALOGY)
+    if found is None and results.selection is not None:
+        found = find(results, ANALOGY, results.selection.scale)
+    return found
+
+
+def shown(results: Results) -> list[System]:
+    """One row a system for the bars: of a grid of λ only the chosen one, where one was chosen."""
+    analogy = chosen_analogy(results)
+    taken = Counter(system.name for system in results.systems if system.chosen or system is analogy)
+    return [system for system in ordered(results) if not taken[system.name] or system.chosen or system is analogy]
+
+
+def ranked(results: Results) -> list[System]:
+    """One row a system, the lowest WER first; of a grid of λ only the chosen one."""
+    return sorted(shown(results), key=lambda system: system.wer)
+
+
+def p_of(comparison: Comparison) -> float:
+    """The p-value to be judged by: corrected for all comparisons of the run where that was done."""
+    return comparison.p_value if comparison.p_holm is None else comparison.p_holm
+
+
+def has_largest_scale(results: Results) -> bool:
+    """Is the chosen λ the end of the curve it was chosen by, so that the best one may lie beyond?"""
+    curve = results.selection.scale_curve if results.selection else []
+    return len(curve) > 1 and results.selection is not None and results.selection.scale == max(p.scale for p in curve)
+
+
+def grid(results: Results) -> list[System]:
+    """The analogy at every λ that was decoded on the test set, by λ."""
+    return [system for system in ordered(results) if system.name == ANALOGY and system.scale is not None]
+
+
+def subject(results: Results) -> System | None:
+    """What the report is about: the chosen analogy, else the first comparison's, else the lowest WER."""
+    analogy = chosen_analogy(results)
+    if analogy is not None:
+        return analogy
+    for comparison in results.comparisons:
+        system = find(results, comparison.system, comparison.scale)
+        if system is not None:
+            return system
+    return min(results.systems, key=lambda system: system.wer, default=None)
+
+
+def rivals(results: Results) -> list[System]:
+    """What the subject is set against: RIVALS that were run, then whatever else it was compared with."""
+    about = subject(results)
+    names = [*RIVALS, *(comparison.against for comparison in results.comparisons)]
+    found = (find(results, name) for name in dict.fromkeys(names) if not kind(name).ceiling)
+    return [system for system in found if system is not None and system is not about]
+
+
+def comparison_of(results: Results, system: System, against: System) -> Comparison | None:
+    """The paired comparison of these two, where the run made it."""
+    for comparison in results.comparisons:
+        if find(results, comparison.system, comparison.scale) is system and comparison.against == against.name:
+            return comparison
+    return None
+
+
+def listened(results: Results) -> list[System]:
+    """The systems whose hypotheses are printed under a clip: MAIN, and the subject and its first rival."""
+    about = subject(results)
+    wanted = [system for name in MAIN if (system := find(results, name)) is not None]
+    wanted += [about] if about is not None else []
+    wanted += rivals(results)[:1]
+    return [system for system in ordered(results) if any(system is other for other in wanted)]

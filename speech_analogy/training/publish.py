@@ -1,0 +1,44 @@
+"""A trained model becomes a complete model folder with its provenance."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from lhotse import CutSet
+
+from speech_analogy.corpora.splits import digest
+from speech_analogy.recognisers.protocol import Recogniser
+
+ADAPTER_FOLDER = "adapter"  # in the model's folder: what LoRA trained, as PEFT writes it
+
+
+def tuned_on(cuts: CutSet) -> dict[str, Any]:
+    custom = [cut.custom or {} for cut in cuts]
+    return {
+        "utterances": len(cuts),
+        "hours": round(sum(cut.duration for cut in cuts) / 3600, 4),
+        "kinds": sorted({str(row.get("kind", "")) for row in custom}),
+        "domains": sorted({str(row.get("domain", "")) for row in custom}),
+        "digest": digest(cuts),
+    }
+
+
+def publish_tuned(recogniser: Recogniser, working: Path, out: Path, record: dict[str, Any]) -> None:
+    """Write the whole folder beside its final name and rename it; the states to resume from go."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        recogniser.save(building)
+        (building / "provenance.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        shutil.copytree(working / "training", building / "training")
+        if (working / ADAPTER_FOLDER).is_dir():
+            shutil.copytree(working / ADAPTER_FOLDER, building / ADAPTER_FOLDER)
+        building.chmod(0o755)
+        building.rename(out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    shutil.rmtree(working, ignore_errors=True)
