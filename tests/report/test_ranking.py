@@ -9,7 +9,7 @@ import pytest
 from speech_analogy.evaluation.results import Results, StrategyChoice
 from speech_analogy.evaluation.significance import holm
 from speech_analogy.foundation.page import wording
-from speech_analogy.report import markdown
+from speech_analogy.report import markdown, ranking
 from speech_analogy.report.report import write_report
 from speech_analogy.report.screen import table
 from tests.report.reading import Page
