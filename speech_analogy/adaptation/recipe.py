@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_synth.channel.chain import ChannelOptions
 from data_synth.plan.options import SynthesisOptions
 from speech_analogy.errors import ConfigError
-from speech_analogy.foundation.options import Options, nearest_of
+from speech_analogy.foundation.options import Options, config_error
 from speech_analogy.recognisers.protocol import Backend, Compute
 from speech_analogy.recognisers.windows import Window
 from speech_analogy.systems.catalogue import DEFAULT_SYSTEMS, WITHOUT_MODEL, SystemName
@@ -261,45 +260,10 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = (), data: str | Pat
         _override(content, override)
     if data is not None:
         content.setdefault("corpus", {})["path"] = str(Path(data).resolve())
-    return parse_options(Recipe, content, file), file.parent.resolve()
-
-
-def parse_options(model: type[Recipe], content: dict[str, Any], file: Path) -> Recipe:
-    """Validate; the first mistake becomes one ConfigError that names the key and, if it is unknown, the nearest."""
     try:
-        return model.model_validate(content)
+        return Recipe.model_validate(content), file.parent.resolve()
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        if first["type"] != "extra_forbidden":
-            value = None if first["type"] == "missing" else first["input"]
-            if first["type"] == "literal_error" and (nearest := nearest_of(first)):
-                raise ConfigError("there is no such value", file=file, field=field, value=value, do=nearest) from None
-            message = first["msg"].removeprefix("Value error, ")
-            raise ConfigError(message, file=file, field=field or None, value=_short(value)) from None
-        valid = _valid_keys(model, [str(part) for part in first["loc"][:-1]])
-        near = difflib.get_close_matches(str(first["loc"][-1]), valid, n=1, cutoff=0.4)
-        do = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(valid)}"
-        raise ConfigError("there is no such key", file=file, field=field, do=do) from None
-
-
-def _short(value: object) -> object:
-    """Whole sections are not repeated in an error."""
-    return None if isinstance(value, dict | list) else value
-
-
-def _valid_keys(model: type[BaseModel], loc: list[str]) -> list[str]:
-    """The keys that a section of the recipe may have."""
-    current: Any = model
-    for part in loc:
-        found = current.model_fields.get(part)
-        if found is None:
-            continue
-        choices = [found.annotation, *get_args(found.annotation)]
-        nested = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
-        if nested:
-            current = nested[0]
-    return list(current.model_fields)
+        raise config_error(error, Recipe, file) from None
 
 
 def _override(content: dict[str, Any], override: str) -> None:

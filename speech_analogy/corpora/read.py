@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gzip
 import io
 import json
@@ -18,6 +17,8 @@ from pydantic import ValidationError
 from speech_analogy.corpora import asterisk, folder, huggingface, nemo, slurp, speechocean762
 from speech_analogy.corpora.reading import CorpusReading, Problem, ReaderOptions, Utterance, build_cuts
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.foundation.options import config_error
+from speech_analogy.foundation.suggest import nearest
 
 CUTS_SUFFIXES = (".jsonl.gz", ".jsonl")
 
@@ -56,7 +57,7 @@ def read_corpus(kind: str, path: str | Path, **options: Any) -> CorpusReading:
         DataError: the path is not such a corpus, or nothing usable is in it.
     """
     reader = _reader(kind)
-    return _read(reader, Path(path), _options(kind, reader, options))
+    return _read(reader, Path(path), _options(reader, options))
 
 
 def import_corpus(
@@ -81,7 +82,7 @@ def import_corpus(
     reader, given = _reader(kind), dict(options or {})
     if "decode_to" in reader.options.model_fields:
         given.setdefault("decode_to", out.with_name(f"{_stem(out)}_audio"))
-    reading = _read(reader, Path(path), _options(kind, reader, given))
+    reading = _read(reader, Path(path), _options(reader, given))
     problems = out.with_name(f"{_stem(out)}.problems.jsonl")
     if reading.problems:
         _write_lines(problems, (asdict(problem) for problem in reading.problems))
@@ -122,30 +123,17 @@ def read_cuts(path: str | Path) -> CutSet:
     return cuts
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """Advice for a misspelt name: the nearest valid one, else all of them."""
-    valid = list(valid)
-    close = difflib.get_close_matches(name, valid, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"valid are: {', '.join(valid)}"
-
-
 def _reader(kind: str) -> Reader:
     if kind not in KINDS:
         raise ConfigError("unknown kind of corpus", field="kind", value=kind, do=nearest(kind, KINDS))
     return KINDS[kind]
 
 
-def _options(kind: str, reader: Reader, given: Mapping[str, Any]) -> ReaderOptions:
-    fields = list(reader.options.model_fields)
-    for name in given:
-        if name not in fields:
-            raise ConfigError(f"{kind} has no such option", field=name, do=nearest(name, fields))
+def _options(reader: Reader, given: Mapping[str, Any]) -> ReaderOptions:
     try:
         return reader.options(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "options"
-        raise ConfigError(f"{kind}: {first['msg']}", field=name, value=first["input"]) from None
+        raise config_error(error, reader.options) from None
 
 
 def _read(reader: Reader, path: Path, options: ReaderOptions) -> CorpusReading:

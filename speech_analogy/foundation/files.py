@@ -1,46 +1,60 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all: built under another name beside the final one, then renamed.
+
+What a killed process was building is called `.NAME.partial-XXXXXXXX`; `sweep` removes what is left of it.
+"""
 
 from __future__ import annotations
 
 import errno
 import json
+import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.errors import CheckpointError
+from speech_analogy.errors import DataError, SpeechAnalogyError
 
 PARTIAL_SUFFIX = ".partial"
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name, then rename; folders are made as needed."""
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write under a temporary name, then rename; folders are made as needed. Text is UTF-8."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
-        temporary.write_bytes(content)
+        temporary.write_bytes(data)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
+        temporary.write_bytes(data)
     temporary.replace(path)
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON whole: indented, as it reads in Unicode, with a final newline."""
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
 @contextmanager
-def new_file(out: str | Path, overwrite: bool = False) -> Iterator[Path]:
+def whole_file(
+    out: str | Path, *, overwrite: bool = True, error: type[SpeechAnalogyError] = DataError
+) -> Iterator[Path]:
     """A temporary file name that becomes `out` when the block ends, and is removed when it fails.
 
     Raises:
-        CheckpointError: `out` exists and `overwrite` is off, or the disk is full.
+        SpeechAnalogyError: of the type `error`: `out` exists and `overwrite` is off, it is a folder, or the disk is
+            full or cannot be written to.
     """
     out = Path(out)
-    require_free(out, overwrite)
+    require_free(out, overwrite, error)
     if out.is_dir():
-        raise CheckpointError("the output must be a file, not a folder", file=out, do="give a file name")
+        raise error("the output must be a file, not a folder", file=out, do="give a file name")
     temporary = beside(out)
     try:
-        with os_errors(out):
+        with os_errors(out, error):
             out.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             temporary.replace(out)
@@ -48,37 +62,75 @@ def new_file(out: str | Path, overwrite: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def require_free(out: Path, overwrite: bool) -> None:
-    if out.exists() and not overwrite:
-        raise CheckpointError("the output exists already", file=out, do="give another name or say --overwrite")
-
-
-def beside(out: Path) -> Path:
-    return out.parent / f".{out.name}.partial-{secrets.token_hex(4)}"
-
-
 @contextmanager
-def os_errors(out: Path) -> Iterator[None]:
+def whole_folder(
+    out: str | Path, *, overwrite: bool = False, error: type[SpeechAnalogyError] = DataError
+) -> Iterator[Path]:
+    """A new, empty folder that becomes `out` when the block ends, and is removed when it fails.
+
+    With `overwrite` the old folder stands until the new one is whole.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: `out` exists and `overwrite` is off, or the disk is full or cannot be
+            written to.
+    """
+    out = Path(out)
+    require_free(out, overwrite, error)
+    temporary = beside(out)
     try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        raise CheckpointError(
-            f"the output must be writable: {error.strerror or error}",
-            file=out,
-            do="make room on the disk" if full else "check the path and its permissions",
-        ) from None
+        with os_errors(out, error):
+            temporary.mkdir(parents=True)
+            yield temporary
+            replace_folder(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def require_room(folder: Path, nbytes: int, out: Path | None = None) -> None:
+def replace_folder(new: Path, out: Path) -> None:
+    """Rename a finished folder to `out`; what stood there is removed after it."""
+    old = beside(out) if out.exists() else None
+    if old is not None:
+        out.rename(old)
+    new.rename(out)
+    if old is not None:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def link_tree(source: Path, target: Path, *ignored: str) -> None:
+    """A second name for every file of a folder: hard links, or copies where links are not possible.
+
+    Args:
+        target: must not exist.
+        ignored: names of files that are left out.
+    """
+    shutil.copytree(source, target, copy_function=link, ignore=shutil.ignore_patterns(*ignored))
+
+
+def link(source: str | Path, target: str | Path) -> None:
+    """A second name for a file: a hard link, or a copy where links are not possible."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def require_free(out: Path, overwrite: bool, error: type[SpeechAnalogyError] = DataError) -> None:
+    """Refuse an output that exists, unless it may be overwritten."""
+    if out.exists() and not overwrite:
+        raise error("the output exists already", file=out, do="name another, or say --overwrite")
+
+
+def require_room(
+    folder: Path, nbytes: int, out: Path | None = None, error: type[SpeechAnalogyError] = DataError
+) -> None:
     """Refuse to begin what the disk cannot hold.
 
     Raises:
-        CheckpointError: with the bytes needed and the bytes free.
+        SpeechAnalogyError: of the type `error`, with the bytes needed and the bytes free.
     """
     free = shutil.disk_usage(folder).free
     if free < nbytes:
-        raise CheckpointError(
+        raise error(
             f"the disk must hold the output of {nbytes} bytes",
             file=out or folder,
             value=free,
@@ -86,6 +138,28 @@ def require_room(folder: Path, nbytes: int, out: Path | None = None) -> None:
         )
 
 
-def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object, indented, with a final newline."""
-    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def beside(out: Path) -> Path:
+    """A name for building `out` under: hidden, in the same folder, used by nobody else."""
+    return out.parent / f".{out.name}{PARTIAL_SUFFIX}-{secrets.token_hex(4)}"
+
+
+def sweep(out: Path) -> None:
+    """Remove what killed processes were building beside `out`; nobody else may be building it now."""
+    for left in out.parent.glob(f".{out.name}{PARTIAL_SUFFIX}-*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+@contextmanager
+def os_errors(out: Path, error: type[SpeechAnalogyError] = DataError) -> Iterator[None]:
+    """What the system refuses, a full disk for one, as one line that names the output."""
+    try:
+        yield
+    except OSError as problem:
+        raise error(
+            f"the output must be writable: {problem.strerror or problem}",
+            file=out,
+            do="make room on the disk" if problem.errno in FULL_DISK else "check the path and its permissions",
+        ) from None

@@ -1,12 +1,12 @@
-"""The base of this package's options: frozen, every key known, mistakes told in one line."""
+"""The base of this package's options: frozen, every key known, mistakes named in one line."""
 
 from __future__ import annotations
 
-import difflib
 import random
 import re
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self, TypeAlias
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from pydantic import (
 
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.digests import derive
+from speech_analogy.foundation.suggest import nearest
 
 Range: TypeAlias = float | tuple[float, float]
 """One value, or the lowest and the highest of what is drawn anew for every clip."""
@@ -52,28 +53,43 @@ class Options(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or cls.__name__
-            if first["type"] != "extra_forbidden":
-                message = first["msg"].removeprefix("Value error, ")
-                value = first["input"] if first["loc"] else None  # a rule between fields names its values itself
-                if first["type"] == "literal_error" and (near_value := nearest_of(first)):
-                    raise ConfigError("there is no such value", field=field, value=value, do=near_value) from None
-                raise ConfigError(message, field=field, value=value) from None
-            near = difflib.get_close_matches(str(first["loc"][-1]), cls.model_fields, n=1, cutoff=0.4)
-            do = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(cls.model_fields)}"
-            raise ConfigError("there is no such option", field=field, do=do) from None
+            raise config_error(error, cls) from None
 
 
-def nearest_of(error: Mapping[str, Any]) -> str | None:
-    """What to do about a value that is none of a list's: the nearest one; None if none is near.
+def config_error(error: ValidationError, model: type[BaseModel], file: Path | None = None) -> ConfigError:
+    """The first mistake that pydantic found, as one line: the key, the rule, the value, the nearest valid name.
 
     Args:
-        error: pydantic's, of the type literal_error.
+        error: of validating `model`.
+        file: that holds the values, if they come from one.
     """
-    known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-    near = difflib.get_close_matches(str(error["input"]), known, n=1, cutoff=0.4)
-    return f"did you mean {near[0]!r}?" if near else None
+    first = error.errors()[0]
+    loc = [str(part) for part in first["loc"]]
+    field = ".".join(loc) or (None if file else model.__name__)
+    if first["type"] == "extra_forbidden":
+        do = nearest(loc[-1], valid_keys(model, loc[:-1]))
+        return ConfigError("there is no such key", file=file, field=field, do=do)
+    # A rule between keys names its values itself, a missing key has none, and whole sections are not repeated.
+    value = None if not loc or first["type"] == "missing" else first["input"]
+    value = None if isinstance(value, dict | list) else value
+    if first["type"] == "literal_error":
+        known = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        return ConfigError("there is no such value", file=file, field=field, value=value, do=nearest(str(value), known))
+    return ConfigError(first["msg"].removeprefix("Value error, "), file=file, field=field, value=value)
+
+
+def valid_keys(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
+    """The keys that a section of a model may have; `loc` leads to it."""
+    current: Any = model
+    for part in loc:
+        found = current.model_fields.get(part)
+        if found is None:
+            continue
+        choices = [found.annotation, *get_args(found.annotation)]
+        nested = [choice for choice in choices if isinstance(choice, type) and issubclass(choice, BaseModel)]
+        if nested:
+            current = nested[0]
+    return list(current.model_fields)
 
 
 def within(lowest: float, highest: float) -> AfterValidator:

@@ -176,8 +176,8 @@ def test_a_channel_in_words() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"nois": {}}, "nois: there is no such option; did you mean 'noise'"),
-        ({"noise": {"snr": 3}}, r"noise\.snr: there is no such option"),
+        ({"nois": {}}, "nois: there is no such key; did you mean 'noise'"),
+        ({"noise": {"snr": 3}}, r"noise\.snr: there is no such key"),
         ({"codec": "g711"}, "codec"),
         ({"band_hz": (3400, 300)}, "low < high"),
         ({"room": {"rt60_s": 0.01}}, r"room\.rt60_s"),

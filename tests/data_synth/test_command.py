@@ -166,7 +166,7 @@ def test_options_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
         (
             "a.yaml",
             "command: 'a {out}'\nvoises: [b]",
-            r"a\.yaml: voises: there is no such option; did you mean 'voices'",
+            r"a\.yaml: voises: there is no such key; did you mean 'voices'",
         ),
         ("b.toml", "command = [", r"b\.toml: it cannot be read"),
         ("c.yaml", "- command", r"c\.yaml: must hold keys and values \(found 'list'\)"),

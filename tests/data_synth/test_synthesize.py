@@ -259,7 +259,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"engines": "fake", "voice": 3}, ConfigError, "voice: there is no such option; did you mean"),
+        ({"engines": "fake", "voice": 3}, ConfigError, "voice: there is no such key; did you mean"),
         ({"engines": "fake", "gates": {"margin": 1}}, ConfigError, "gates.margin"),
         ({"engines": "fake", "speed": (1.2, 0.8)}, ConfigError, "low <= high"),
         ({"engines": "fake", "voices_per_text": 0}, ConfigError, "voices_per_text"),

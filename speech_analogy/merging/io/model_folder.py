@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import beside, os_errors, require_free
+from speech_analogy.foundation.files import require_free, whole_folder
 from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE, WEIGHT_FILES
 
 COMPANIONS = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*", "NOTICE*")
@@ -27,23 +27,11 @@ def new_folder(out: str | Path, overwrite: bool = False) -> Iterator[Path]:
         CheckpointError: `out` exists (with `overwrite`: and is not a model folder), or the disk is full.
     """
     out = Path(out)
-    require_free(out, overwrite)
+    require_free(out, overwrite, CheckpointError)
     if out.exists() and not (out.is_dir() and any((out / name).exists() for name in (*WEIGHT_FILES, PROVENANCE_FILE))):
         raise CheckpointError("only a model folder is overwritten", file=out, do="give another output folder")
-    temporary = beside(out)
-    try:
-        with os_errors(out):
-            temporary.mkdir(parents=True)
-            yield temporary
-            if out.exists():
-                old = beside(out)
-                out.rename(old)
-                temporary.rename(out)
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with whole_folder(out, overwrite=overwrite, error=CheckpointError) as temporary:
+        yield temporary
 
 
 def copy_companions(source: Path, target: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.options import config_error
 
 CARRIED = ("window", "language")
 """Keys of a tuned folder's `provenance.json` that hold for what is made of it, as long as its parents
@@ -59,19 +59,10 @@ def make_provenance(**fields: Any) -> Provenance:
     Raises:
         ConfigError: an unknown field (with the nearest valid one) or a value of the wrong type.
     """
-    for key in fields:
-        if key not in Provenance.model_fields:
-            near = difflib.get_close_matches(key, Provenance.model_fields, n=1)
-            raise ConfigError(
-                "no such provenance field",
-                field=key,
-                do=f"use {near[0]}" if near else f"use one of {', '.join(Provenance.model_fields)}",
-            )
     try:
         return Provenance(**({"created": now()} | fields))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(first["msg"], field=".".join(map(str, first["loc"])), value=first["input"]) from None
+        raise config_error(error, Provenance) from None
 
 
 def parse_provenance(text: str, file: str) -> Provenance:

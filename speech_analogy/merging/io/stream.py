@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import require_room, write_json
 from speech_analogy.merging.io.header import Entry, TensorSpec, build_header, write_all
 from speech_analogy.merging.tensors import one_torch_thread, raw_bytes
@@ -124,7 +125,7 @@ def write_files(
         OSError: the disk is full (the caller names the output and removes what was written).
     """
     specs = [spec for group in files.values() for spec in group]
-    require_room(next(iter(files)).parent, sum(spec.nbytes for spec in specs))
+    require_room(next(iter(files)).parent, sum(spec.nbytes for spec in specs), error=CheckpointError)
     descriptors: list[int] = []
     places: dict[str, tuple[int, Entry]] = {}
     try:

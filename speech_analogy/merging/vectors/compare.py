@@ -12,8 +12,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from speech_analogy.errors import ConfigError
-from speech_analogy.foundation.files import new_file
+from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.foundation.files import whole_file
 from speech_analogy.merging.scope import place_of
 from speech_analogy.merging.tensors import one_torch_thread, pieces
 from speech_analogy.merging.vectors.heat_map import Panel, draw
@@ -37,10 +37,10 @@ class VectorComparison(BaseModel):
 
     def write(self, json_file: str | Path, picture: str | Path | None = None, overwrite: bool = False) -> None:
         """Write the JSON, and the heat maps as SVG."""
-        with new_file(json_file, overwrite) as file:
+        with whole_file(json_file, overwrite=overwrite, error=CheckpointError) as file:
             file.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
         if picture is not None:
-            with new_file(picture, overwrite) as file:
+            with whole_file(picture, overwrite=overwrite, error=CheckpointError) as file:
                 file.write_text(self.picture(), encoding="utf-8")
 
     def picture(self) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import new_file
+from speech_analogy.foundation.files import whole_file
 from speech_analogy.merging.arithmetic import cast_piece
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import content_digest, digest_of
@@ -71,7 +71,7 @@ def write_coded_vector(
         "content_sha256": NO_DIGEST,
         **extra,
     }
-    with new_file(path, overwrite) as temporary:
+    with whole_file(path, overwrite=overwrite, error=CheckpointError) as temporary:
         digests: dict[str, str] = {}
         write_files({temporary: specs}, make, options, metadata={temporary: metadata}, digests=digests)
         header, _ = build_header(specs, metadata | {"content_sha256": digest_of(specs, digests)})
