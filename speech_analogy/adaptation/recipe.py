@@ -15,7 +15,13 @@ from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.options import Options, config_error
 from speech_analogy.recognisers.protocol import Backend, Compute
 from speech_analogy.recognisers.windows import Window
-from speech_analogy.systems.catalogue import DEFAULT_SYSTEMS, WITHOUT_MODEL, SystemName
+from speech_analogy.systems.catalogue import (
+    DEFAULT_SYSTEMS,
+    SystemName,
+    has_model,
+    needs_adapters,
+    needs_target_recordings,
+)
 from speech_analogy.training.options import FinetuneOptions
 
 Strategy = Literal["fixed", "source_dev", "leave_one_domain_out", "agreement"]
@@ -208,7 +214,7 @@ class Recipe(Options):
             raise ValueError("training_of and search both say how a system is trained: give one of them")
         if self.publish is not None and self.publish not in self.systems:
             raise ValueError(f"publish names {self.publish}, which is not among systems: add it there")
-        if self.publish in WITHOUT_MODEL:
+        if self.publish is not None and not has_model(self.publish):
             raise ValueError(f"publish names {self.publish}, which has no model of its own: name another system")
         if "analogy" in self.systems and not self.scales:
             raise ValueError("the analogy needs at least one scale")
@@ -218,11 +224,12 @@ class Recipe(Options):
                 raise ValueError("agreement on target_train needs split.field: give one, or scale_selection.unlabelled")
             if unlabelled == "target_dev" and self.split.target_dev is None:
                 raise ValueError("agreement hears target_dev, but split.target_dev is not given")
-        if "analogy_by_adapter" in self.systems and self.training.lora is None:
-            raise ValueError("analogy_by_adapter puts LoRA adapters together: give training.lora")
-        recorded = {"target_real", "all_real"} & set(self.systems)
+        adapters = sorted(filter(needs_adapters, self.systems))
+        if adapters and self.training.lora is None:
+            raise ValueError(f"{', '.join(adapters)} combines LoRA adapters: give training.lora")
+        recorded = sorted(filter(needs_target_recordings, self.systems))
         if recorded and self.split.field is None:
-            raise ValueError(f"{', '.join(sorted(recorded))} needs target training recordings: give split.field")
+            raise ValueError(f"{', '.join(recorded)} needs target training recordings: give split.field")
         return self
 
     def training_for(self, system: str, like: str | None = None) -> FinetuneOptions:

@@ -42,7 +42,7 @@ def model_card(
     results: Results,
     provenance: Mapping[str, object],
     *,
-    name: str = system_words.ANALOGY,
+    name: str = system_words.SUBJECT,
     scale: float | None = None,
 ) -> str:
     """The README.md of an adapted model folder.
@@ -66,7 +66,9 @@ def model_card(
     }
     base = _base(provenance)
     made = (
-        f"Made from {base} as: {system_words.kind(name).explanation}" if base else system_words.kind(name).explanation
+        f"Made from {base} as: {system_words.described(name).explanation}"
+        if base
+        else system_words.described(name).explanation
     )
     parts = [f"# {markdown.text(results.test.title)}: {markdown.text(label)}", made, _USE["model"]]
     return _document(front, [*parts, *_measured(results, system), *_rest(provenance)])
@@ -76,7 +78,7 @@ def vector_card(
     provenance: Mapping[str, object],
     results: Results | None = None,
     *,
-    name: str = system_words.ANALOGY,
+    name: str = system_words.SUBJECT,
     scale: float | None = None,
 ) -> str:
     """The README.md that goes with a task vector.
@@ -114,7 +116,7 @@ def write_card(card: str, folder: Path, *, overwrite: bool = False) -> Path:
 
 def _system(results: Results, name: str, scale: float | None) -> System:
     found = ranking.find(results, name, scale)
-    if found is None and name == system_words.ANALOGY and scale is None:
+    if found is None and name == system_words.SUBJECT and scale is None:
         found = ranking.chosen_analogy(results)
     if found is None:
         measured = ", ".join(system_words.label(one.name, one.scale) for one in results.systems)

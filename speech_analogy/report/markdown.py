@@ -50,7 +50,7 @@ def wer_table(results: Results) -> str:
             wer, mark = f"**{wer}**", " (chosen)"
         rows.append(
             [
-                f"{text(system_words.kind(system.name).short)} (`{code(system.name)}`)", scale + mark, wer,
+                f"{text(system_words.described(system.name).short)} (`{code(system.name)}`)", scale + mark, wer,
                 wording.interval(system.ci95), wording.rate(system.cer), wording.rate(system.raw_wer),
                 wording.amount(system.substitutions), wording.amount(system.deletions),
                 wording.amount(system.insertions), wording.amount(system.over_100), system.window,

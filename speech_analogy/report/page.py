@@ -93,7 +93,7 @@ def headline(results: Results) -> str:
     domains = wording.listing(results.test.domains) or results.test.title
     if about is None:
         return f"Nothing was measured on {domains}"
-    subject = "the analogy" if about.name == system_words.ANALOGY else system_words.label(about.name, about.scale)
+    subject = "the analogy" if about.name == system_words.SUBJECT else system_words.label(about.name, about.scale)
     if not rivals:
         return f"On {domains}, {subject} has a word error rate of {wording.rate(about.wer)} %"
     rival = "TTS fine-tuning alone" if rivals[0].name == system_words.ADAPTED else system_words.label(rivals[0].name)
@@ -122,7 +122,7 @@ def bars(results: Results) -> Markup:
 def _style(system: System, about: System | None) -> str:
     if system is about:
         return "accent"
-    return "pale" if system_words.kind(system.name).ceiling else "plain"
+    return "pale" if system_words.described(system.name).ceiling else "plain"
 
 
 def dev_curve(results: Results) -> Markup:
@@ -265,7 +265,7 @@ def _environment() -> jinja2.Environment:
     environment = template_environment("speech_analogy.report")
     for name in ("rate", "signed", "interval", "signed_interval", "p_value", "scale", "amount", "listing"):
         environment.filters[name] = getattr(wording, name)
-    environment.filters["kind"] = system_words.kind
+    environment.filters["kind"] = system_words.described
     environment.filters["duration"] = lambda seconds: wording.duration(seconds).replace(" ", NBSP)
     environment.filters["relative"] = lambda value: _tight(wording.relative(value))
     environment.globals["label"] = lambda *named: _tight(system_words.label(*named))

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from speech_analogy.evaluation.results import Comparison, Results, System
-from speech_analogy.systems.wording import ANALOGY, KINDS, MAIN, RIVAL_RANK, RIVALS, kind
+from speech_analogy.systems.wording import MAIN, RIVALS, SUBJECT, described, place
 
 
 def ordered(results: Results) -> list[System]:
     """All systems from the base to the ceilings, equal names by λ."""
-    rank = {name: float(index) for index, name in enumerate(KINDS)}
-    return sorted(
-        results.systems,
-        key=lambda system: (rank.get(system.name, RIVAL_RANK), system.name, system.scale or 0.0),
-    )
+    return sorted(results.systems, key=lambda system: (place(system.name), system.name, system.scale or 0.0))
 
 
 def find(results: Results, name: str, scale: float | None = None) -> System | None:
@@ -28,9 +24,9 @@ def find(results: Results, name: str, scale: float | None = None) -> System | No
 
 def chosen_analogy(results: Results) -> System | None:
     """The analogy at the λ that was chosen without the test set; None where there is none."""
-    found = find(results, ANALOGY)
+    found = find(results, SUBJECT)
     if found is None and results.selection is not None:
-        found = find(results, ANALOGY, results.selection.scale)
+        found = find(results, SUBJECT, results.selection.scale)
     return found
 
 
@@ -59,7 +55,7 @@ def has_largest_scale(results: Results) -> bool:
 
 def grid(results: Results) -> list[System]:
     """The analogy at every λ that was decoded on the test set, by λ."""
-    return [system for system in ordered(results) if system.name == ANALOGY and system.scale is not None]
+    return [system for system in ordered(results) if system.name == SUBJECT and system.scale is not None]
 
 
 def subject(results: Results) -> System | None:
@@ -78,7 +74,7 @@ def rivals(results: Results) -> list[System]:
     """What the subject is set against: RIVALS that were run, then whatever else it was compared with."""
     about = subject(results)
     names = [*RIVALS, *(comparison.against for comparison in results.comparisons)]
-    found = (find(results, name) for name in dict.fromkeys(names) if not kind(name).ceiling)
+    found = (find(results, name) for name in dict.fromkeys(names) if not described(name).ceiling)
     return [system for system in found if system is not None and system is not about]
 
 

@@ -26,7 +26,7 @@ def table(results: Results) -> str:
         scale = "" if system.scale is None else wording.scale(system.scale)
         rows.append(
             [
-                system_words.kind(system.name).short, scale + (CHOSEN if system is chosen else ""),
+                system_words.described(system.name).short, scale + (CHOSEN if system is chosen else ""),
                 wording.rate(system.wer), wording.interval(system.ci95), wording.rate(system.cer),
                 str(system.substitutions), str(system.deletions), str(system.insertions),
                 str(system.over_100), system.window,

@@ -1,131 +1,75 @@
-"""The systems that are compared, as data: what each is trained on, or which weights it is put together from."""
+"""What follows from the entries: the systems by name and by how they are made, and what each of them needs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-TrainingSet = Literal["source_real", "source_synthetic", "target_synthetic", "target_real"]
-Direction = Literal["difference", "random", "shuffled"]
-Evidence = Literal["own", "analogy", "scopes"]
+from speech_analogy.systems.entries import SYSTEMS
+from speech_analogy.systems.entry import BASE, BY_ADAPTER, VECTORS, Combination, Mean, Training, TrainingSet
 
+__all__ = [
+    "ANALOGY",
+    "BASE",
+    "BY_ADAPTER",
+    "COMBINATIONS",
+    "CORNERS",
+    "DEFAULT_SYSTEMS",
+    "ENTRIES",
+    "MEANS",
+    "SEARCHED",
+    "TRAINED_ON",
+    "TRAININGS",
+    "VECTORS",
+    "VECTORS_OF",
+    "WITHOUT_MODEL",
+    "Combination",
+    "SystemName",
+    "Training",
+    "has_model",
+    "made_of",
+    "needs_adapters",
+    "needs_analogy",
+    "needs_target_recordings",
+    "searched_as",
+    "trained_systems",
+]
 
-@dataclass(frozen=True)
-class Training:
-    """One fine-tuning.
+ENTRIES = {entry.name: entry for entry in SYSTEMS}
 
-    Args:
-        sets: what it hears, all in one fine-tuning.
-        start: the training it goes on from; None: the base.
-        slower: its learning rate is the recipe's `controls.continued_rate` times the usual one.
-        replay: of the real source speech only the recipe's `controls.replay_share` is heard.
-        freeze: modules left as they are.
-        anchored: the encoder is held by what real source speech makes of it (EWC, `controls.ewc_strength`).
-        like: the system whose learning rate and epochs it has, where the recipe gives it none of its own.
-    """
-
-    sets: tuple[TrainingSet, ...]
-    start: str | None = None
-    slower: bool = False
-    replay: bool = False
-    freeze: tuple[str, ...] = ()
-    anchored: bool = False
-    like: str | None = None
-
-
-_C = "target_synthetic"
-# In an order in which they can be trained. `source_both` is no system of its own: mixed_continued starts from it.
-TRAININGS: dict[str, Training] = {
-    "source_synthetic": Training(("source_synthetic",)),  # A
-    "source_real": Training(("source_real",)),  # B
-    "target_synthetic": Training(("target_synthetic",)),  # C
-    "mixed": Training(("source_real", "target_synthetic")),
-    "source_both": Training(("source_real", "source_synthetic"), like="source_real"),
-    "mixed_continued": Training(("target_synthetic",), "source_both", slower=True, like=_C),  # arXiv 2406.02925
-    "source_real_then_target_synthetic": Training(("target_synthetic",), "source_real", like=_C),
-    "target_synthetic_frozen_encoder": Training(("target_synthetic",), freeze=("encoder",), like=_C),
-    "target_synthetic_ewc": Training(("target_synthetic",), anchored=True, like=_C),  # arXiv 2011.11564
-    "target_synthetic_replay": Training(("target_synthetic", "source_real"), replay=True, like="mixed"),
-    "target_real": Training(("target_real",)),
-    "all_real": Training(("source_real", "target_real")),
+TRAININGS = {
+    entry.name: entry.made
+    for entry in sorted(SYSTEMS, key=lambda entry: entry.words.ceiling)  # the models of the method itself come first
+    if isinstance(entry.made, Training)
 }
+"""In an order in which they can be trained."""
 TRAINED_ON: dict[str, tuple[TrainingSet, ...]] = {name: training.sets for name, training in TRAININGS.items()}
+COMBINATIONS = {entry.name: entry.made for entry in SYSTEMS if isinstance(entry.made, Combination)}
+MEANS = {entry.name: entry.made.parts for entry in SYSTEMS if isinstance(entry.made, Mean)}
+"""System -> the models it is the plain mean of."""
+VECTORS_OF = {
+    name: how.plus.removeprefix(VECTORS) for name, how in COMBINATIONS.items() if how.plus.startswith(VECTORS)
+}
+"""System -> how its vectors, one for each source domain or cluster of speakers, become one."""
 
-
-@dataclass(frozen=True)
-class Combination:
-    """θ = θ_c + (λ + offset)·(θ_plus − θ_minus): a system made of finished models, without training.
-
-    Args:
-        c, plus, minus: trainings, `analogy`, BASE, or `vectors-...`, which is θ_0 plus a merge of several vectors.
-        scales: the λs it is chosen from; None: the recipe's `scales`.
-        chosen: by its `own` WER on what λ is chosen on; or it takes the `analogy`'s λ; or a λ for each of `scopes`.
-        fixed: a λ that is not chosen at all.
-        offset: −1 writes θ_0 + s(θ_X − θ_0) as θ_X + (s − 1)(θ_X − θ_0): s = 1 is θ_X bit for bit, and the result
-            is in X's precision and decoded in X's window.
-        direction: what stands for θ_plus − θ_minus: itself, or a control made of it (see `controls`).
-    """
-
-    c: str
-    plus: str
-    minus: str
-    scales: tuple[float, ...] | None = None
-    chosen: Evidence = "own"
-    fixed: float | None = None
-    offset: float = 0.0
-    direction: Direction = "difference"
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The models it is made of, each once."""
-        return tuple(dict.fromkeys((self.c, self.plus, self.minus)))
-
-
-BASE = "base"
 # The corners of the analogy, τ_D = τ_C + λ(τ_B − τ_A).
 CORNERS = {"c": "target_synthetic", "plus": "source_real", "minus": "source_synthetic"}
 ANALOGY = (CORNERS["c"], CORNERS["plus"], CORNERS["minus"])
-BY_ADAPTER = "by-adapter"  # a model: of LoRA's factors each takes the analogy, not their product
-SHARES = (0.25, 0.5, 0.75, 0.9, 1.0)  # of the way from the base to the model
-STEPS = (0.5, 0.75, 1.0, 1.25, 1.5)  # a shorter or longer step than the fine-tuning took
 
-VECTORS_OF = {
-    "analogy_of_vectors_mean": "mean",
-    "analogy_of_vectors_ties": "ties",
-    "analogy_of_vectors_dare": "dare",
-    "analogy_of_vectors_nearest": "nearest",
-}
-"""System -> how its vectors, one a source domain or cluster of speakers, become one (`adaptation.several`)."""
+SEARCHED = tuple(name for name, training in TRAININGS.items() if training.searched)
+"""Systems that train on real source speech, which choose their own learning rate and epochs on held-out source
+speech. The others take source_real's: held-out real speech would only teach them to learn less."""
 
-COMBINATIONS: dict[str, Combination] = {
-    **{name: Combination(CORNERS["c"], f"vectors-{way}", BASE) for name, way in VECTORS_OF.items()},
-    "analogy_on_frozen_encoder": Combination("target_synthetic_frozen_encoder", CORNERS["plus"], CORNERS["minus"]),
-    "analogy_on_mixed": Combination("mixed", CORNERS["plus"], CORNERS["minus"]),
-    "analogy_on_mixed_continued": Combination("mixed_continued", CORNERS["plus"], CORNERS["minus"]),
-    "analogy_by_adapter": Combination(CORNERS["c"], BY_ADAPTER, CORNERS["c"], fixed=1.0),
-    "analogy_per_scope": Combination(*ANALOGY, chosen="scopes"),
-    "mean_of_mixed_and_analogy": Combination("mixed", "analogy", "mixed", fixed=0.5),
-    "interpolated": Combination("analogy", "analogy", BASE, SHARES, offset=-1.0),
-    "scaled_source_real": Combination("source_real", "source_real", BASE, STEPS, offset=-1.0),
-    "scaled_target_synthetic": Combination("target_synthetic", "target_synthetic", BASE, STEPS, offset=-1.0),
-    "scaled_mixed": Combination("mixed", "mixed", BASE, STEPS, offset=-1.0),
-    "random_vector": Combination(*ANALOGY, chosen="analogy", direction="random"),
-    "shuffled_vector": Combination(*ANALOGY, chosen="analogy", direction="shuffled"),
-}
+if TYPE_CHECKING:
+    SystemName = str
+else:
+    SystemName = Literal[tuple(entry.name for entry in SYSTEMS if entry.comparable)]
+"""What a recipe can compare."""
 
-MEANS: dict[str, tuple[str, ...]] = {
-    "mean_of_mixed_and_analogy_on_frozen_encoder": ("mixed", "analogy_on_frozen_encoder"),
-    "soup": ("mixed", "source_real_then_target_synthetic", "analogy", "analogy_on_frozen_encoder"),
-}
-"""System -> the models it is the plain mean of (arXiv 2203.05482): trainings, `analogy`, or systems of COMBINATIONS."""
-
-# Systems that hear real source speech in training choose their own learning rate and epochs on held-out source
-# speech. The others take source_real's: held-out real speech would only tell them to learn less.
-SEARCHED = ("source_real", "mixed")
+DEFAULT_SYSTEMS: tuple[SystemName, ...] = tuple(entry.name for entry in SYSTEMS if entry.default)
 
 
 def made_of(system: str) -> set[str]:
-    """The system and all that it is put together from, trainings among them; what those go on from is not in it."""
+    """The system and all that it is made of, trainings among them, but not the trainings that those continue."""
     parts = MEANS.get(system) or (COMBINATIONS[system].parts if system in COMBINATIONS else ())
     if system == "analogy" or (system in COMBINATIONS and COMBINATIONS[system].chosen != "own") or BY_ADAPTER in parts:
         parts = (*parts, *CORNERS.values())
@@ -151,56 +95,26 @@ def trained_systems(systems: tuple[str, ...]) -> list[str]:
 
 def searched_as(system: str) -> str:
     """The system whose chosen learning rate and epochs this one is trained with."""
-    return "mixed" if "mixed" in (system, TRAININGS[system].like) else "source_real"
+    candidates = (system, TRAININGS[system].like)
+    return next((name for name in SEARCHED if name in candidates), CORNERS["plus"])
 
 
-SystemName = Literal[
-    "zero_shot",
-    "source_synthetic",
-    "source_real",
-    "target_synthetic",
-    "mixed",
-    "analogy",
-    "target_real",
-    "all_real",
-    "mixed_continued",
-    "source_real_then_target_synthetic",
-    "target_synthetic_frozen_encoder",
-    "target_synthetic_ewc",
-    "target_synthetic_replay",
-    "analogy_on_frozen_encoder",
-    "analogy_on_mixed",
-    "analogy_on_mixed_continued",
-    "analogy_by_adapter",
-    "analogy_per_scope",
-    "analogy_of_vectors_mean",
-    "analogy_of_vectors_ties",
-    "analogy_of_vectors_dare",
-    "analogy_of_vectors_nearest",
-    "mean_of_mixed_and_analogy",
-    "mean_of_mixed_and_analogy_on_frozen_encoder",
-    "soup",
-    "interpolated",
-    "scaled_source_real",
-    "scaled_target_synthetic",
-    "scaled_mixed",
-    "random_vector",
-    "shuffled_vector",
-]
-"""What a recipe can compare; what each is stands in `adaptation.baselines` and, for readers, in `report.ranking`."""
+def needs_target_recordings(system: str) -> bool:
+    """Does a training that it needs use target recordings, so that a recipe must say which those are?"""
+    return any("target_real" in TRAINED_ON[name] for name in trained_systems((system,)))
 
 
-DEFAULT_SYSTEMS: tuple[SystemName, ...] = (
-    "zero_shot",
-    "source_synthetic",
-    "source_real",
-    "target_synthetic",
-    "mixed",
-    "analogy",
-    "target_real",
-    "all_real",
-)
+def needs_adapters(system: str) -> bool:
+    """Is it made of LoRA adapters, so that the trainings must make some?"""
+    return BY_ADAPTER in made_of(system)
 
 
-WITHOUT_MODEL = ("zero_shot", "random_vector", "shuffled_vector")
+def has_model(system: str) -> bool:
+    """Does a run make one model of it? Not of the base as it is, nor of a control that is drawn several times."""
+    if system in COMBINATIONS:
+        return COMBINATIONS[system].direction == "difference"
+    return system in TRAININGS or system in MEANS or system == "analogy"
+
+
+WITHOUT_MODEL = tuple(name for name, entry in ENTRIES.items() if entry.comparable and not has_model(name))
 """The base as it is, and controls that are drawn several times."""

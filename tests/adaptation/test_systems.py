@@ -31,6 +31,7 @@ from speech_analogy.systems.catalogue import (
     BASE,
     BY_ADAPTER,
     COMBINATIONS,
+    ENTRIES,
     MEANS,
     TRAININGS,
     VECTORS_OF,
@@ -39,7 +40,6 @@ from speech_analogy.systems.catalogue import (
     searched_as,
     trained_systems,
 )
-from speech_analogy.systems.wording import KINDS
 
 EVALUATION = {"beams": 1, "window": "trimmed", "cluster": "speaker"}
 
@@ -191,7 +191,7 @@ def test_every_system_is_declared_once_and_told_to_readers() -> None:
             == ("own", "difference", 0.0)
             for part in parts
         )
-    assert declared <= set(KINDS)
+    assert declared <= set(ENTRIES)
     for how in COMBINATIONS.values():
         assert set(how.parts) <= {
             *TRAININGS,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from speech_analogy.merging.methods.randomness import generator
-from speech_analogy.systems.catalogue import Direction
+from speech_analogy.systems.entry import Direction
 
 Change = Callable[[str, Tensor], Tensor]
 """(tensor's name, its difference, flat) -> what stands for it."""
