@@ -13,18 +13,19 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from speech_analogy.corpora.reading import (
     CHECKING_THREADS,
     MISSING_AUDIO,
-    PROGRESS_INTERVAL_S,
     UNKNOWN_SPEAKER,
     Problem,
+    Reader,
     ReaderOptions,
     Utterance,
 )
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.foundation.files import whole_file
+from speech_analogy.foundation.progress import track
 
 NOTHING_SPOKEN = "the text describes a sound; nothing is spoken"
 G722_RATE_HZ = 16_000
@@ -177,8 +178,7 @@ def _playable(files: dict[str, Path], options: AsteriskOptions) -> dict[str, Pat
     root = options.decode_to
     with ThreadPoolExecutor(CHECKING_THREADS) as pool:
         decoded = pool.map(lambda item: _decoded(item[1], root / f"{identity_of(item[0])}.flac"), coded.items())
-        results = list(tqdm(decoded, total=len(coded), desc="decode", unit="clip",
-                            mininterval=PROGRESS_INTERVAL_S, disable=not options.progress))  # fmt: skip
+        results = list(track(decoded, "decode", "clips", total=len(coded), show=options.progress))
     return {**files, **dict(zip(coded, results, strict=True))}
 
 
@@ -193,10 +193,8 @@ def _decoded(file: Path, out: Path) -> Path | Problem:
         line = (reason.decode(errors="replace") if isinstance(reason, bytes) else reason).strip()
         first = (line.splitlines() or ["unknown reason"])[0]
         return Problem(out.stem, str(file), f"the audio cannot be decoded: {first}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.stem}.partial-{os.getpid()}.flac")
-    soundfile.write(temporary, samples, rate, subtype="PCM_16")
-    temporary.replace(out)
+    with whole_file(out) as temporary:
+        soundfile.write(temporary, samples, rate, format="FLAC", subtype="PCM_16")
     return out
 
 
@@ -212,3 +210,6 @@ def _decode(file: Path) -> tuple[np.ndarray[tuple[int], np.dtype[np.int16]], int
                "-ac", "1", "-ar", str(G722_RATE_HZ), "-f", "s16le", "pipe:1"]  # fmt: skip
     raw = subprocess.run(command, capture_output=True, check=True).stdout
     return np.frombuffer(raw, dtype="<i2"), G722_RATE_HZ
+
+
+READER = Reader(AsteriskOptions, utterances)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.corpora.reading import MISSING_AUDIO, UNKNOWN_SPEAKER, Problem, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import MISSING_AUDIO, UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
 from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
 
@@ -122,3 +122,6 @@ def identity_of(file: Path, root: Path) -> str:
 
 def _column(values: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
     return next((name for name in ((named,) if named else usual) if name in values), None)
+
+
+READER = Reader(FolderOptions, utterances)

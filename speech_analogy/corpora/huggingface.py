@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from speech_analogy.corpora.folder import LANGUAGE_COLUMNS, SPEAKER_COLUMNS, TEXT_COLUMNS
-from speech_analogy.corpora.reading import MISSING_AUDIO, UNKNOWN_SPEAKER, Problem, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import MISSING_AUDIO, UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.foundation.files import whole_file
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")  # written by `save_to_disk`
 HUB = "https://huggingface.co"
@@ -154,10 +155,8 @@ def _audio_file(value: Any, identity: str, path: Path, options: HuggingFaceOptio
     known = (suffix for magic, suffix in SUFFIX_OF_MAGIC.items() if content.startswith(magic))
     suffix = Path(name).suffix if name else next(known, ".audio")
     out = options.decode_to / f"{identity.replace('/', '-')}{suffix}"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.partial-{os.getpid()}")
-    temporary.write_bytes(content)
-    temporary.replace(out)
+    with whole_file(out) as temporary:
+        temporary.write_bytes(content)
     return out
 
 
@@ -168,3 +167,6 @@ def _column(columns: list[str], named: str | None, usual: tuple[str, ...], optio
         raise ConfigError(f"the dataset has no column {wanted}", field=option,
                           do=f"columns are: {', '.join(columns)}")  # fmt: skip
     return found
+
+
+READER = Reader(HuggingFaceOptions, utterances, remote=True)

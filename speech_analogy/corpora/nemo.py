@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
 from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
 
@@ -76,3 +76,6 @@ def _identity(audio: Path, manifest: Path, offset: object, taken: dict[str, int]
         return name
     taken[name] = taken.get(name, -1) + 1
     return f"{name}-{taken[name]}"
+
+
+READER = Reader(NemoOptions, utterances)

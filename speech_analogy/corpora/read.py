@@ -5,40 +5,22 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lhotse import CutSet
-from pydantic import ValidationError
 
-from speech_analogy.corpora import asterisk, folder, huggingface, nemo, slurp, speechocean762
-from speech_analogy.corpora.reading import CorpusReading, Problem, ReaderOptions, Utterance, build_cuts
+from speech_analogy.corpora.reading import CorpusReading, Reader, ReaderOptions, build_cuts
 from speech_analogy.errors import ConfigError, DataError
-from speech_analogy.foundation.options import config_error
-from speech_analogy.foundation.suggest import nearest
+from speech_analogy.foundation.files import whole_file
+from speech_analogy.foundation.plugins import Plugins
 
 CUTS_SUFFIXES = (".jsonl.gz", ".jsonl")
 
 
-@dataclass(frozen=True)
-class Reader:
-    """A kind of corpus: its options, and the function that lists its utterances."""
-
-    options: type[ReaderOptions]
-    utterances: Callable[[Path, Any], Iterable[Utterance | Problem]]
-
-
-KINDS: dict[str, Reader] = {
-    "speechocean762": Reader(speechocean762.SpeechoceanOptions, speechocean762.utterances),
-    "slurp": Reader(slurp.SlurpOptions, slurp.utterances),
-    "asterisk": Reader(asterisk.AsteriskOptions, asterisk.utterances),
-    "folder": Reader(folder.FolderOptions, folder.utterances),
-    "huggingface": Reader(huggingface.HuggingFaceOptions, huggingface.utterances),
-    "nemo": Reader(nemo.NemoOptions, nemo.utterances),
-}
+READERS: Plugins[Reader] = Plugins("speech_analogy.corpus_readers", "kind of corpus", field="kind")
 
 
 def read_corpus(kind: str, path: str | Path, **options: Any) -> CorpusReading:
@@ -48,7 +30,7 @@ def read_corpus(kind: str, path: str | Path, **options: Any) -> CorpusReading:
     `kind` ("real"), `prompt` (what groups repetitions of one prompt) and the corpus's own fields.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `READERS.names()`.
         path: the corpus: a folder, a manifest, or for `huggingface` a name.
         options: see the reader's options class; every reader takes `language`, `decode`, `progress`.
 
@@ -56,8 +38,8 @@ def read_corpus(kind: str, path: str | Path, **options: Any) -> CorpusReading:
         ConfigError: an unknown kind or option, or a value an option cannot have.
         DataError: the path is not such a corpus, or nothing usable is in it.
     """
-    reader = _reader(kind)
-    return _read(reader, Path(path), _options(reader, options))
+    reader = READERS.load(kind)
+    return _read(reader, Path(path), reader.options.parse(options))
 
 
 def import_corpus(
@@ -79,10 +61,10 @@ def import_corpus(
     """
     out = Path(out)
     _check_writable(out, overwrite)
-    reader, given = _reader(kind), dict(options or {})
+    reader, given = READERS.load(kind), dict(options or {})
     if "decode_to" in reader.options.model_fields:
         given.setdefault("decode_to", out.with_name(f"{_stem(out)}_audio"))
-    reading = _read(reader, Path(path), _options(reader, given))
+    reading = _read(reader, Path(path), reader.options.parse(given))
     problems = out.with_name(f"{_stem(out)}.problems.jsonl")
     if reading.problems:
         _write_lines(problems, (asdict(problem) for problem in reading.problems))
@@ -123,21 +105,8 @@ def read_cuts(path: str | Path) -> CutSet:
     return cuts
 
 
-def _reader(kind: str) -> Reader:
-    if kind not in KINDS:
-        raise ConfigError("unknown kind of corpus", field="kind", value=kind, do=nearest(kind, KINDS))
-    return KINDS[kind]
-
-
-def _options(reader: Reader, given: Mapping[str, Any]) -> ReaderOptions:
-    try:
-        return reader.options(**given)
-    except ValidationError as error:
-        raise config_error(error, reader.options) from None
-
-
 def _read(reader: Reader, path: Path, options: ReaderOptions) -> CorpusReading:
-    if not path.exists() and reader is not KINDS["huggingface"]:
+    if not path.exists() and not reader.remote:
         raise DataError("there is no such file or folder", file=path)
     return build_cuts(reader.utterances(path, options), options, path)
 
@@ -154,14 +123,12 @@ def _check_writable(out: Path, overwrite: bool) -> None:
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with temporary.open("wb") as raw, _text_stream(raw, compressed=path.suffix == ".gz") as text:
-            text.writelines(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in rows)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        whole_file(path) as temporary,
+        temporary.open("wb") as raw,
+        _text_stream(raw, compressed=path.suffix == ".gz") as text,
+    ):
+        text.writelines(json.dumps(row, ensure_ascii=False, default=_plain) + "\n" for row in rows)
 
 
 def _text_stream(raw: io.BufferedWriter, *, compressed: bool) -> io.TextIOWrapper:

@@ -6,23 +6,22 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lhotse import CutSet, MonoCut, SupervisionSegment
-from pydantic import BaseModel, ConfigDict
-from tqdm import tqdm
 
 from speech_analogy.corpora.audio import decoded_samples, decodes_fast, recording_of
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.progress import bar
 
 PROMPT_DIGITS = 16  # hex digits of sha256 that name a prompt
 UNKNOWN_SPEAKER = "unknown"
 CHECKING_THREADS = min(8, os.cpu_count() or 1)
-PROGRESS_INTERVAL_S = 1.0
 HEADER_TOLERANCE_SAMPLES = 1
 
 MISSING_AUDIO = "the audio file is missing"
@@ -79,16 +78,29 @@ class CorpusReading:
         return "\n".join(lines)
 
 
-class ReaderOptions(BaseModel):
+class ReaderOptions(Options):
     """What every reader takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     language: str = "en"
     # Decode files once, so that a broken one is found now and not in the midst of training. None: all but Ogg (Opus,
     # Vorbis), where it takes long and a truncated file shows by its header.
     decode: bool | None = None
     progress: bool = True
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A kind of corpus, registered under its name in the entry-point group `speech_analogy.corpus_readers`.
+
+    Args:
+        options: what can be set about it.
+        utterances: lists a corpus's utterances, given its path and options.
+        remote: the path may also be a name that is no file, as of a dataset on a hub.
+    """
+
+    options: type[ReaderOptions]
+    utterances: Callable[[Path, Any], Iterable[Utterance | Problem]]
+    remote: bool = False
 
 
 def normalised(text: str) -> str:
@@ -126,11 +138,10 @@ def _checked(entries: list[Utterance | Problem], options: ReaderOptions) -> Iter
     seen: set[str] = set()
     with (
         ThreadPoolExecutor(CHECKING_THREADS) as pool,
-        tqdm(total=len(entries), desc="audio", unit="clip", mininterval=PROGRESS_INTERVAL_S,
-             disable=not options.progress) as bar,
-    ):  # fmt: skip
+        bar(len(entries), "audio", "clips", show=options.progress) as shown,
+    ):
         for entry, cut in zip(entries, pool.map(lambda e: _cut(e, options.decode), entries), strict=True):
-            bar.update()
+            shown.update()
             if isinstance(cut, MonoCut) and cut.id in seen:
                 assert isinstance(entry, Utterance)
                 cut = Problem(entry.id, str(entry.audio), DUPLICATE_ID)

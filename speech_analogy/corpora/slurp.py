@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
 from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
 
@@ -137,3 +137,6 @@ def _utterance(
             "native": user["language"] == "E" if user else None,
         },
     )
+
+
+READER = Reader(SlurpOptions, utterances)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
 from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
 
@@ -150,3 +150,6 @@ def _kaldi_table(path: Path) -> dict[str, str]:
 def _age(value: object) -> int | None:
     """Years, or None where the corpus does not say."""
     return int(str(value)) if str(value).isdigit() else None
+
+
+READER = Reader(SpeechoceanOptions, utterances)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from lhotse import CutSet
 
-from speech_analogy.corpora import KINDS, import_corpus, read_corpus, read_cuts, write_cuts
+from speech_analogy.corpora import READERS, import_corpus, read_corpus, read_cuts, write_cuts
+from speech_analogy.corpora.reading import Reader, ReaderOptions, Utterance
 from speech_analogy.errors import ConfigError, DataError
 from tests.corpora.sounds import write_tone
 
@@ -24,14 +26,28 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def test_kinds() -> None:
-    assert set(KINDS) == {"speechocean762", "slurp", "asterisk", "folder", "huggingface", "nemo"}
+    assert set(READERS.names()) == {"speechocean762", "slurp", "asterisk", "folder", "huggingface", "nemo"}
 
 
-@pytest.mark.parametrize(("kind", "advice"), [("slurb", "did you mean 'slurp'?"), ("x", "use one of speechocean762")])
+def test_a_new_kind_is_one_file_and_one_line(corpus: Path) -> None:
+    def utterances(path: Path, options: ReaderOptions) -> Iterator[Utterance]:
+        for file in sorted(path.glob("*.wav")):
+            yield Utterance(file.stem, file, "spoken", "me", "home", options.language)
+
+    READERS.add("one-folder", Reader(ReaderOptions, utterances))
+    try:
+        assert "one-folder" in READERS.names()
+        cuts = read_corpus("one-folder", corpus, progress=False, language="de").cuts
+    finally:
+        READERS.remove("one-folder")
+    assert [(cut.id, cut.supervisions[0].language) for cut in cuts] == [("a", "de"), ("b", "de")]
+
+
+@pytest.mark.parametrize(("kind", "advice"), [("slurb", "did you mean 'slurp'?"), ("x", "use one of asterisk")])
 def test_unknown_kind(tmp_path: Path, kind: str, advice: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_corpus(kind, tmp_path)
-    assert "unknown kind of corpus" in str(caught.value)
+    assert "no such kind of corpus" in str(caught.value)
     assert advice in str(caught.value)
 
 
@@ -48,7 +64,7 @@ def test_options_are_checked(tmp_path: Path, options: dict[str, str], message: s
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"huggingface"}))
+@pytest.mark.parametrize("kind", sorted(set(READERS.names()) - {"huggingface"}))
 def test_a_path_that_is_not_there_and_one_that_is_no_corpus(tmp_path: Path, kind: str) -> None:
     with pytest.raises(DataError, match="nowhere: there is no such file or folder"):
         read_corpus(kind, tmp_path / "nowhere")

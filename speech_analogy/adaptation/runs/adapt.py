@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
-from speech_analogy.adaptation.plan.build import build_plan
-from speech_analogy.adaptation.runs.collect import collect
-from speech_analogy.adaptation.plan.compose import model_stage
-from speech_analogy.adaptation.split import read_cuts_of, split
-from speech_analogy.adaptation.plan.estimate import clock, cost_of, rates, wall_clock_of
 from speech_analogy.adaptation.execution.local import default_workers, execute, worked_by
+from speech_analogy.adaptation.plan.build import build_plan
+from speech_analogy.adaptation.plan.compose import model_stage
+from speech_analogy.adaptation.plan.estimate import clock, cost_of, rates, wall_clock_of
 from speech_analogy.adaptation.plan.stage import Plan
-from speech_analogy.adaptation.stages.work import FEATURES_FOLDER, MODEL_FOLDER
 from speech_analogy.adaptation.recipe import Recipe, load_recipe
+from speech_analogy.adaptation.runs.collect import collect
+from speech_analogy.adaptation.split import read_cuts_of, split
+from speech_analogy.adaptation.stages.work import FEATURES_FOLDER, MODEL_FOLDER
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import WeightsUnavailableError
+from speech_analogy.evaluation.environment import machine_record, package_versions
 from speech_analogy.evaluation.results import Results
-from speech_analogy.foundation.machine import cores, processor, visible_gpus
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.evaluation.environment import package_versions
-from speech_analogy.evaluation.environment import machine_record
 
 RESULTS_FILE, KEY_FILE = "results.json", "plan.sha256"
 
@@ -143,7 +137,3 @@ def _link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-
-

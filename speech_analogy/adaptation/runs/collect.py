@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.systems.catalogue import COMBINATIONS, TRAINED_ON, TRAININGS, searched_as, trained_systems
 from speech_analogy.adaptation.plan.build import evaluation_stage, tested_scales
 from speech_analogy.adaptation.plan.compose import combined_evaluations, strategies
 from speech_analogy.adaptation.plan.stage import Plan
+from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.stages.scale_selection import regret
 from speech_analogy.adaptation.stages.work import CHOICE_FILE, HYPOTHESES_FILE, SCORE_FILE
-from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.evaluation.evaluate import compare_hypotheses, pooled
@@ -31,6 +30,7 @@ from speech_analogy.evaluation.results import (
     write_hypotheses,
 )
 from speech_analogy.evaluation.significance import holm
+from speech_analogy.systems.catalogue import COMBINATIONS, TRAINED_ON, TRAININGS, searched_as, trained_systems
 
 
 @dataclass(frozen=True)

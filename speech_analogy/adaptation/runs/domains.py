@@ -18,24 +18,34 @@ from pathlib import Path
 
 from lhotse import CutSet
 
-from speech_analogy.adaptation.runs.adapt import KEY_FILE, RESULTS_FILE
-from speech_analogy.evaluation.environment import machine_record, package_versions
-from speech_analogy.adaptation.plan.build import build_plan
-from speech_analogy.adaptation.runs.collect import collect
-from speech_analogy.adaptation.split import read_cuts_of, split
-from speech_analogy.report.domains import table_markdown, write_table
-from speech_analogy.evaluation.domain_table import DomainTable, join
-from speech_analogy.adaptation.plan.estimate import clock, rates, synthesis_cost, wall_clock_of, weights_bytes
 from speech_analogy.adaptation.execution.local import default_workers, execute, speaking_workers, worked_by
-from speech_analogy.adaptation.runs.target import TRAINED_KINDS, Source, Speech, Target, Voices, hand_over, remove_models, speak, target_of
-from speech_analogy.adaptation.stages.work import FEATURES_FOLDER
+from speech_analogy.adaptation.plan.build import build_plan
+from speech_analogy.adaptation.plan.estimate import clock, rates, synthesis_cost, wall_clock_of, weights_bytes
 from speech_analogy.adaptation.recipe import Recipe, load_recipe
+from speech_analogy.adaptation.runs.adapt import KEY_FILE, RESULTS_FILE
+from speech_analogy.adaptation.runs.collect import collect
+from speech_analogy.adaptation.runs.target import (
+    TRAINED_KINDS,
+    Source,
+    Speech,
+    Target,
+    Voices,
+    hand_over,
+    remove_models,
+    speak,
+    target_of,
+)
+from speech_analogy.adaptation.split import read_cuts_of, split
+from speech_analogy.adaptation.stages.work import FEATURES_FOLDER
 from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import ConfigError, WeightsUnavailableError
+from speech_analogy.evaluation.domain_table import DomainTable, join
+from speech_analogy.evaluation.environment import machine_record, package_versions
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.report.domains import table_markdown, write_table
 
 __all__ = ["DomainTable", "Domains", "describe_domains", "do_domains", "plan_domains", "table_markdown"]
 

@@ -18,14 +18,14 @@ from lhotse import CutSet
 from data_synth.plan.options import SynthesisOptions
 from data_synth.synthesize import synthesize
 from data_synth.text.texts import Text
+from speech_analogy.adaptation.execution.local import speaking_workers
+from speech_analogy.adaptation.plan.estimate import START_S, Size
+from speech_analogy.adaptation.plan.stage import DONE_FILE, Plan, Stage
+from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.runs.adapt import is_measured
 from speech_analogy.adaptation.split import Split, texts_of, write_parts, write_texts
-from speech_analogy.adaptation.plan.estimate import START_S, Size
-from speech_analogy.adaptation.execution.local import speaking_workers
-from speech_analogy.adaptation.plan.stage import DONE_FILE, Plan, Stage
 from speech_analogy.adaptation.stages.registry import VERSIONS
 from speech_analogy.adaptation.stages.work import CUTS_FILE, TEXTS_FILE
-from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_cuts, write_cuts
 

@@ -12,21 +12,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speech_analogy.adaptation.runs.adapt import KEY_FILE, RESULTS_FILE, adapt, is_measured, plan_of
-from speech_analogy.adaptation.plan.compose import slug
-from speech_analogy.report.domains import line
-from speech_analogy.evaluation.domain_table import AGAINST, OURS, one_each
-from speech_analogy.adaptation.plan.estimate import clock, rates, wall_clock_of, weights_bytes
 from speech_analogy.adaptation.execution.local import default_workers, worked_by
+from speech_analogy.adaptation.plan.compose import slug
+from speech_analogy.adaptation.plan.estimate import clock, rates, wall_clock_of, weights_bytes
 from speech_analogy.adaptation.plan.stage import DONE_FILE, Plan
+from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.adaptation.runs.adapt import KEY_FILE, RESULTS_FILE, adapt, is_measured, plan_of
 from speech_analogy.adaptation.runs.target import TRAINED_KINDS
 from speech_analogy.adaptation.stages.work import MODEL_FOLDER
-from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.results import Results
-from speech_analogy.report.variation import curve_markdown
-from speech_analogy.report.variation import CURVE_FILE
-
+from speech_analogy.report.variation import CURVE_FILE, curve_markdown
 
 
 @dataclass(frozen=True)
@@ -126,8 +122,6 @@ def do_variation(
     return job.results()
 
 
-
-
 def describe_variation(job: Variation, workers: int | None = None) -> str:
     """What is left to do, value by value."""
     count, lines, total_s = workers or default_workers(), [], 0.0
@@ -144,8 +138,6 @@ def describe_variation(job: Variation, workers: int | None = None) -> str:
     about = f"about {clock(total_s)} on {worked_by(count)}"
     lines += ["", f"{len(job.plans)} runs, {about} ({rates(size)})"]
     return "\n".join(lines)
-
-
 
 
 def _take_over(plan: Plan, others: Sequence[Plan]) -> None:
