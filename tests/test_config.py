@@ -37,7 +37,10 @@ def _write(folder: Path, content: object) -> Path:
         ({"scales": []}, "at least one scale"),
         ({"publish": "mixd"}, r"publish: there is no such value \(found 'mixd'\); did you mean 'mixed'"),
         ({"systems": ["analogie"]}, r"systems\.0: .*did you mean 'analogy'"),
-        ({"scale_selection": {"strategy": "?"}}, r"scale_selection\.strategy: there is no such value .*use one of fixed"),
+        (
+            {"scale_selection": {"strategy": "?"}},
+            r"scale_selection\.strategy: there is no such value .*use one of fixed",
+        ),
         ({"synthesis": {"source": {"storage": "flak"}}}, r"storage: there is no such value .*did you mean 'flac'"),
         ({"scale_selection": {"strategi": "fixed"}}, r"scale_selection\.strategi: .*did you mean 'strategy'"),
         ({"scale_selection": {"strategy": "oracle"}}, r"scale_selection\.strategy: .*'oracle'"),

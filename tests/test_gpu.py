@@ -30,6 +30,7 @@ from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.sweep import evaluate_scales
 from speech_analogy.evaluation.transcribe import transcribe
 from speech_analogy.foundation.machine import VISIBLE_GPUS, cores, visible_gpus
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.families import load_recogniser
 from speech_analogy.recognisers.loading import backend_name, load_transcriber
@@ -41,6 +42,8 @@ from tests.small_conformer import make_conformer
 from tests.test_cli import fails, run
 
 OPTIONS = FinetuneOptions(learning_rate=1e-3, epochs=1, batch_size=8, precision="fp32")
+TRIMMED = DecodingOptions(window="trimmed")
+ON_CPU = DecodingOptions(window="trimmed", device="cpu")
 CLOSE = {"rtol": 1e-3, "atol": 1e-5}
 
 
@@ -101,21 +104,21 @@ def test_a_device_that_is_not_there_is_told(
 
 
 def test_texts_are_those_of_the_processor(few: CutSet, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = transcribe(few, model, window="trimmed", device="cpu", progress=False)
+    expected = transcribe(few, model, decoding=ON_CPU, progress=False)
     beams = [2] if "whisper" in load_recogniser(model).family else []
-    searched = [transcribe(few, model, window="trimmed", beams=n, device="cpu", progress=False) for n in beams]
+    searched = [transcribe(few, model, decoding=ON_CPU.model_copy(update={"beams": n}), progress=False) for n in beams]
     with pretended_gpu(monkeypatch):
-        assert load_transcriber(model, 0.0).device.type == "cuda"  # type: ignore[attr-defined]
-        assert transcribe(few, model, window="trimmed", progress=False).transcripts == expected.transcripts
+        assert load_transcriber(model).device.type == "cuda"  # type: ignore[attr-defined]
+        assert transcribe(few, model, decoding=TRIMMED, progress=False).transcripts == expected.transcripts
         for n, found in zip(beams, searched, strict=True):
-            again = transcribe(few, model, window="trimmed", beams=n, progress=False)
+            again = transcribe(few, model, decoding=TRIMMED.model_copy(update={"beams": n}), progress=False)
             assert again.transcripts == found.transcripts
 
 
 def test_ctranslate2_stays_on_the_processor(small_whisper: Path, gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
-    assert backend_name(load_transcriber(small_whisper, 1e6, backend="auto")) == "torch"
-    found = load_transcriber(small_whisper, 1e6, backend="ctranslate2")
+    assert backend_name(load_transcriber(small_whisper, DecodingOptions(backend="auto"), window_s=1e6)) == "torch"
+    found = load_transcriber(small_whisper, DecodingOptions(backend="ctranslate2"), window_s=1e6)
     assert backend_name(found) == "ctranslate2-int8"
 
 
@@ -129,11 +132,10 @@ def test_a_sweep_hears_on_the_gpu_what_the_processor_hears(
         tensors = load_file(corners[-1] / "model.safetensors")
         moved = {name: t + 0.02 * torch.randn(t.shape, generator=generator) for name, t in tensors.items()}
         save_file(moved, corners[-1] / "model.safetensors", metadata={"format": "pt"})
-    told: dict[str, Any] = {"window": "trimmed", "progress": False}
-    expected = evaluate_scales(few, *corners, (0.0, 1.0), device="cpu", **told)
+    expected = evaluate_scales(few, *corners, (0.0, 1.0), decoding=ON_CPU, progress=False)
     assert expected[0].hypotheses != expected[1].hypotheses
     with pretended_gpu(monkeypatch):
-        found = evaluate_scales(few, *corners, (0.0, 1.0), **told)
+        found = evaluate_scales(few, *corners, (0.0, 1.0), decoding=TRIMMED, progress=False)
         assert OnGpu.operations > 100
     assert [one.hypotheses for one in found] == [one.hypotheses for one in expected]
 

@@ -13,6 +13,7 @@ from data_synth.channel.chain import ChannelOptions
 from data_synth.plan.options import SynthesisOptions
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.options import Options, config_error
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.protocol import Backend, Compute
 from speech_analogy.recognisers.windows import Window
 from speech_analogy.systems.catalogue import (
@@ -162,6 +163,12 @@ class EvaluationOptions(Options):
     part: EvaluatedPart = Field(
         default="test", description="a held-out part leaves the test unheard: for choosing what a recipe says"
     )
+
+    def decoding(self, language: str) -> DecodingOptions:
+        """How speech in this language is decoded."""
+        return DecodingOptions(
+            window=self.window, beams=self.beams, backend=self.backend, compute=self.compute, language=language
+        )
 
 
 class Recipe(Options):

@@ -147,9 +147,11 @@ def transcription(backend: Backend, compute: Compute) -> Callable[[Job], Stage]:
 
     def measured(job: Job) -> Stage:
         from speech_analogy.evaluation.transcribe import transcribe_arrays
+        from speech_analogy.recognisers.decoding import DecodingOptions
         from speech_analogy.recognisers.loading import load_transcriber
 
-        transcriber = load_transcriber(job.folder, 0.0, backend=backend, compute=compute, language=job.language)
+        decoding = DecodingOptions(backend=backend, compute=compute, language=job.language)
+        transcriber = load_transcriber(job.folder, decoding)
         waves, seconds = _waves(job)
         transcribe_arrays(waves[:WARM_UP], transcriber, "trimmed")
         count, passed, texts = min(2 * WARM_UP, len(waves)), 0.0, [""]

@@ -26,6 +26,7 @@ from speech_analogy.cli.options import (
     Quiet,
     Window,
     Workers,
+    decoding_options,
 )
 from speech_analogy.cli.training import finetune_command, shorten_command
 from speech_analogy.errors import ConfigError, SpeechAnalogyError
@@ -148,12 +149,7 @@ def transcribe(
     heard = hear(
         source,
         model,
-        window=window.value if window else None,
-        beams=beams,
-        backend=backend.value,
-        compute=compute.value,
-        device=device,
-        language=language,
+        decoding=decoding_options(window, beams, backend, compute, device, language),
         progress=not quiet,
     )
     for transcript in heard.transcripts:
@@ -183,18 +179,14 @@ def evaluate(
 
     if out is not None and out.exists() and not overwrite:
         raise ConfigError("the output folder must not exist", file=out, do="name another, or say --overwrite")
+    decoding = decoding_options(window, beams, backend, compute, device, language)
     names = ["model", "against"][: 1 if against is None else 2]
     found: list[Evaluation] = [
         judge(
             cuts,
             weights,
             name=name,
-            window=window.value if window else None,
-            beams=beams,
-            backend=backend.value,
-            compute=compute.value,
-            device=device,
-            language=language,
+            decoding=decoding,
             cluster=cluster.value,
             hypotheses_file=f"hypotheses/{name}.jsonl",
             progress=not quiet,

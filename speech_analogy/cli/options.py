@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from speech_analogy.recognisers.decoding import DecodingOptions
 
 
 class WindowChoice(StrEnum):
@@ -55,3 +58,24 @@ Backend = Annotated[
     BackendChoice, typer.Option(help="What decodes; auto: CTranslate2 where it is installed and repays the conversion.")
 ]
 Compute = Annotated[ComputeChoice, typer.Option(help="CTranslate2: int8 or float32; torch: bf16, or else float32.")]
+
+
+def decoding_options(
+    window: WindowChoice | None,
+    beams: int,
+    backend: BackendChoice,
+    compute: ComputeChoice,
+    device: str,
+    language: str,
+) -> DecodingOptions:
+    """What the options above ask for."""
+    from speech_analogy.recognisers.decoding import DecodingOptions
+
+    return DecodingOptions(
+        window=window.value if window else None,
+        beams=beams,
+        backend=backend.value,
+        compute=compute.value,
+        device=device,
+        language=language,
+    )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from lhotse import CutSet
 
 from speech_analogy.corpora.cuts import audio_path, cuts_of, domain_of, prompt_of_cut, speaker_of, text_of
@@ -18,9 +17,9 @@ from speech_analogy.evaluation.results import Comparison, Hypothesis, System
 from speech_analogy.evaluation.score import character_errors, word_errors
 from speech_analogy.evaluation.significance import compare, wer_interval
 from speech_analogy.evaluation.transcribe import Transcription, transcribe
-from speech_analogy.recognisers.devices import AUTO
-from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber
-from speech_analogy.recognisers.windows import Window, kind
+from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
+from speech_analogy.recognisers.protocol import Transcriber
+from speech_analogy.recognisers.windows import kind
 
 Cluster = Literal["prompt", "speaker"]
 
@@ -38,15 +37,10 @@ def evaluate(
     cuts: str | Path | CutSet,
     model: str | Path | Transcriber,
     *,
+    decoding: DecodingOptions = DEFAULT_DECODING,
     name: str = "model",
     scale: float | None = None,
-    window: Window | None = None,
-    beams: int = 1,
-    backend: Backend = "torch",
-    compute: Compute = "int8",
-    language: str = "en",
     cluster: Cluster = "speaker",
-    device: str | torch.device = AUTO,
     hypotheses_file: str = "",
     progress: bool = True,
 ) -> Evaluation:
@@ -55,8 +49,8 @@ def evaluate(
     Args:
         cuts: recordings with texts.
         model: weights by name or folder, or what transcribes already.
-        window: None takes the one that the checkpoint was tuned in.
-        backend, compute, device: see `transcribe`.
+        decoding: window, beams, backend, ...; its language is that of the texts, too.
+        name, scale: of the system, for the results.
         cluster: what the bootstrap resamples: `prompt` where one prompt is spoken often, else `speaker`.
 
     Raises:
@@ -64,19 +58,15 @@ def evaluate(
         CheckpointError: the model cannot be loaded.
     """
     eager = cuts_of(cuts)
-    heard = transcribe(
-        eager,
-        model,
-        window=window,
-        beams=beams,
-        backend=backend,
-        compute=compute,
-        language=language,
-        device=device,
-        progress=progress,
-    )
+    transcription = transcribe(eager, model, decoding=decoding, progress=progress)
     return score(
-        eager, heard, name=name, scale=scale, language=language, cluster=cluster, hypotheses_file=hypotheses_file
+        eager,
+        transcription,
+        name=name,
+        scale=scale,
+        language=decoding.language,
+        cluster=cluster,
+        hypotheses_file=hypotheses_file,
     )
 
 

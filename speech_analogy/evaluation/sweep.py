@@ -21,10 +21,10 @@ from speech_analogy.merging.arithmetic import cast_piece, shifted
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.lineage import require_same_base
 from speech_analogy.merging.tensors import accumulator, as_source, pieces, require_finite, require_same_layout
-from speech_analogy.recognisers.devices import AUTO
+from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import load_transcriber
-from speech_analogy.recognisers.protocol import Compute, Recogniser
+from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, kind, padding_of
 
 # Features are made once for all λ; those of this much window are held at a time (38 MB with 80 mels).
@@ -100,13 +100,9 @@ def evaluate_scales(
     scales: Sequence[Scale],
     *,
     change: Callable[[str, Tensor], Tensor] | None = None,
+    decoding: DecodingOptions = DEFAULT_DECODING,
     name: str = "analogy",
-    window: Window | None = None,
-    beams: int = 1,
-    compute: Compute = "float32",
-    language: str = "en",
     cluster: Cluster = "speaker",
-    device: str | torch.device = AUTO,
     progress: bool = True,
 ) -> list[Evaluation]:
     """Transcribe and score recordings with θ_C + λ(θ_B − θ_A), in the order of `scales`, with torch.
@@ -117,9 +113,7 @@ def evaluate_scales(
         c, plus, minus: model folders of C, B and A.
         scales: λs; one that is a function of the tensor's name leaves `scale` of its evaluation empty.
         change: as of `ScaleSweep`.
-        window: None takes C's own.
-        compute: bf16 of the encoder; anything else is float32.
-        device: see `transcribe`.
+        decoding: as of `transcribe`, without the backend: torch decodes. A window of None takes C's own.
 
     Raises:
         DataError, CheckpointError: as `evaluate`; other bases, names or shapes than C's.
@@ -127,12 +121,12 @@ def evaluate_scales(
     eager = cuts_of(cuts)
     corners = [open_checkpoint(path) for path in (c, plus, minus)]
     require_same_base(corners)
-    recogniser = load_transcriber(c, 0.0, backend="torch", compute=compute, language=language, device=device)
+    recogniser = load_transcriber(c, decoding.model_copy(update={"backend": "torch"}))
     sweep = ScaleSweep(cast("Recogniser", recogniser), *corners, change=change)
-    chosen = window or native_window(sweep.recogniser.folder)
-    heard = _hear(list(eager), sweep, scales, chosen, beams, progress)
+    chosen = decoding.window or native_window(sweep.recogniser.folder)
+    heard = _hear(list(eager), sweep, scales, chosen, decoding.beams, progress)
     return [
-        score(eager, transcription, name=name, scale=_number(scale), language=language, cluster=cluster)
+        score(eager, transcription, name=name, scale=_number(scale), language=decoding.language, cluster=cluster)
         for scale, transcription in zip(scales, heard, strict=True)
     ]
 

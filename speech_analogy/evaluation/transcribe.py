@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
-from speech_analogy.recognisers.devices import AUTO
+from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import backend_name, load_transcriber
-from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber
+from speech_analogy.recognisers.protocol import Transcriber
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, Window, kind, padding_of, window_seconds
 
@@ -53,12 +53,7 @@ def transcribe(
     source: str | Path | CutSet,
     model: str | Path | Transcriber,
     *,
-    window: Window | None = None,
-    beams: int = 1,
-    backend: Backend = "torch",
-    compute: Compute = "int8",
-    language: str = "en",
-    device: str | torch.device = AUTO,
+    decoding: DecodingOptions = DEFAULT_DECODING,
     progress: bool = True,
 ) -> Transcription:
     """Transcribe recordings, in batches of equal windows.
@@ -70,12 +65,8 @@ def transcribe(
     Args:
         source: cuts, the path of cuts, an audio file, or a folder of audio files. Audio over 30 s is refused.
         model: weights by name or folder, a loaded recogniser, or a transcriber.
-        window: None takes the window that the checkpoint was tuned in (30 s for any that was not tuned here).
-        beams: 1 is greedy.
-        backend: torch, ctranslate2, or auto; see `choose_backend`.
-        compute: what CTranslate2 computes in: int8 or float32.
-        device: of a model that is not loaded yet: auto (a GPU if torch sees one and the backend is not CTranslate2),
-            cpu, cuda, cuda:1.
+        decoding: e.g. `DecodingOptions(beams=5, window="full")`; by default greedy, with torch, in the window that
+            the checkpoint was tuned in.
 
     Raises:
         DataError: no audio, unreadable audio, or audio longer than 30 s.
@@ -84,14 +75,11 @@ def transcribe(
     """
     cuts = list(cuts_of(source))
     folder = resolve_weights(str(model)) if isinstance(model, str | Path) else model.folder
-    chosen = window or native_window(folder)
+    chosen = decoding.window or native_window(folder)
     transcriber = load_transcriber(
         folder if isinstance(model, str | Path) else model,
-        sum(window_seconds(cut.duration, chosen) for cut in cuts),
-        backend=backend,
-        compute=compute,
-        language=language,
-        device=device,
+        decoding,
+        window_s=sum(window_seconds(cut.duration, chosen) for cut in cuts),
     )
     start = time.perf_counter()
     bar = tqdm(
@@ -108,7 +96,7 @@ def transcribe(
             lambda row: load_audio(cuts[row], SAMPLING_RATE_HZ),
             transcriber,
             padding_of(chosen),
-            beams,
+            decoding.beams,
             bar.update,
         )
     transcripts = [Transcript(cut.id, text, cut.duration) for cut, text in zip(cuts, texts, strict=True)]

@@ -9,9 +9,10 @@ from typing import Literal
 import torch
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.recognisers.devices import AUTO, find_device
+from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
+from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.families import load_recogniser
-from speech_analogy.recognisers.protocol import Backend, Compute, Transcriber
+from speech_analogy.recognisers.protocol import Transcriber
 from speech_analogy.recognisers.weights import resolve_weights
 
 CONVERSION_REPAID_S = 240.0  # of encoder window; see `choose_backend`
@@ -43,22 +44,15 @@ def choose_backend(
 
 
 def load_transcriber(
-    model: str | Path | Transcriber,
-    window_s: float,
-    *,
-    backend: Backend = "torch",
-    compute: Compute = "int8",
-    language: str = "en",
-    device: str | torch.device = AUTO,
+    model: str | Path | Transcriber, decoding: DecodingOptions = DEFAULT_DECODING, *, window_s: float = 0.0
 ) -> Transcriber:
-    """What transcribes with these weights.
+    """What transcribes with these weights. A loaded model that is given stays as it is.
 
     Args:
         model: weights by name or folder; or a loaded recogniser, of which CTranslate2 gets the weights it holds now;
             or a `CTranslate2Transcriber`, which is taken as it is.
-        window_s: seconds of encoder window that are to be transcribed; for `auto`.
-        compute: int8 or float32 of CTranslate2; bf16 of torch's encoder, which otherwise computes in float32.
-        device: of weights that are not loaded yet; see `find_device`.
+        decoding: backend, compute type, language and device.
+        window_s: seconds of encoder window that are to be transcribed; for the backend `auto`.
 
     Raises:
         CheckpointError: the model cannot be loaded.
@@ -69,8 +63,9 @@ def load_transcriber(
 
     if isinstance(model, ct2.CTranslate2Transcriber):
         return model
+    backend, compute = decoding.backend, decoding.compute
     loaded = None if isinstance(model, str | Path) else model
-    place = find_device(device, backend) if loaded is None else getattr(loaded, "device", torch.device("cpu"))
+    place = find_device(decoding.device, backend) if loaded is None else getattr(loaded, "device", torch.device("cpu"))
     folder = resolve_weights(str(model)) if isinstance(model, str | Path) else model.folder
     if backend == "auto" and compute == "bf16":
         backend = "torch"
@@ -80,9 +75,9 @@ def load_transcriber(
             window_s, on_cpu=place.type == "cpu", installed=ctranslate2_installed(), converted=ready
         )
     if backend == "torch":
-        found = loaded if loaded is not None else load_recogniser(folder, language=language, device=place)
+        found = loaded if loaded is not None else load_recogniser(folder, language=decoding.language, device=place)
         if isinstance(found, WhisperRecogniser):
-            found.compute = "bf16" if compute == "bf16" else "float32"
+            return found.computing_in("bf16" if compute == "bf16" else "float32")
         return found
     if compute == "bf16":
         raise ConfigError("CTranslate2 computes in int8 or float32 here", field="compute", value=compute)
@@ -93,7 +88,7 @@ def load_transcriber(
     if place.type != "cpu":
         raise ConfigError("the backend ctranslate2 runs on the processor here", field="device", value=str(place))
     if loaded is None:
-        return ct2.open_folder(folder, language=language, compute=compute)
+        return ct2.open_folder(folder, language=decoding.language, compute=compute)
     if not isinstance(loaded, WhisperRecogniser):
         raise ConfigError("the backend ctranslate2 takes Whisper models", field="model", value=type(loaded).__name__)
     return ct2.open_in_memory(loaded, compute=compute)

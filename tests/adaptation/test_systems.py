@@ -26,6 +26,7 @@ from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.merging.io.lineage import require_same_base
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 from speech_analogy.systems.catalogue import (
     BASE,
@@ -261,7 +262,7 @@ def test_a_scaled_system_hears_what_the_model_itself_hears(
 ) -> None:
     work = _work(tmp_path / "out", _params("scaled_source_real", models, scale=1.0), inputs)
     combined_stage(work)
-    alone = evaluate(noises, models["source_real"], window="trimmed", progress=False)
+    alone = evaluate(noises, models["source_real"], decoding=DecodingOptions(window="trimmed"), progress=False)
     assert read_hypotheses(work.folder / "hypotheses.jsonl") == alone.hypotheses
     system = json.loads((work.folder / SCORE_FILE).read_text())["system"]
     assert (system["name"], system["scale"], system["wer"]) == ("scaled_source_real", 1.0, alone.system.wer)

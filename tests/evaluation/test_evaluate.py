@@ -26,7 +26,10 @@ from speech_analogy.evaluation.transcribe import (
     transcribe,
     transcribe_arrays,
 )
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
+
+TRIMMED = DecodingOptions(window="trimmed")
 
 
 def _heard(cuts: CutSet, texts: list[str]) -> Transcription:
@@ -89,14 +92,14 @@ def test_a_gpu_decodes_more_together(device: str, expected: float) -> None:
 
 
 def test_transcripts_keep_the_order_of_the_cuts(noises: CutSet, small_whisper: Path) -> None:
-    found = transcribe(noises, small_whisper, window="trimmed", progress=False)
+    found = transcribe(noises, small_whisper, decoding=TRIMMED, progress=False)
     assert [row.id for row in found.transcripts] == [cut.id for cut in noises]
-    backwards = transcribe(CutSet.from_cuts(reversed(list(noises))), small_whisper, window="trimmed", progress=False)
+    backwards = transcribe(CutSet.from_cuts(reversed(list(noises))), small_whisper, decoding=TRIMMED, progress=False)
     assert {row.id: row.text for row in found.transcripts} == {row.id: row.text for row in backwards.transcripts}
 
 
 def test_arrays_keep_their_order(noises: CutSet, small_whisper: Path) -> None:
-    found = transcribe(noises, small_whisper, window="trimmed", progress=False)
+    found = transcribe(noises, small_whisper, decoding=TRIMMED, progress=False)
     waves = [load_audio(cut) for cut in noises]
     texts = transcribe_arrays(waves, WhisperRecogniser(small_whisper), window="trimmed")
     assert texts == [row.text for row in found.transcripts]
@@ -109,8 +112,9 @@ def test_backend_is_on_record(
     """CTranslate2 in float32 hears what torch hears, and the results say which it was."""
     pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
     monkeypatch.setenv("SPEECH_ANALOGY_CACHE", str(tmp_path))
-    ours = evaluate(noises, small_whisper, window="trimmed", progress=False)
-    theirs = evaluate(noises, small_whisper, window="trimmed", backend="ctranslate2", compute="float32", progress=False)
+    ours = evaluate(noises, small_whisper, decoding=TRIMMED, progress=False)
+    quick = DecodingOptions(window="trimmed", backend="ctranslate2", compute="float32")
+    theirs = evaluate(noises, small_whisper, decoding=quick, progress=False)
     assert (ours.system.backend, theirs.system.backend) == ("torch", "ctranslate2-float32")
     assert [row.hypothesis for row in theirs.hypotheses] == [row.hypothesis for row in ours.hypotheses]
 
@@ -118,7 +122,7 @@ def test_backend_is_on_record(
 def test_window_follows_the_checkpoint(noises: CutSet, small_whisper: Path) -> None:
     few = CutSet.from_cuts(list(noises)[:2])
     assert transcribe(few, small_whisper, progress=False).window == "full"
-    assert evaluate(few, small_whisper, window="trimmed", progress=False).system.window == "trimmed"
+    assert evaluate(few, small_whisper, decoding=TRIMMED, progress=False).system.window == "trimmed"
 
 
 def test_comparison_needs_the_same_utterances(noises: CutSet) -> None:

@@ -18,8 +18,10 @@ from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.evaluation.sweep import ScaleSweep, evaluate_scales
 from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 
+TRIMMED = DecodingOptions(window="trimmed")
 SCALES = (0.5, 0.0, 1.0, -0.25, 0.5)  # a λ that comes again must give the same
 
 
@@ -60,10 +62,10 @@ def test_scores_are_those_of_single_evaluations(
     corners: list[Path], noises: CutSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "HELD_WINDOW_S", 20.0)  # several groups of batches
-    found = evaluate_scales(noises, *corners, (1.0, 0.0), window="trimmed", progress=False)
+    found = evaluate_scales(noises, *corners, (1.0, 0.0), decoding=TRIMMED, progress=False)
     for one, scale in zip(found, (1.0, 0.0), strict=True):
         merged = analogy(*corners, scale, tmp_path / f"{scale:g}")
-        alone = evaluate(noises, merged, name="analogy", scale=scale, window="trimmed", progress=False)
+        alone = evaluate(noises, merged, name="analogy", scale=scale, decoding=TRIMMED, progress=False)
         assert one.hypotheses == alone.hypotheses
         assert one.system == alone.system.model_copy(update={"seconds": one.system.seconds})
     assert found[0].hypotheses != found[1].hypotheses

@@ -16,6 +16,7 @@ from speech_analogy.evaluation.transcribe import transcribe
 from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.recognisers.conformer import ConformerRecogniser
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.families import load_recogniser, native_window
 from speech_analogy.recognisers.loading import load_transcriber
 from speech_analogy.recognisers.model_record import provenance
@@ -205,14 +206,17 @@ def test_analogy_of_such_folders_is_a_model_and_a_pipelines(folder: Path, noises
 
 def test_full_windows_change_no_transcript(folder: Path, noises: CutSet) -> None:
     few = CutSet.from_cuts(list(noises)[:4])
-    trimmed, full = (transcribe(few, folder, window=window, progress=False) for window in ("trimmed", "full"))
+    trimmed, full = (
+        transcribe(few, folder, decoding=DecodingOptions(window=window), progress=False)
+        for window in ("trimmed", "full")
+    )
     assert [t.text for t in trimmed.transcripts] == [t.text for t in full.transcripts]
 
 
 def test_ctranslate2_is_refused(recogniser: ConformerRecogniser) -> None:
     pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
     with pytest.raises(ConfigError, match="takes Whisper models"):
-        load_transcriber(recogniser, 1.0, backend="ctranslate2")
+        load_transcriber(recogniser, DecodingOptions(backend="ctranslate2"))
 
 
 @pytest.mark.published

@@ -15,6 +15,7 @@ from transformers import WhisperTokenizer
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.recognisers import loading as backends
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.loading import backend_name, choose_backend, load_transcriber
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.whisper import ctranslate2_model
@@ -25,6 +26,8 @@ from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 from tests.conftest import threads_of_a_new_thread
 
 pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
+AUTO = DecodingOptions(backend="auto")
+FLOAT32 = DecodingOptions(backend="ctranslate2", compute="float32")
 ENOUGH_S = 1e9
 
 
@@ -110,14 +113,14 @@ def test_float32_hears_what_torch_hears(
     tiny: WhisperRecogniser, cache: Path, clips: tuple[list[np.ndarray], list[float]]
 ) -> None:
     waves, durations = clips
-    theirs = load_transcriber(tiny.folder, ENOUGH_S, backend="ctranslate2", compute="float32")
+    theirs = load_transcriber(tiny.folder, FLOAT32)
     features = tiny.features(waves, 30.0)
     assert torch.equal(theirs.features(waves, 30.0), features)
     assert theirs.decode(features, durations) == tiny.decode(features, durations)
 
 
 def _float32(folder: Path) -> CTranslate2Transcriber:
-    found = load_transcriber(folder, ENOUGH_S, backend="ctranslate2", compute="float32")
+    found = load_transcriber(folder, FLOAT32)
     assert isinstance(found, CTranslate2Transcriber)
     return found
 
@@ -148,7 +151,7 @@ def test_batch_equals_one_by_one(
     tiny: WhisperRecogniser, cache: Path, clips: tuple[list[np.ndarray], list[float]], compute: str
 ) -> None:
     waves, durations = clips
-    theirs = load_transcriber(tiny.folder, ENOUGH_S, backend="ctranslate2", compute=compute)  # type: ignore[arg-type]
+    theirs = load_transcriber(tiny.folder, DecodingOptions(backend="ctranslate2", compute=compute))  # type: ignore[arg-type]
     features = theirs.features(waves, 30.0)
     together = theirs.decode(features, durations)
     alone = [theirs.decode(features[i : i + 1], durations[i : i + 1])[0] for i in range(len(waves))]
@@ -187,7 +190,7 @@ def test_weights_in_memory_are_the_ones_that_are_heard(small_whisper: Path, cach
             if "layers" in name:
                 tensor.add_(0.1 * torch.randn(tensor.shape, generator=generator))
     held = {name: tensor.clone() for name, tensor in ours.model.state_dict().items()}
-    theirs = load_transcriber(ours, ENOUGH_S, backend="ctranslate2", compute="float32")
+    theirs = load_transcriber(ours, FLOAT32)
     assert all(torch.equal(tensor, held[name]) for name, tensor in ours.model.state_dict().items())
     features = ours.features([_noise(1.0)], 2.0)
     expected = ours.decode(features, [1.0])
@@ -207,7 +210,7 @@ def test_converting_in_memory_loads_no_second_tokenizer(
         "from_pretrained",
         classmethod(lambda *names, **options: loads.append(names) or load(*names, **options)),
     )
-    theirs = load_transcriber(ours, ENOUGH_S, backend="ctranslate2", compute="float32")
+    theirs = load_transcriber(ours, FLOAT32)
     assert theirs.tokenizer is ours.tokenizer
     assert not loads
 
@@ -227,16 +230,16 @@ def test_auto(window_s: float, on_cpu: bool, installed: bool, converted: bool, e
 
 
 def test_auto_takes_the_converted_model(small_whisper: Path, cache: Path) -> None:
-    assert backend_name(load_transcriber(small_whisper, 1.0, backend="auto")) == "torch"
+    assert backend_name(load_transcriber(small_whisper, AUTO, window_s=1.0)) == "torch"
     convert(small_whisper)
-    assert backend_name(load_transcriber(small_whisper, 1.0, backend="auto")) == "ctranslate2-int8"
-    assert backend_name(load_transcriber(small_whisper, 1.0)) == "torch"
+    assert backend_name(load_transcriber(small_whisper, AUTO, window_s=1.0)) == "ctranslate2-int8"
+    assert backend_name(load_transcriber(small_whisper)) == "torch"
 
 
 def test_what_cannot_be_had_is_said(small_whisper: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="device"):
-        load_transcriber(small_whisper, 1.0, backend="ctranslate2", device="cuda")
+        load_transcriber(small_whisper, DecodingOptions(backend="ctranslate2", device="cuda"))
     monkeypatch.setattr(backends, "ctranslate2_installed", lambda: False)
     with pytest.raises(ConfigError, match=r"backend.*pip install ctranslate2"):
-        load_transcriber(small_whisper, 1.0, backend="ctranslate2")
-    assert backend_name(load_transcriber(small_whisper, ENOUGH_S, backend="auto")) == "torch"
+        load_transcriber(small_whisper, DecodingOptions(backend="ctranslate2"))
+    assert backend_name(load_transcriber(small_whisper, AUTO, window_s=ENOUGH_S)) == "torch"

@@ -47,11 +47,7 @@ def evaluate_stage(work: Work) -> None:
         recogniser,
         name=params["system"],
         scale=params.get("scale"),
-        window=options.window,
-        beams=options.beams,
-        backend=options.backend,
-        compute=options.compute,
-        language=params["language"],
+        decoding=options.decoding(params["language"]),
         cluster=options.cluster,
         progress=work.progress,
     )

@@ -113,19 +113,16 @@ def _hear(work: Work, cuts: CutSet, scales: Sequence[Scale]) -> list[Evaluation]
     change = change_of(params.get("direction", "difference"), params.get("seed", 0))
     shared: dict[str, Any] = {
         "name": params["system"],
-        "window": options.window,
-        "beams": options.beams,
-        "language": params["language"],
+        "decoding": options.decoding(params["language"]),
         "cluster": options.cluster,
         "progress": work.progress,
     }
     if options.backend == "torch":
-        return evaluate_scales(cuts, c, plus, minus, scales, change=change, compute=options.compute, **shared)
+        return evaluate_scales(cuts, c, plus, minus, scales, change=change, **shared)
     corners = [open_checkpoint(path) for path in (c, plus, minus)]
     require_same_base(corners)
     sweep = ScaleSweep(load_recogniser(c, language=params["language"]), *corners, change=change)
-    decoder: dict[str, Any] = {"backend": options.backend, "compute": options.compute}
-    return [evaluate(cuts, sweep.move(scale), **shared, **decoder) for scale in scales]
+    return [evaluate(cuts, sweep.move(scale), **shared) for scale in scales]
 
 
 def _corner(work: Work, name: str) -> Path:

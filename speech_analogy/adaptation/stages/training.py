@@ -23,6 +23,7 @@ from speech_analogy.corpora.splits import subset
 from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.foundation.files import write_json
 from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions
@@ -98,7 +99,8 @@ def trial_stage(work: Work) -> None:
         cuts = _training_cuts(work, work.params["source_utterances"])
         finetune(cuts, work.params["base"], model, options, **_shared(work))
     stage, file = work.params["dev"]
-    found = evaluate(read_cuts(work.inputs[stage] / file), model, language=options.language, progress=work.progress)
+    decoding = DecodingOptions(language=options.language)
+    found = evaluate(read_cuts(work.inputs[stage] / file), model, decoding=decoding, progress=work.progress)
     row = {"system": work.params["system"], "learning_rate": options.learning_rate, "epochs": options.epochs}
     work.write(SCORE_FILE, {**row, "wer": found.system.wer})
     shutil.rmtree(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import update_wrapper
 from inspect import signature
 from pathlib import Path
@@ -93,6 +94,14 @@ class WhisperRecogniser(WhisperFrontEnd):
         self.model = model.eval()
         self.model.to(device)
         self.compute: Compute = "float32"
+
+    def computing_in(self, compute: Compute) -> WhisperRecogniser:
+        """The same model, weights shared, whose encoder computes in `compute`; this object stays as it is."""
+        if compute == self.compute:
+            return self
+        other = copy(self)
+        other.compute = compute
+        return other
 
     @property
     def device(self) -> torch.device:

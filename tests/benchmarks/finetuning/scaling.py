@@ -71,11 +71,12 @@ def child(told: str) -> None:
     else:
         from speech_analogy.corpora.cuts import cuts_of
         from speech_analogy.evaluation.transcribe import transcribe
+        from speech_analogy.recognisers.decoding import DecodingOptions
         from speech_analogy.recognisers.families import load_recogniser
 
         recogniser, cuts = load_recogniser(given["model"]), cuts_of(given["cuts"])
         begin = time.perf_counter()
-        transcribe(cuts, recogniser, window="trimmed", progress=False)
+        transcribe(cuts, recogniser, decoding=DecodingOptions(window="trimmed"), progress=False)
         seconds = time.perf_counter() - begin
     print(json.dumps({"seconds": seconds, "bytes": peak_bytes()}))
 

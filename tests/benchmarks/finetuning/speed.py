@@ -113,8 +113,9 @@ def child(told: str) -> None:
         print(json.dumps({**asdict(trained), "resident_bytes": peak_bytes()}))
         return
     from speech_analogy.evaluation.transcribe import transcribe
+    from speech_analogy.recognisers.decoding import DecodingOptions
 
-    heard = transcribe(given["cuts"], given["model"], window=given["window"], progress=False)
+    heard = transcribe(given["cuts"], given["model"], decoding=DecodingOptions(window=given["window"]), progress=False)
     print(json.dumps({"texts": [t.text for t in heard.transcripts], "window": str(heard.window), "s": heard.seconds}))
 
 

@@ -22,6 +22,7 @@ from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, e
 from speech_analogy.evaluation.results import Comparison
 from speech_analogy.merging.vectors.compress import Compression, CompressionReport, compress
 from speech_analogy.merging.vectors.task_vector import TaskVector
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.weights import resolve_weights
 
 LEVEL = 0.05  # p below which two systems are said to differ
@@ -61,7 +62,13 @@ def measure(arguments: argparse.Namespace) -> list[Row]:
         file, model = arguments.folder / f"{number}.safetensors", arguments.folder / f"{number}"
         report = compress(tau, file, how, overwrite=True)
         TaskVector.load(file).apply(arguments.c, model, arguments.scale, allow_other_base=True, overwrite=True)
-        found = evaluate(arguments.cuts, model, name=title(how), window=arguments.window, cluster=arguments.cluster)
+        found = evaluate(
+            arguments.cuts,
+            model,
+            decoding=DecodingOptions(window=arguments.window),
+            name=title(how),
+            cluster=arguments.cluster,
+        )
         shutil.rmtree(model)
         full = rows[0].evaluation if rows else None
         compared = (

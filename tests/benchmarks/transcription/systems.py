@@ -25,9 +25,10 @@ def ours(backend: str, compute: str = "int8") -> Callable[[Path, int], Hear]:
 
     def opened(folder: Path, threads: int) -> Hear:
         from speech_analogy.evaluation.transcribe import transcribe_arrays
+        from speech_analogy.recognisers.decoding import DecodingOptions
         from speech_analogy.recognisers.loading import load_transcriber
 
-        transcriber = load_transcriber(folder, 0.0, backend=backend, compute=compute)  # type: ignore[arg-type]
+        transcriber = load_transcriber(folder, DecodingOptions(backend=backend, compute=compute))  # type: ignore[arg-type]
         return lambda waves: transcribe_arrays(waves, transcriber)
 
     return opened

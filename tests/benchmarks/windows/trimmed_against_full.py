@@ -33,6 +33,7 @@ from speech_analogy.corpora.read import read_cuts
 from speech_analogy.corpora.splits import subset
 from speech_analogy.evaluation.evaluate import Cluster, Evaluation, compare_hypotheses, evaluate
 from speech_analogy.evaluation.results import Hypothesis
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.families import load_recogniser
 from speech_analogy.recognisers.windows import TrimmedWindow, Window, window_seconds
 
@@ -73,7 +74,14 @@ def decode(cuts: CutSet, name: str, model: Path, windows: Sequence[str], cluster
     rows = []
     for text in windows:
         start = time.process_time()
-        found = evaluate(cuts, recogniser, name=name, window=window(text), cluster=cluster, progress=False)
+        found = evaluate(
+            cuts,
+            recogniser,
+            decoding=DecodingOptions(window=window(text)),
+            name=name,
+            cluster=cluster,
+            progress=False,
+        )
         seconds = [window_seconds(cut.duration, window(text)) for cut in cuts]
         rows.append(Decoding(name, text, found, time.process_time() - start, float(np.mean(seconds))))
         print(f"{name} in {text}: {found.system.wer:.2f} in {rows[-1].processor_s:.0f} s", flush=True)
