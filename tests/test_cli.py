@@ -49,7 +49,7 @@ def test_help_answers_within_a_second_and_names_every_verb() -> None:
     seconds, text = _timed_help()
     assert seconds < HELP_SECONDS
     for verb in ("corpus", "synthesize", "finetune", "vector", "merge", "analogy", "transcribe", "evaluate", "adapt",
-                 "report", "demo", "shorten", "bench"):  # fmt: skip
+                 "report", "demo", "shorten", "bench", "export"):  # fmt: skip
         assert verb in text
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from speech_analogy import __version__
+from speech_analogy.cli.exporting import export_command
 from speech_analogy.cli.merging import merge_command, vector_app
 from speech_analogy.cli.options import (
     Backend,
@@ -46,6 +47,7 @@ app.add_typer(vector_app, name="vector")
 app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)
+app.command(name="export")(export_command)
 
 USER_ERROR_STATUS = 2
 DEMO_RECIPE = "phone_line"
