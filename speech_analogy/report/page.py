@@ -110,7 +110,7 @@ def bars(results: Results) -> Markup:
     about = ranking.subject(results)
     return figures.bars(
         [
-            figures.Bar(
+            figures.WerBar(
                 system_words.label(system.name, system.scale), system.wer, *system.ci95,
                 style=_style(system, about),
             )
@@ -129,7 +129,7 @@ def dev_curve(results: Results) -> Markup:
     """WER on held-out speech over λ: what λ was chosen by."""
     if not results.selection or not results.selection.scale_curve:
         return Markup("")
-    points = [figures.Point(point.scale, point.wer) for point in results.selection.scale_curve]
+    points = [figures.CurvePoint(point.scale, point.wer) for point in results.selection.scale_curve]
     span = [scale for scale, _, _ in scale_rows(results)]
     return figures.curve(points, "WER on what λ was chosen by, over λ", results.selection.scale, span=span)
 
@@ -139,7 +139,7 @@ def test_curve(results: Results) -> Markup:
     chosen = ranking.chosen_analogy(results)
     rows = scale_rows(results)
     return figures.curve(
-        [figures.Point(scale, tested.wer, *tested.ci95) for scale, _, tested in rows if tested],
+        [figures.CurvePoint(scale, tested.wer, *tested.ci95) for scale, _, tested in rows if tested],
         "WER on the test set over λ",
         chosen.scale if chosen else None,
         style="accent",
@@ -150,7 +150,7 @@ def test_curve(results: Results) -> Markup:
 def kept_curve(results: Results) -> Markup:
     """WER on held-out source speech over λ: what is kept of it; nothing where the run did not hear it."""
     rows = scale_rows(results)
-    points = [figures.Point(scale, s.source_wer) for scale, _, s in rows if s and s.source_wer is not None]
+    points = [figures.CurvePoint(scale, s.source_wer) for scale, _, s in rows if s and s.source_wer is not None]
     chosen = ranking.chosen_analogy(results)
     return figures.curve(
         points,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech_analogy.report.figures import CURVE_PX, Bar, Point, bars, curve, ticks
+from speech_analogy.report.figures import CURVE_PX, CurvePoint, WerBar, bars, curve, ticks
 
 RATES = st.floats(min_value=0.5, max_value=400, allow_nan=False)
 
@@ -21,13 +21,13 @@ def percent(value: str | None) -> float:
     return float(value[:-1])
 
 
-def drawn(rows: list[Bar]) -> ElementTree.Element:
+def drawn(rows: list[WerBar]) -> ElementTree.Element:
     return ElementTree.fromstring(str(bars(rows)))
 
 
 @given(st.lists(st.tuples(RATES, RATES, RATES).map(sorted), min_size=1, max_size=9))
 def test_bars_are_proportional_to_wer_and_whiskers_span_the_interval(rows: list[list[float]]) -> None:
-    svg = drawn([Bar(f"s{i}", value, low, high) for i, (low, value, high) in enumerate(rows)])
+    svg = drawn([WerBar(f"s{i}", value, low, high) for i, (low, value, high) in enumerate(rows)])
     limit = max(high for _, _, high in rows)
     groups = svg.findall("g[@class='bar plain']")
     assert len(groups) == len(rows)
@@ -39,7 +39,7 @@ def test_bars_are_proportional_to_wer_and_whiskers_span_the_interval(rows: list[
 
 
 def test_bars_of_a_hand_made_case() -> None:
-    svg = drawn([Bar("C", 50, 40, 60), Bar("D", 25, 20, 80, "accent")])
+    svg = drawn([WerBar("C", 50, 40, 60), WerBar("D", 25, 20, 80, "accent")])
     assert [rect.get("width") for rect in svg.iter("rect")] == ["62.500%", "31.250%"]  # of 80
     assert [text.text for text in svg.findall("text")] == ["0", "20", "40", "60", "80"]
     assert svg.get("aria-label") == (
@@ -49,17 +49,17 @@ def test_bars_of_a_hand_made_case() -> None:
 
 def test_nothing_to_draw_and_only_zeros() -> None:
     assert str(bars([])) == str(curve([], "WER")) == ""
-    assert [rect.get("width") for rect in drawn([Bar("C", 0, 0, 0)]).iter("rect")] == ["0.000%"]
+    assert [rect.get("width") for rect in drawn([WerBar("C", 0, 0, 0)]).iter("rect")] == ["0.000%"]
 
 
 def test_labels_are_escaped() -> None:
-    (label,) = drawn([Bar("<script>&", 1, 1, 1)]).findall("g/text[@class='label']")
+    (label,) = drawn([WerBar("<script>&", 1, 1, 1)]).findall("g/text[@class='label']")
     assert label.text == "<script>&"
 
 
 def test_long_labels_are_cut_in_the_figure_and_whole_for_readers_who_listen() -> None:
     name = "a control that somebody added later, λ = 0.75"
-    svg = drawn([Bar(name, 1, 1, 1)])
+    svg = drawn([WerBar(name, 1, 1, 1)])
     (label,) = svg.findall("g/text[@class='label']")
     assert label.text == "a control that somebody add…"
     assert svg.findtext("g/title") == name
@@ -80,7 +80,7 @@ def test_ticks_enclose_the_values_in_equal_round_steps(one: float, other: float)
 
 
 def test_curve_of_a_hand_made_case() -> None:
-    points = [Point(0, 40, 30, 50), Point(0.5, 30, 20, 40), Point(1, 35, 25, 45)]
+    points = [CurvePoint(0, 40, 30, 50), CurvePoint(0.5, 30, 20, 40), CurvePoint(1, 35, 25, 45)]
     svg = ElementTree.fromstring(str(curve(points, "WER", chosen=0.5)))
     line, band = svg.find("svg/polyline"), svg.find("svg/polygon")
     assert line is not None
@@ -97,18 +97,18 @@ def test_curve_of_a_hand_made_case() -> None:
 
 
 def test_curves_that_share_a_span_put_equal_scales_above_each_other() -> None:
-    long = curve([Point(0, 3), Point(0.5, 2), Point(2, 1)], "WER")
-    short = curve([Point(0.5, 30)], "WER", span=(0, 2))
+    long = curve([CurvePoint(0, 3), CurvePoint(0.5, 2), CurvePoint(2, 1)], "WER")
+    short = curve([CurvePoint(0.5, 30)], "WER", span=(0, 2))
     assert 'cx="25.000%"' in long
     assert 'cx="25.000%"' in short
 
 
 def test_one_point_stands_in_the_middle() -> None:
-    assert 'cx="50.000%"' in curve([Point(1, 30)], "WER", chosen=1)
+    assert 'cx="50.000%"' in curve([CurvePoint(1, 30)], "WER", chosen=1)
 
 
 def test_many_scales_do_not_crowd_the_axis() -> None:
-    svg = ElementTree.fromstring(str(curve([Point(i / 20, 30 + i) for i in range(41)], "WER")))
+    svg = ElementTree.fromstring(str(curve([CurvePoint(i / 20, 30 + i) for i in range(41)], "WER")))
     below = [text for text in svg.findall("text") if text.get("text-anchor") == "middle"]
     assert len(below) <= 9
     assert len(svg.findall("circle")) == 41

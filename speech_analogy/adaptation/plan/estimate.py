@@ -14,6 +14,7 @@ from lhotse import CutSet
 
 from speech_analogy.adaptation.plan.stage import Stage
 from speech_analogy.errors import WeightsUnavailableError
+from speech_analogy.foundation.page.wording import duration
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, kind, window_seconds
 
@@ -154,11 +155,4 @@ def rates(base_bytes: int) -> str:
     return f"rates of whisper-tiny.en on a Zen 4 server, times {factor:.1f} for this base's size; a GPU is not reckoned"
 
 
-def clock(seconds: float) -> str:
-    """42 s, 3 min 05 s, 2 h 10 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+clock = duration
