@@ -29,7 +29,7 @@ from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions
 
 
-def _training_cuts(work: Work, count: int | None = None) -> CutSet:
+def training_cuts(work: Work, count: int | None = None) -> CutSet:
     """The training sets of a system, one behind the other; `count` takes a subset of the real source speech.
 
     `domains` keeps these alone and `cluster` one of speakers, `without` leaves these out, and `replay` is the share of
@@ -71,9 +71,9 @@ def finetune_stage(work: Work) -> None:
         if "remember" in work.params:
             stage, file = work.params["remember"]
             remember = read_cuts(work.inputs[stage] / file)
-        finetune(_training_cuts(work), start, model, options, remember=remember, **_shared(work))
+        finetune(training_cuts(work), start, model, options, remember=remember, **_shared(work))
     if "continues" in work.params:
-        _keep_base(model, start)
+        keep_base(model, start)
 
 
 def _shared(work: Work) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _shared(work: Work) -> dict[str, Any]:
     return {"description": work.name, "features": work.final.parents[1] / FEATURES_FOLDER, "progress": work.progress}
 
 
-def _keep_base(model: Path, start: Path) -> None:
+def keep_base(model: Path, start: Path) -> None:
     """A model that went on from another is still one of the base: its task vector is θ − θ_0.
 
     Its provenance names θ_0's fingerprint, which what it is combined with must share, and that of its start.
@@ -96,7 +96,7 @@ def trial_stage(work: Work) -> None:
     """Fine-tune on a subset, score on held-out source speech, keep the score alone."""
     options, model = _options(work), work.folder / MODEL_FOLDER
     if not model.exists():
-        cuts = _training_cuts(work, work.params["source_utterances"])
+        cuts = training_cuts(work, work.params["source_utterances"])
         finetune(cuts, work.params["base"], model, options, **_shared(work))
     stage, file = work.params["dev"]
     decoding = DecodingOptions(language=options.language)

@@ -1,16 +1,9 @@
-"""Every domain once the target: what is shared, what is done again, and the table against a hand computation."""
+"""Every domain once the target: what is shared, and what is done again."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from statistics import stdev
-
-import pytest
-import torch
-
 from speech_analogy.adaptation.runs.domains import Domains, describe_domains, do_domains, plan_domains
 from speech_analogy.adaptation.runs.target import hand_over, heard_alike
 from speech_analogy.corpora.cuts import domain_of, text_of
@@ -20,11 +13,16 @@ from speech_analogy.evaluation.domain_table import DomainRow, DomainTable, join
 from speech_analogy.evaluation.results import Results
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.report.domains import table_markdown
+from statistics import stdev
 from tests.conftest import make_corpus
+import json
+import pytest
+import shutil
+import torch
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
-
 DOMAINS = ("a", "b", "c")
+
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +46,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, small_whisper: Path) -> Pat
     return folder
 
 
+
 def _corpus(folder: Path) -> None:
     """24 noises of three domains, a third of each the test."""
     make_corpus(folder, 24, domains=DOMAINS)
@@ -58,8 +57,10 @@ def _corpus(folder: Path) -> None:
     (folder / "metadata.csv").write_text("\n".join(map(",".join, rows)) + "\n", encoding="utf-8")
 
 
+
 def _do(recipe: Path, run: Path) -> DomainTable:
     return do_domains(plan_domains(recipe, run), progress=False, workers=1)
+
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +70,16 @@ def whole(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+
 def _cuts(run: Path, domain: str, stage: str) -> list[tuple[str, str]]:
     [file] = (run / "targets" / domain / "stages").glob(f"{stage}-*/cuts.jsonl.gz")
     return sorted((domain_of(cut), text_of(cut)) for cut in read_cuts(file))
 
 
+
 def _stages(run: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in run.rglob("stage.json")}
+
 
 
 def test_a_domain_is_spoken_once(whole: Path) -> None:
@@ -90,11 +94,13 @@ def test_a_domain_is_spoken_once(whole: Path) -> None:
         assert {text for text in source if text[0] in spoken} <= {text for own in spoken.values() for text in own}
 
 
+
 def test_a_speaks_the_texts_that_b_hears(whole: Path) -> None:
     for domain in "ab":
         [file] = (whole / "targets" / domain / "stages").glob("split-*/source_train.jsonl.gz")
         heard = {(domain_of(cut), text_of(cut)) for cut in read_cuts(file)}
         assert set(_cuts(whole, domain, "synthesise-source")) == heard
+
 
 
 def test_c_speaks_the_subset_of_texts_that_is_asked_for(recipe: Path, whole: Path, tmp_path: Path) -> None:
@@ -107,6 +113,7 @@ def test_c_speaks_the_subset_of_texts_that_is_asked_for(recipe: Path, whole: Pat
     assert _cuts(tmp_path / "run", "a", "synthesise-target") == told
 
 
+
 def test_second_run_does_nothing(recipe: Path, whole: Path) -> None:
     before = _stages(whole)
     first = (whole / "domains.md").read_bytes()
@@ -114,6 +121,7 @@ def test_second_run_does_nothing(recipe: Path, whole: Path) -> None:
     assert _stages(whole) == before
     assert (whole / "domains.md").read_bytes() == first
     assert "done" in describe_domains(plan_domains(recipe, whole))
+
 
 
 def test_what_was_lost_is_done_again_and_the_same(recipe: Path, whole: Path, tmp_path: Path) -> None:
@@ -129,6 +137,7 @@ def test_what_was_lost_is_done_again_and_the_same(recipe: Path, whole: Path, tmp
     assert kept.items() <= _stages(run).items()
     expected = json.loads((whole / "domains.json").read_text())["rows"]
     assert [(row.domain, row.wer) for row in table.rows] == [(row["domain"], row["wer"]) for row in expected]
+
 
 
 def test_shared_source_trains_a_and_b_once(recipe: Path, whole: Path, tmp_path: Path) -> None:
@@ -149,6 +158,7 @@ def test_shared_source_trains_a_and_b_once(recipe: Path, whole: Path, tmp_path: 
         do_domains(job, progress=False, workers=1, keep_models=False)
         assert not list(run.rglob("*.safetensors"))
         assert (run / "domains.md").read_bytes() == before
+
 
 
 def test_what_hangs_on_the_source_alone_is_heard_once(recipe: Path, whole: Path, tmp_path: Path) -> None:
@@ -177,38 +187,18 @@ def test_what_hangs_on_the_source_alone_is_heard_once(recipe: Path, whole: Path,
     assert not heard_alike(second.stages["evaluate-target_synthetic-on-source_dev"], first)
 
 
+
 def test_speech_is_found_by_another_base(recipe: Path, whole: Path, tmp_path: Path) -> None:
     job = plan_domains(recipe, tmp_path / "run", speech=whole / "speech", overrides=["training.epochs=2"])
     assert all(one.plan.is_done(one.stage) for one in job.speech)
     assert "0.0 h of synthetic speech" in describe_domains(job)
 
 
+
 def test_unknown_targets_are_named(recipe: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"not a target of the recipe.*x"):
         plan_domains(recipe, tmp_path, domains=["x"])
 
-
-def test_averages_by_hand() -> None:
-    rows = [
-        DomainRow("a", "", 10, 0.5, {"target_synthetic": 50.0, "analogy": 40.0}),
-        DomainRow("b", "", 30, 1.0, {"target_synthetic": 20.0, "analogy": 22.0}),
-    ]
-    table = DomainTable("t", "n", ["a", "b", "c"], rows)
-    assert table.average("target_synthetic") == pytest.approx(35.0)
-    assert table.average("analogy") == pytest.approx(31.0)
-    assert table.average_relative("target_synthetic") == pytest.approx((0.2 - 0.1) / 2)
-
-
-def test_seeds_by_hand() -> None:
-    """Means over seeds, and their spread; a seed without all of its domains is not in the average's."""
-    found = [("a", 1, 50, 40), ("b", 1, 20, 22), ("a", 2, 54, 44), ("b", 2, 24, 20), ("a", 3, 58, 30)]
-    rows = [DomainRow(d, "", 10, 0.5, {"target_synthetic": c, "analogy": o}, s) for d, s, c, o in found]
-    table = DomainTable("t", "n", ["a", "b"], rows, [1, 2, 3])
-    assert table.wer("a", "target_synthetic") == pytest.approx(54)
-    assert table.spread("a", "target_synthetic") == pytest.approx(4)
-    assert table.average("analogy") == pytest.approx(((40 + 44 + 30) / 3 + 21) / 2)
-    assert table.average_spread("analogy") == pytest.approx(stdev([31, 32]))
-    assert table.relative("a", "target_synthetic") == pytest.approx((54 - 38) / 54)
 
 
 def test_every_domain_with_every_seed(recipe: Path, whole: Path, tmp_path: Path) -> None:
@@ -234,6 +224,7 @@ def test_every_domain_with_every_seed(recipe: Path, whole: Path, tmp_path: Path)
     assert line.count(" ± ") == 3  # two domains and their average
 
 
+
 def test_the_table_has_a_column_a_domain(whole: Path) -> None:
     text = (whole / "domains.md").read_text(encoding="utf-8")
     assert text.startswith("# noises\n\nA test.\n")
@@ -253,87 +244,6 @@ def test_the_table_has_a_column_a_domain(whole: Path) -> None:
     assert pooled.difference == pytest.approx(100 * (errors[0] - errors[1]))
 
 
-def _row(domain: str, seed: int, edits: dict[str, list[int]], strategies: dict[str, float] | None = None) -> DomainRow:
-    """Four utterances of ten words of two speakers."""
-    ids = [f"{domain}{number}" for number in range(4)]
-    wer = {name: 100 * sum(found) / (10 * len(found)) for name, found in edits.items()}
-    curve = {"0": 60.0, "0.5": 40.0, "1": 45.0}
-    return DomainRow(
-        domain, "", 4, 0.5, wer, seed, curve, strategies or {}, {}, ids, ["s", "s", "t", "t"], [10] * 4, edits
-    )
-
-
-OTHERS = {"target_synthetic": [4, 4, 4, 4], "random_vector": [5, 5, 5, 5, 3, 3, 3, 3]}
-
-
-def test_comparisons_by_hand() -> None:
-    """Pooled over rows; a control of two draws meets the analogy twice; Holm takes the smaller p times two."""
-    rows = [_row("a", 0, {"analogy": [1, 1, 3, 3], **OTHERS}), _row("b", 0, {"analogy": [2, 2, 2, 2], **OTHERS})]
-    table = DomainTable("t", "", ["a", "b"], rows, [0])
-    found = {one.against: one for one in table.comparisons()}
-    assert found["target_synthetic"].difference == pytest.approx(100 * (16 - 32) / 80)
-    assert found["random_vector"].difference == pytest.approx(100 * (32 - 64) / 160)
-    assert found["random_vector"].relative == pytest.approx(-0.5)
-    by_p = sorted(found.values(), key=lambda one: one.p_value)
-    assert by_p[0].p_holm == pytest.approx(min(1.0, 2 * by_p[0].p_value))
-
-
-def test_regret_by_hand() -> None:
-    edits = {"analogy": [1, 1, 3, 3]}
-    rows = [
-        _row("a", 0, edits, {"source_dev": 1.0, "fixed": 0.5}),
-        _row("b", 0, edits, {"source_dev": 0.0, "fixed": 0.5}),
-    ]
-    table = DomainTable("t", "", ["a", "b"], rows, [0])
-    assert table.regrets() == {"source_dev": [5.0, 20.0], "fixed": [0.0, 0.0]}
-    lines = table_markdown(table).splitlines()
-    assert "| fixed | 0.00 | 0.00 | 0.5 |" in lines
-    assert "| source_dev | 12.50 | 20.00 | 0 to 1 |" in lines
-
-
-def test_joined_tables_have_each_row_once_and_in_order() -> None:
-    edits = {"analogy": [1, 1, 3, 3], "target_synthetic": [4, 4, 4, 4]}
-    one = DomainTable("t", "", ["a", "b"], [_row("b", 1, edits), _row("a", 1, edits)], [1], "key")
-    better = {**edits, "analogy": [0, 0, 0, 0]}
-    other = DomainTable("t", "", ["a", "b"], [_row("a", 0, edits), _row("a", 1, better)], [0, 1], "key")
-    both = join([one, other])
-    assert both is not None
-    assert [(row.seed, row.domain) for row in both.rows] == [(0, "a"), (1, "a"), (1, "b")]
-    assert both.rows[1].wer["analogy"] == 20.0  # the first table's counts
-    assert both.seeds == [0, 1]
-    assert "Under way: 3 of 4" in table_markdown(both)
-    assert join([both, one, other]) == both
-    assert join([]) is None
-
-
-def test_tables_of_other_recipes_or_recordings_are_not_joined() -> None:
-    one = DomainTable("t", "", ["a"], [_row("a", 0, {"analogy": [1] * 4})], [0], "key")
-    with pytest.raises(ConfigError, match="one recipe"):
-        one.joined(DomainTable("t", "", ["a"], [], [0], "another"))
-    heard = _row("a", 1, {"analogy": [1] * 4})
-    heard.ids[0] = "another"
-    with pytest.raises(ConfigError, match="other test utterances"):
-        one.joined(DomainTable("t", "", ["a"], [heard], [1], "key"))
-
-
-def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
-    edits = {"analogy": [1, 1, 3, 3]}
-    table = DomainTable("t", "é", ["a"], [_row("a", 0, edits), _row("a", 1, edits)], [0, 1], "key")
-    table.write(tmp_path / "domains.json")
-    assert DomainTable.read(tmp_path / "domains.json") == table
-    assert len([line for line in (tmp_path / "domains.json").read_text().splitlines() if '"ids"' in line]) == 2
-    DomainTable("t", "", [], []).write(tmp_path / "domains.json")
-    assert DomainTable.read(tmp_path / "domains.json").rows == []
-
-
-@pytest.mark.parametrize("text", ["", "{}", '{"schema": 1}', '{"schema": 2, "rows": [{}]}', "[]"])
-def test_what_is_no_table_is_named(tmp_path: Path, text: str) -> None:
-    with pytest.raises(DataError, match="no table of domains here"):
-        DomainTable.read(tmp_path / "domains.json")
-    (tmp_path / "domains.json").write_text(text)
-    with pytest.raises(DataError, match="not a table of domains"):
-        DomainTable.read(tmp_path / "domains.json")
-
 
 def test_what_an_earlier_run_has_is_not_done_again(recipe: Path, whole: Path, tmp_path: Path) -> None:
     """One domain here, the other there; together they are the whole run's table, but for where their runs lie."""
@@ -350,3 +260,4 @@ def test_what_an_earlier_run_has_is_not_done_again(recipe: Path, whole: Path, tm
     assert do_domains(done, progress=False) == table
     with pytest.raises(ConfigError, match="one recipe"):
         plan_domains(recipe, run, earlier=[run / "domains.json"], overrides=["training.epochs=2"])
+

@@ -15,8 +15,8 @@ import yaml
 from speech_analogy.cli import main as cli
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.recognisers.whisper.folder import write_folder
+from tests.adaptation.test_recipe import GOOD
 from tests.conftest import REPOSITORY, make_corpus, small_whisper_tensors
-from tests.test_config import GOOD
 
 HELP_SECONDS = 1.0
 

@@ -1,4 +1,4 @@
-"""Several vectors: who gets one, how they are merged, and the plan that makes them."""
+"""Several vectors: who gets one, and how they are merged."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ import pytest
 import soundfile
 import torch
 from lhotse import CutSet
-from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from speech_analogy.adaptation.stages.sweeps import by_adapter_stage
-from speech_analogy.adaptation.stages.training import _training_cuts
+from speech_analogy.adaptation.stages.training import training_cuts
 from speech_analogy.adaptation.stages.vectors import clusters_stage, in_cluster, similarities, vectors_stage
 from speech_analogy.adaptation.stages.work import (
     CHOICE_FILE,
     CLUSTERS_FILE,
-    CLUSTERS_STAGE,
     MODEL_FOLDER,
     TEXTS_FILE,
     WEIGHTS_FILE,
@@ -29,15 +27,11 @@ from speech_analogy.adaptation.stages.work import (
 )
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_corpus, write_cuts
-from speech_analogy.errors import ConfigError
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.lineage import require_same_base
-from speech_analogy.systems.catalogue import VECTORS_OF
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions, LoraOptions
-from tests.adaptation.test_plan import RECIPE
-from tests.adaptation.test_scale_selection import _plan, _recipe
-from tests.adaptation.test_systems import _moved, _work
+from tests.adaptation.building import moved, work_of
 from tests.conftest import RATE_HZ, make_corpus
 
 LORA = LoraOptions(rank=4, alpha=8, modules=("q_proj", "v_proj"))
@@ -59,7 +53,7 @@ def groups(small_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     for seed, name in enumerate(f"finetune-source_{kind}-of-{d}" for kind in ("real", "synthetic") for d in "ab"):
         found[name] = folder / name
         found[name].mkdir()
-        _moved(small_whisper, found[name] / MODEL_FOLDER, seed)
+        moved(small_whisper, found[name] / MODEL_FOLDER, seed)
     split = folder / "split"
     corpus = read_corpus("folder", make_corpus(folder / "corpus", 12), progress=False).cuts
     split.mkdir()
@@ -71,7 +65,7 @@ def groups(small_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 def _merged(groups: dict[str, Path], base: Path, folder: Path, way: str, **more: Any) -> tuple[Work, dict[str, Any]]:
     params = {"base": str(base), "way": way, "groups": ["a", "b"], "density": 1.0, "seed": 0, **more}
-    work = _work(folder, params, groups)
+    work = work_of(folder, params, groups)
     vectors_stage(work)
     merged = open_checkpoint(work.folder / MODEL_FOLDER)
     return work, {name: merged[name].clone() for name in merged}
@@ -139,7 +133,7 @@ def test_speakers_are_divided_by_their_sound(two_sounds: CutSet, small_whisper: 
     split.mkdir()
     write_cuts(two_sounds, split / "source_train.jsonl.gz")
     params = {"cuts": ["split", "source_train.jsonl.gz"], "base": str(small_whisper), "clusters": 2}
-    work = _work(tmp_path / "clusters", params, {"split": split})
+    work = work_of(tmp_path / "clusters", params, {"split": split})
     clusters_stage(work)
     table = json.loads((work.folder / CLUSTERS_FILE).read_text())
     own = table["speakers"]
@@ -153,48 +147,11 @@ def test_speakers_are_divided_by_their_sound(two_sounds: CutSet, small_whisper: 
     said = {text_of(cut) for cut in inside}
     assert all(belongs(cut, False) == (text_of(cut) in said) for cut in two_sounds)
     sets = {"source_real": params["cuts"], "source_synthetic": params["cuts"]}
-    told = _work(
+    told = work_of(
         tmp_path / "tuned", {"sets": sets, "cluster": ["clusters", number]}, {"split": split, "clusters": work.folder}
     )
     twins = [cut for cut in two_sounds if text_of(cut) in said]
-    assert len(_training_cuts(told)) == len(inside) + len(twins)
-
-
-@pytest.fixture(scope="module")
-def cuts(tmp_path_factory: pytest.TempPathFactory) -> CutSet:
-    folder = make_corpus(tmp_path_factory.mktemp("three") / "corpus", 105, domains=("a", "b", "c", "b", "a"))
-    return read_corpus("folder", folder, progress=False).cuts
-
-
-def test_a_vector_for_each_source_domain(cuts: CutSet, tmp_path: Path) -> None:
-    rules = {"strategy": "leave_one_domain_out", "utterances": 1}
-    recipe = _recipe(
-        systems=["analogy", *VECTORS_OF],
-        vectors={"utterances": 5},
-        scale_selection=rules,
-        scale_chosen_on=["source_dev"],
-    )
-    plan, _ = _plan(recipe, cuts, tmp_path)
-    tuned = [f"finetune-source_{kind}-of-{domain}" for domain in "ac" for kind in ("real", "synthetic")]
-    for way in VECTORS_OF.values():
-        stage = plan.stages[f"vectors-{way}"]
-        assert set(tuned) <= set(stage.needs)
-        assert stage.params["groups"] == ["a", "c"]
-    assert all(plan.stages[name].params["domains"] == [name[-1]] for name in tuned)
-    heard = plan.stages["evaluate-analogy_of_vectors_ties"]
-    assert heard.params["corners"] == ["finetune-target_synthetic", "vectors-ties", "base"]
-    assert "choose-scale-analogy_of_vectors_ties" in heard.needs
-
-
-def test_a_vector_for_each_cluster_of_speakers(cuts: CutSet, tmp_path: Path) -> None:
-    recipe = _recipe(systems=["analogy_of_vectors_mean"], vectors={"by": "speaker", "clusters": 3})
-    plan, _ = _plan(recipe, cuts, tmp_path)
-    for number in range(3):
-        stage = plan.stages[f"finetune-source_real-of-cluster-{number}"]
-        assert stage.params["cluster"] == [CLUSTERS_STAGE, number]
-        assert CLUSTERS_STAGE in stage.needs
-    assert plan.stages["vectors-mean"].params["groups"] == [f"cluster-{number}" for number in range(3)]
-    assert "finetune-source_real" not in plan.stages
+    assert len(training_cuts(told)) == len(inside) + len(twins)
 
 
 def test_analogy_by_adapter_in_closed_form(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
@@ -208,7 +165,7 @@ def test_analogy_by_adapter_in_closed_form(noises: CutSet, small_whisper: Path, 
         finetune(noises, small_whisper, inputs[corner] / MODEL_FOLDER, options, progress=False)
         factors.append(load_file(inputs[corner] / MODEL_FOLDER / "adapter" / "adapter_model.safetensors"))
     params = {"corners": ["c", "b", "a"], "choice": "scale", "base": str(small_whisper)}
-    work = _work(tmp_path / "out", params, inputs)
+    work = work_of(tmp_path / "out", params, inputs)
     by_adapter_stage(work)
     made, base = open_checkpoint(work.folder / MODEL_FOLDER), open_checkpoint(small_whisper)
     c, b, a = factors
@@ -222,19 +179,3 @@ def test_analogy_by_adapter_in_closed_form(noises: CutSet, small_whisper: Path, 
             adapted += 1
         torch.testing.assert_close(made[name], expected, atol=2e-6, rtol=1e-5)
     assert adapted == len(moved) / 2 > 0
-
-
-def test_by_adapter_needs_adapters(cuts: CutSet, tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match=r"training\.lora"):
-        _recipe(systems=["analogy_by_adapter"])
-    lora = {**RECIPE.get("training", {}), "lora": {"rank": 2}}
-    plan, _ = _plan(_recipe(systems=["analogy_by_adapter"], training=lora), cuts, tmp_path)
-    assert plan.stages["evaluate-analogy_by_adapter"].params["corners"] == [
-        "finetune-target_synthetic", "by-adapter", "finetune-target_synthetic",
-    ]  # fmt: skip
-    assert "choose-scale" in plan.stages["by-adapter"].needs
-
-
-def test_too_few_domains_is_an_error(cuts: CutSet, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"vectors\.utterances.*a: \d+, c: \d+.*speaker"):
-        _plan(_recipe(systems=["analogy_of_vectors_mean"], vectors={"utterances": 1000}), cuts, tmp_path)
