@@ -9,26 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from speech_analogy.cli.options import Overwrite, Quiet
 from speech_analogy.errors import ConfigError
 
 if TYPE_CHECKING:
     from speech_analogy.merging.io.stream import StreamOptions
 
 vector_app = typer.Typer(
-    help="Task vectors: extract, apply, combine, look at, compress.", no_args_is_help=True, add_completion=False
+    help="Task vectors: extract, apply, combine, inspect, compress.", no_args_is_help=True, add_completion=False
 )
 
-Out = Annotated[Path, typer.Option("--out", help="What is written; it must not exist.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
-Threads = Annotated[int | None, typer.Option(help="Worker threads; default: one a core.")]
+Out = Annotated[Path, typer.Option("--out", help="The output; it must not exist.")]
+Threads = Annotated[int | None, typer.Option(help="Worker threads; default: one per core, at most 8.")]
 OtherBase = Annotated[
-    bool, typer.Option("--allow-other-base", help="Same names and shapes, other weights (chat vector).")
+    bool, typer.Option("--allow-other-base", help="Accept another base of the same names and shapes (chat vector).")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
 
 def _weights(name: str) -> Path:
-    """A path as it is; any other name (a weights package, a hub id) as the folder that it stands for."""
+    """A path as it is; the folder of any other name (a weights package, a hub id)."""
     if Path(name).exists():
         return Path(name)
     from speech_analogy.recognisers.weights import resolve_weights
@@ -69,7 +68,7 @@ def extract(
     out: Out,
     tuned_on: Annotated[str | None, typer.Option(help="The data it was tuned on.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the vector.")] = None,
-    creator: Annotated[str | None, typer.Option(help="Who made it.")] = None,
+    creator: Annotated[str | None, typer.Option(help="Its author.")] = None,
     overwrite: Overwrite = False,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -77,8 +76,8 @@ def extract(
     """Write the difference tuned − base."""
     from speech_analogy.merging import verbs
 
-    told = {"tuned_on": tuned_on, "licence": licence, "creator": creator}
-    given = {key: value for key, value in told.items() if value is not None}
+    record = {"tuned_on": tuned_on, "licence": licence, "creator": creator}
+    given = {key: value for key, value in record.items() if value is not None}
     with _running("extract", threads, quiet) as options:
         verbs.extract(_weights(base), tuned, out, overwrite=overwrite, options=options, **given)
     typer.echo(out)
@@ -123,14 +122,16 @@ def add(
     method: Annotated[str, typer.Option(help="E.g. task_arithmetic, ties, dare_ties, tsv_merge, dare+elect.")] = (
         "task_arithmetic"
     ),
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter: density=0.2")] = None,
-    mergekit: Annotated[bool, typer.Option("--mergekit", help="mergekit's definitions, not the papers'.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter: density=0.2; see `merge --methods`.")
+    ] = None,
+    mergekit: Annotated[bool, typer.Option("--mergekit", help="mergekit's defaults in place of the papers'.")] = False,
     allow_other_base: OtherBase = False,
     overwrite: Overwrite = False,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write the sum of vectors, or what another merge method makes of them."""
+    """Write the sum of vectors, or their merge by another method."""
     from speech_analogy.merging import verbs
 
     with _running("add", threads, quiet) as options:
@@ -186,7 +187,7 @@ def show(
     vector: Annotated[Path, typer.Argument(help="A vector file, or a LoRA adapter's folder.")],
     largest: Annotated[int, typer.Option(help="How many tensors to list.")] = 10,
 ) -> None:
-    """Print where a vector comes from and where its norm lies."""
+    """Print a vector's origin and the tensors of the largest norms."""
     import json
 
     from speech_analogy.merging import verbs
@@ -244,7 +245,7 @@ def compress(
 
 
 def _print_methods(wanted: bool) -> None:
-    """Print every merge method with its source and parameters, and stop."""
+    """Print every merge method with its source and parameters, and exit."""
     if wanted:
         from speech_analogy.merging.methods.registry import describe_methods
 
@@ -254,7 +255,7 @@ def _print_methods(wanted: bool) -> None:
 
 Methods = Annotated[
     bool,
-    typer.Option("--methods", callback=_print_methods, is_eager=True, help="List the merge methods and stop."),
+    typer.Option("--methods", callback=_print_methods, is_eager=True, help="List the merge methods and exit."),
 ]
 
 
@@ -266,7 +267,7 @@ def merge_command(
     quiet: Quiet = False,
     methods: Methods = False,
 ) -> None:
-    """Merge models as a YAML file says; `--methods` tells what it may say."""
+    """Merge models by a YAML file; `--methods` lists the methods and their parameters."""
     from speech_analogy.merging import verbs
 
     with _running("merge", threads, quiet) as options:

@@ -16,11 +16,10 @@ from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.evaluation.evaluate import Cluster, Evaluation, score
 from speech_analogy.evaluation.transcribe import Batch, Transcript, Transcription, batch_seconds, batches
-from speech_analogy.merging.analogy import Scale, Weights, scale_of
-from speech_analogy.merging.arithmetic import cast_piece, shifted
+from speech_analogy.merging.arithmetic import Scale, cast_piece, scale_of, shifted
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.lineage import require_same_base
-from speech_analogy.merging.tensors import accumulator, as_source, pieces, require_finite, require_same_layout
+from speech_analogy.merging.tensors import Weights, accumulator, as_source, pieces, require_finite, require_same_layout
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import load_transcriber
@@ -36,7 +35,7 @@ class ScaleSweep:
 
     θ_C and τ = θ_B − θ_A are held once each beside the weights in use, so the memory is three models whatever the
     number of λ. Every λ starts from the pristine θ_C: nothing accumulates, and the bits are those that
-    `merging.combine.analogy` writes.
+    `merging.analogy` writes.
 
     Args:
         recogniser: of C's sizes; its weights are written over.

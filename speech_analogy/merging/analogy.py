@@ -1,35 +1,30 @@
-"""Linear algebra of checkpoints: the analogy θ_D = θ_C + λ(θ_B − θ_A), streamed to disk or made in memory."""
+"""The analogy of checkpoints, θ_D = θ_C + λ(θ_B − θ_A), streamed to disk or made in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import write_json
-from speech_analogy.merging.arithmetic import analogy_piece, cast_piece, require_scale, shifted
-from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE
-from speech_analogy.merging.io.header import TensorSpec
-from speech_analogy.merging.io.lineage import AnyCheckpoint, note_dtype, opened, output_dtype, require_same_base
-from speech_analogy.merging.io.model_folder import copy_companions, new_folder
-from speech_analogy.merging.io.provenance import carried, now
-from speech_analogy.merging.io.stream import SHARD_BYTES, Progress, StreamOptions, gathered, write_model
+from speech_analogy.merging.arithmetic import Scale, analogy_piece, cast_piece, scale_of, scales_of, shifted
+from speech_analogy.merging.io.header import TensorSpec, specs_of
+from speech_analogy.merging.io.lineage import AnyCheckpoint, opened, require_same_base
+from speech_analogy.merging.io.model_folder import write_model_folder
+from speech_analogy.merging.io.provenance import carried
+from speech_analogy.merging.io.stream import SHARD_BYTES, Progress, StreamOptions, gathered
 from speech_analogy.merging.tensors import (
     SUM_PIECE,
     TensorSource,
+    Weights,
     accumulator,
     as_source,
     pieces,
     require_finite,
     require_same_layout,
 )
-
-Weights = TensorSource | Mapping[str, Tensor]
-Scale = float | Callable[[str], float]
-"""λ: one number, or one for each tensor by name."""
 
 
 def analogy(
@@ -49,8 +44,8 @@ def analogy(
 ) -> Path:
     """Write θ_D = θ_C + λ(θ_B − θ_A) as a model folder (arXiv 2406.02925, 2510.08047; θ_0 cancels out).
 
-    Streams tensor by tensor; the non-weight files of C's folder go along, and `provenance.json` tells what
-    was done. λ = 0, or B = A, gives θ_C bit for bit. Tensors that are not floating point (counters) are C's.
+    Streams tensor by tensor; the non-weight files of C's folder are copied, and `provenance.json` records what was
+    done. λ = 0, or B = A, gives θ_C bit for bit. Tensors that are not floating point (counters) are C's.
 
     Args:
         c: the model that is moved: target, synthetic speech.
@@ -74,29 +69,23 @@ def analogy(
     identity = require_same_base(list(corners.values()), None if base is None else opened(base))
     theta_c = corners["c"]
     require_same_layout(list(corners.values()))
-    specs = [TensorSpec(name, theta_c.shape(name), output_dtype(theta_c, name, dtype)) for name in theta_c]
-    make = _AnalogyMaker(theta_c, corners["plus"], corners["minus"], scale, precision)
-    options = StreamOptions(threads=threads, shard_bytes=shard_bytes, progress=progress)
-    with new_folder(out, overwrite) as folder:
-        if theta_c.folder is not None:
-            copy_companions(theta_c.folder, folder)
-            note_dtype(folder, dtype)
-        write_model(folder, specs, make, options)
-        scales = scale if isinstance(scale, int | float) else {name: scale(name) for name in theta_c}
-        parents = {corner: {"path": str(model.path), **model.provenance} for corner, model in corners.items()}
-        write_json(
-            folder / PROVENANCE_FILE,
-            {
-                "schema": 1,
-                **identity,
-                **carried([theta_c.provenance]),
-                "operation": "analogy",
-                "scale": scales,
-                "created": now(),
-                "parents": parents,
-            },
-        )
-    return Path(out)
+    record = {
+        **identity,
+        **carried([theta_c.provenance]),
+        "operation": "analogy",
+        "scale": scales_of(scale, theta_c),
+        "parents": {corner: {"path": str(model.path), **model.provenance} for corner, model in corners.items()},
+    }
+    return write_model_folder(
+        out,
+        theta_c,
+        _AnalogyMaker(theta_c, corners["plus"], corners["minus"], scale, precision),
+        record,
+        companions=theta_c.folder,
+        dtype=dtype,
+        overwrite=overwrite,
+        options=StreamOptions(threads=threads, shard_bytes=shard_bytes, progress=progress),
+    )
 
 
 class _AnalogyMaker:
@@ -149,15 +138,14 @@ def analogy_tensors(
     sources = [as_source(c, "C"), as_source(plus, "B (plus)"), as_source(minus, "A (minus)")]
     require_same_layout(sources)
     make = _AnalogyMaker(sources[0], sources[1], sources[2], scale, precision)
-    for name in sources[0]:
-        spec = TensorSpec(name, sources[0].shape(name), output_dtype(sources[0], name, dtype))
-        yield name, gathered(make, spec)
+    for spec in specs_of(sources[0], dtype):
+        yield spec.name, gathered(make, spec)
 
 
 def shift(c: Weights, tau: Weights, scale: Scale = 1.0) -> dict[str, Tensor]:
     """θ_C + λτ in memory, for a sweep over λ: load θ_C and τ = θ_B − θ_A once, call this for each λ.
 
-    With float32 weights the bits are those of `analogy`. Tensors that τ has not stay C's (the same object).
+    With float32 weights the bits are those of `analogy`. Tensors that τ lacks stay C's (the same object).
 
     Args:
         tau: a state dict of differences, `TaskVector.tensors`, or another source.
@@ -179,8 +167,3 @@ def shift(c: Weights, tau: Weights, scale: Scale = 1.0) -> dict[str, Tensor]:
         moved = shifted(weight.to(accumulator(weight.dtype)), vector[name], factor)
         result[name] = cast_piece(moved, weight.dtype, name, [base, vector])
     return result
-
-
-def scale_of(scale: Scale, name: str) -> float:
-    """λ for one tensor."""
-    return require_scale(scale(name) if callable(scale) else scale)

@@ -1,9 +1,9 @@
-"""Exact building blocks on flat pieces of tensors: the same bits whatever the piece, the thread or the
-machine."""
+"""Exact building blocks on flat pieces of tensors: the same bits whatever the piece, thread or machine."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -11,10 +11,12 @@ from torch import Tensor
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.tensors import TensorSource, pieces, require_finite, sums_to_finite
 
+Scale = float | Callable[[str], float]
+"""λ: one number, or one for each tensor by name."""
+
 
 def shifted(base: Tensor, delta: Tensor, scale: float = 1.0, consume: bool = False) -> Tensor:
-    """`base + scale·delta`, in the wider of both dtypes; where the shift is zero, `base` bit for bit (−0.0
-    too).
+    """`base + scale·delta`, in the wider of both dtypes; where the shift is zero, `base` bit for bit (−0.0 too).
 
     Multiplication and addition are rounded one after the other, never fused, so that a value does not depend
     on where in a vector register it lies.
@@ -71,7 +73,7 @@ def cast_piece(
     """Cast a result once, at the end, and refuse what is not finite or does not fit.
 
     Args:
-        inputs: what it was made from, to tell where a NaN comes from.
+        inputs: what it was made from, to find where a NaN comes from.
         out: where to put it, at least as long as the piece.
 
     Raises:
@@ -121,3 +123,16 @@ def require_scale(scale: float, field: str = "scale") -> float:
     if not isinstance(scale, int | float) or not math.isfinite(scale):
         raise CheckpointError("a scale must be a finite number", field=field, value=scale)
     return float(scale)
+
+
+def scale_of(scale: Scale, name: str) -> float:
+    """λ for one tensor."""
+    return require_scale(scale(name) if callable(scale) else scale)
+
+
+def scales_of(scale: Scale, names: Iterable[str]) -> float | dict[str, float]:
+    """λ for a model's record: the number, or one for each tensor."""
+    if callable(scale):
+        return {name: scale(name) for name in names}
+    require_scale(scale)
+    return scale

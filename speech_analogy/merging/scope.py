@@ -1,9 +1,7 @@
-"""Which value applies to which tensor: encoder, decoder, layer ranges, kinds of module, name patterns,
-depth."""
+"""Which value applies to which tensor: by encoder, decoder, layers, kind of module, name pattern or depth."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,21 +10,22 @@ from itertools import pairwise
 from typing import Any
 
 from speech_analogy.errors import ConfigError
+from speech_analogy.foundation.suggest import closest
 
 LAYER_LISTS = frozenset({"layers", "layer", "blocks", "block", "h"})
-"""What the list of layers is called in Whisper, Conformer, OpenAI's Whisper, T5, BERT and GPT."""
+"""The name of the list of layers in Whisper, Conformer, OpenAI's Whisper, T5, BERT and GPT."""
 
 Q = frozenset({"q_proj", "query", "linear_q", "q"})
 K = frozenset({"k_proj", "key", "linear_k", "k"})
 V = frozenset({"v_proj", "value", "linear_v", "v"})
 ATTENTION_OUT = frozenset({"out_proj", "out", "o_proj", "linear_out", "o"})
 MLP = frozenset({"fc1", "fc2", "mlp", "up_proj", "gate_proj", "down_proj", "intermediate_dense", "output_dense"})
-KINDS = ("q", "k", "v", "attention-out", "mlp", "norm", "embedding", "conv", "other")
+MODULE_KINDS = ("q", "k", "v", "attention-out", "mlp", "norm", "embedding", "conv", "other")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a network a tensor sits, as far as its name tells."""
+    """Where in a network a tensor sits, as far as its name shows."""
 
     name: str
     part: str | None
@@ -70,7 +69,7 @@ _WORDS: dict[str, Callable[[Place], bool]] = {
     "cross-attention": lambda place: place.cross and place.kind in ("q", "k", "v", "attention-out"),
     "bias": lambda place: place.leaf == "bias",
     "weight": lambda place: place.leaf == "weight",
-    **{kind: (lambda place, kind=kind: place.kind == kind) for kind in KINDS},  # type: ignore[misc]
+    **{kind: (lambda place, kind=kind: place.kind == kind) for kind in MODULE_KINDS},  # type: ignore[misc]
 }
 
 _LAYERS = re.compile(r"(?:(encoder|decoder)\.)?layers?\.(\d+)(?:-(\d+))?")
@@ -118,19 +117,18 @@ def _test(word: str) -> Callable[[Place], bool]:
     if layers:
         part, first, last = layers[1], int(layers[2]), int(layers[3] or layers[2])
         return lambda place: place.layer is not None and first <= place.layer <= last and part in (None, place.part)
-    near = difflib.get_close_matches(word, _WORDS, n=1)
+    near = closest(word, _WORDS)
     raise ConfigError(
         "no such scope",
         field="scope",
         value=word,
-        do=f"did you mean {near[0]!r}?" if near else f"use {', '.join(_WORDS)}, layers.0-5, or a pattern with *",
+        do=f"did you mean {near!r}?" if near else f"use {', '.join(_WORDS)}, layers.0-5, or a pattern with *",
     )
 
 
 @dataclass(frozen=True)
 class ScopedScale:
-    """λ by scope: the first rule that contains a tensor gives its scale, else `default`. A
-    `combine.Scale`."""
+    """λ by scope: the first rule that contains a tensor gives its scale, else `default`. An `arithmetic.Scale`."""
 
     rules: tuple[tuple[Scope, float], ...]
     default: float = 0.0

@@ -12,23 +12,22 @@ from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
 
-PIECE = 1 << 17
-"""Elements worked on at once: 0.5 MiB in float32, so that the operands of one step stay in the processor's
-cache.
+PIECE_LENGTH = 1 << 17
+"""Elements worked on at once: 0.5 MiB in float32, so that the operands of one step stay in the processor's cache.
 
 Fixed, because sums are taken piece by piece: the same tensor gives the same bits on every machine.
 """
 
 SUM_PIECE = 1 << 18
-"""Elements worked on at once where every entry is for itself: fewer, longer steps, so that threads do not wait for
-the interpreter. Any other number gives the same bits."""
+"""Elements worked on at once where entries do not depend on each other: fewer, longer steps, so that threads do not
+wait for the interpreter. Any other number gives the same bits."""
 
 
 class TensorSource(ABC):
     """A mapping name -> tensor whose names, shapes and dtypes are known before anything is read."""
 
     label: str = "tensors"
-    """What an error message calls this source: its file, or what it was made from."""
+    """The source's name in error messages: its file, or what it was made from."""
 
     @abstractmethod
     def keys(self) -> list[str]:
@@ -51,7 +50,7 @@ class TensorSource(ABC):
         return self[name].reshape(-1)[start:stop]
 
     def read(self, name: str, start: int, stop: int, buffer: Tensor) -> Tensor:
-        """`piece`, for one look: it may lie in `buffer` (flat, of the tensor's dtype, long enough).
+        """`piece`, until the next call: it may lie in `buffer` (flat, of the tensor's dtype, long enough).
 
         Reading from a file into memory that stays in the processor's cache is faster than mapping its pages.
         """
@@ -78,6 +77,10 @@ class TensorSource(ABC):
         """Names and tensors, one at a time."""
         for name in self:
             yield name, self[name]
+
+
+Weights = TensorSource | Mapping[str, Tensor]
+"""Named tensors as a source or as a plain state dict."""
 
 
 class StateDict(TensorSource):
@@ -210,7 +213,7 @@ class Union(TensorSource):
         return self._owners[name][name]
 
 
-def as_source(tensors: TensorSource | Mapping[str, Tensor], label: str = "tensors in memory") -> TensorSource:
+def as_source(tensors: Weights, label: str = "tensors in memory") -> TensorSource:
     """A source from a source or from a plain state dict."""
     return tensors if isinstance(tensors, TensorSource) else StateDict(tensors, label)
 
@@ -228,7 +231,7 @@ def raw_bytes(values: Tensor) -> memoryview:
     return values.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
-def pieces(numel: int, length: int = PIECE) -> Iterator[tuple[int, int]]:
+def pieces(numel: int, length: int = PIECE_LENGTH) -> Iterator[tuple[int, int]]:
     """The (start, stop) pairs into which every tensor of `numel` elements is cut."""
     for start in range(0, numel, length):
         yield start, min(start + length, numel)
@@ -289,7 +292,7 @@ def require_same_layout(sources: Sequence[TensorSource]) -> None:
             name = (missing or extra)[0]
             has, lacks = (first, other) if missing else (other, first)
             raise CheckpointError(
-                f"the checkpoints must have the same tensors; {has.label} has it, {lacks.label} has not "
+                f"the checkpoints must have the same tensors; {has.label} has it, {lacks.label} lacks it "
                 f"({len(missing) + len(extra)} names differ)",
                 field=name,
                 do="merge checkpoints of one architecture and size",
@@ -306,8 +309,7 @@ def require_same_layout(sources: Sequence[TensorSource]) -> None:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Let every torch operation run in its caller's thread: our threads are over tensors, and sums keep their
-    bits."""
+    """Let every torch operation run in its caller's thread: our threads are over tensors, and sums keep their bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

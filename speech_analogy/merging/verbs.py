@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.merging.analogy import Scale
-from speech_analogy.merging.engine.merge_file import DTYPES, merge
+from speech_analogy.merging.arithmetic import Scale
+from speech_analogy.merging.engine.merge_file import OUTPUT_DTYPES, merge
 from speech_analogy.merging.engine.write import merge_vectors
 from speech_analogy.merging.io.stream import DEFAULT, StreamOptions
 from speech_analogy.merging.methods.parameters import Definitions
@@ -23,7 +23,7 @@ ADAPTER_CONFIG = "adapter_config.json"
 
 
 def open_vector(path: str | Path, base: str | Path | None = None) -> TaskVector:
-    """A vector file, or a LoRA adapter's folder (whose base then should be given)."""
+    """A vector file, or a LoRA adapter's folder (whose base should then be given)."""
     path = Path(path)
     if (path / ADAPTER_CONFIG).is_file():
         return read_lora(path, base)
@@ -42,7 +42,7 @@ def extract(
     """`vector extract`: τ = θ_tuned − θ_base into a file. `tuned` may be a LoRA adapter's folder.
 
     Raises:
-        CheckpointError: weights that are missing, broken or do not fit; `out` exists.
+        CheckpointError: weights that are missing, broken or of other shapes; `out` exists.
         ConfigError: an unknown provenance field.
     """
     if (Path(tuned) / ADAPTER_CONFIG).is_file():
@@ -67,18 +67,18 @@ def apply(
     """`vector apply`: θ_base + λτ into a model folder.
 
     Args:
-        scopes: rules such as `encoder=0.5`; the first that contains a tensor gives its λ, `scale` holds
-            elsewhere.
+        scopes: rules such as `encoder=0.5`; the first that contains a tensor gives its λ, `scale` is that of all
+            others.
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise ConfigError(f"must be one of {', '.join(DTYPES)}", field="dtype", value=dtype)
+    if dtype is not None and dtype not in OUTPUT_DTYPES:
+        raise ConfigError(f"must be one of {', '.join(OUTPUT_DTYPES)}", field="dtype", value=dtype)
     factor: Scale = ScopedScale.parse(scopes, default=scale) if scopes else scale
     return open_vector(vector, base).apply(
         base,
         out,
         factor,
         allow_other_base,
-        dtype=None if dtype is None else DTYPES[dtype],
+        dtype=None if dtype is None else OUTPUT_DTYPES[dtype],
         overwrite=overwrite,
         options=options,
     )
@@ -96,8 +96,7 @@ def add(
     overwrite: bool = False,
     options: StreamOptions = DEFAULT,
 ) -> Path:
-    """`vector add`: Σ w_i τ_i, or any other method (`ties`, `dare_linear`, `tsv_merge`, `dare+elect`,
-    ...)."""
+    """`vector add`: Σ w_i τ_i, or any other method (`ties`, `dare_linear`, `tsv_merge`, `dare+elect`, ...)."""
     opened = [open_vector(path) for path in vectors]
     merged = merge_vectors(
         opened, method, weights, parameters, definitions=definitions, allow_other_base=allow_other_base
@@ -106,7 +105,7 @@ def add(
 
 
 def negate(vector: str | Path, out: str | Path, *, overwrite: bool = False, options: StreamOptions = DEFAULT) -> Path:
-    """`vector negate`: −τ, which applied takes away what was learned (arXiv 2212.04089, section 3)."""
+    """`vector negate`: −τ, which removes what was learned when it is applied (arXiv 2212.04089, section 3)."""
     return (-open_vector(vector)).save(out, overwrite=overwrite, options=options)
 
 
@@ -127,7 +126,7 @@ def average(
 
 @dataclass(frozen=True)
 class VectorSummary:
-    """What `vector show` tells."""
+    """What `vector show` prints."""
 
     file: Path
     file_bytes: int
@@ -141,7 +140,7 @@ class VectorSummary:
 
 
 def show(vector: str | Path, largest: int = 10) -> VectorSummary:
-    """`vector show`: what the header says, the norm, and the tensors with the largest norms."""
+    """`vector show`: the header, the norm, and the tensors with the largest norms."""
     opened, path = open_vector(vector), Path(vector)
     norms = opened.norms()
     ranked = sorted(norms, key=lambda name: (-norms[name], name))[:largest]
@@ -165,8 +164,7 @@ def compare_vectors(
     *,
     overwrite: bool = False,
 ) -> VectorComparison:
-    """`vector compare`: cosine, sign conflict and share of norm, as an object and, if asked for, JSON and
-    SVG."""
+    """`vector compare`: cosine, sign conflict and share of norm; as JSON and SVG too where files are named."""
     named: dict[str, TaskVector] = {}
     for path in map(Path, vectors):
         name = path.stem if path.stem not in named else str(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,19 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from speech_analogy.merging.io.header import TensorSpec
+
 State = dict[str, Tensor]
-WriteModel = Callable[..., Path]
+
+SPECS = [TensorSpec(f"t{number}", (100 + number,), torch.float32) for number in range(30)]
+"""Tensors that `make_spec` makes."""
+
+
+def make_spec(spec: TensorSpec) -> Iterator[Tensor]:
+    """One of `SPECS`, in two pieces."""
+    values = torch.arange(spec.numel, dtype=torch.float32) + int(spec.name[1:])
+    yield values[:7]
+    yield values[7:]
 
 
 def make_state(seed: int, dtype: torch.dtype = torch.float32, spread: float = 1.0) -> State:

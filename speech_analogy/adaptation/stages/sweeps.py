@@ -18,7 +18,8 @@ from speech_analogy.errors import DataError
 from speech_analogy.evaluation.evaluate import Evaluation, evaluate
 from speech_analogy.evaluation.results import ScalePoint
 from speech_analogy.evaluation.sweep import ScaleSweep, evaluate_scales
-from speech_analogy.merging.analogy import Scale, analogy
+from speech_analogy.merging.analogy import analogy
+from speech_analogy.merging.arithmetic import Scale
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.lineage import require_same_base
 from speech_analogy.merging.scope import Scope, ScopedScale

@@ -1,9 +1,7 @@
-"""The merge file: mergekit's shape (merge_method, models, parameters, base_model, dtype), read into a
-plan."""
+"""The merge file: mergekit's shape (merge_method, models, parameters, base_model, dtype), read into a plan."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,25 +13,28 @@ import yaml
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.foundation.suggest import nearest
 from speech_analogy.merging.engine.merger import MergeInput, MergePlan
 from speech_analogy.merging.engine.write import write_merge
 from speech_analogy.merging.io.checkpoints import Checkpoint, open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.merging.io.lineage import require_same_base
 from speech_analogy.merging.io.stream import DEFAULT, StreamOptions
+from speech_analogy.merging.methods.declaration import MergeMethod
 from speech_analogy.merging.methods.parameters import Definitions
-from speech_analogy.merging.methods.registry import Method, get_method
+from speech_analogy.merging.methods.registry import get_method
 from speech_analogy.merging.scope import Depth, Setting
 from speech_analogy.merging.tensors import TensorSource, accumulator
 from speech_analogy.merging.vectors.lora import read_lora
 from speech_analogy.merging.vectors.task_vector import TaskVector
 
-DTYPES = {
+OUTPUT_DTYPES = {
     "float64": torch.float64,
     "float32": torch.float32,
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+PRECISIONS = ("float32", "float64")  # of the arithmetic
 TOP_KEYS = (
     "merge_method",
     "models",
@@ -55,37 +56,37 @@ Find = Callable[[str], Path]
 
 
 @dataclass(frozen=True)
-class MergeRecipe:
+class MergeFile:
     """A merge file as read, before anything is opened."""
 
     file: Path
     content: Mapping[str, Any]
-    method: Method
+    method: MergeMethod
     models: Sequence[Mapping[str, Any]]
     definitions: Definitions
     find: Find | None = None
 
 
-def read_recipe(path: str | Path, find: Find | None = None) -> MergeRecipe:
+def read_merge_file(path: str | Path, find: Find | None = None) -> MergeFile:
     """Read and check a merge file.
 
-    Keys are mergekit's; beside them: `definitions: paper | mergekit` (whose definitions fill what is not
-    set), `precision: float32 | float64`, `allow_other_base: true`, inputs given as `vector:` or `adapter:`
-    files, and `scope:` beside `filter:` in a conditional value. Arithmetic is always float32 or float64;
-    `dtype` (or `out_dtype`, which goes before it) is the dtype the result is cast to.
+    Keys are mergekit's; beside them: `definitions: paper | mergekit` (whose defaults hold for what is not set),
+    `precision: float32 | float64`, `allow_other_base: true`, inputs given as `vector:` or `adapter:` files, and
+    `scope:` beside `filter:` in a conditional value. Arithmetic is always float32 or float64; `dtype` (or
+    `out_dtype`, which takes precedence) is the dtype the result is cast to.
 
     Args:
-        find: gives the folder of a model that is named but is no path, such as a hub's id; None: only paths.
+        find: gives the folder of a model whose name is not a path, such as a hub's id; None: paths only.
 
     Raises:
-        ConfigError: no YAML, an unknown key (with the nearest one), a form that has no meaning here.
+        ConfigError: invalid YAML, an unknown key (with the nearest one), a form that has no meaning here.
     """
     path = Path(path)
     if not path.is_file():
         raise ConfigError("no such merge file", file=path, do="give the path of a YAML file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or no date
         raise ConfigError(f"the merge file must be YAML: {str(error)[:120]}", file=path) from None
     if not isinstance(content, Mapping):
         raise ConfigError("the merge file must be a mapping", file=path, value=type(content).__name__)
@@ -95,7 +96,7 @@ def read_recipe(path: str | Path, find: Find | None = None) -> MergeRecipe:
     definitions = content.get("definitions", "paper")
     if definitions not in ("paper", "mergekit"):
         raise ConfigError("must be paper or mergekit", file=path, field="definitions", value=definitions)
-    return MergeRecipe(path, content, get_method(content["merge_method"]), _models(path, content), definitions, find)
+    return MergeFile(path, content, get_method(content["merge_method"]), _models(path, content), definitions, find)
 
 
 def merge(
@@ -109,43 +110,43 @@ def merge(
     """Run a merge file and write the merged model folder.
 
     Args:
-        find: as in `read_recipe`.
+        find: as in `read_merge_file`.
 
     Raises:
         ConfigError: a merge file that cannot be understood.
         CheckpointError: weights that are missing, broken, or do not fit each other; `out` exists; a full
             disk.
     """
-    recipe = read_recipe(config, find)
-    description = {"file": str(recipe.file), **recipe.content}
-    return write_merge(make_plan(recipe), out, overwrite=overwrite, options=options, description=description)
+    parsed = read_merge_file(config, find)
+    description = {"file": str(parsed.file), **parsed.content}
+    return write_merge(make_plan(parsed), out, overwrite=overwrite, options=options, description=description)
 
 
-def make_plan(recipe: MergeRecipe) -> MergePlan:
-    """Open everything a recipe names."""
-    content, file = recipe.content, recipe.file
+def make_plan(parsed: MergeFile) -> MergePlan:
+    """Open everything a merge file names."""
+    content, file = parsed.content, parsed.file
     base_path = content.get("base_model")
-    base = None if base_path is None else _weights(recipe, str(base_path))
-    settings = _settings(recipe, content.get("parameters"), "parameters")
+    base = None if base_path is None else _weights(parsed, str(base_path))
+    settings = _settings(parsed, content.get("parameters"), "parameters")
     inputs: list[MergeInput] = []
-    for position, item in enumerate(recipe.models):
-        own = _settings(recipe, item.get("parameters"), f"models[{position}].parameters")
+    for position, item in enumerate(parsed.models):
+        own = _settings(parsed, item.get("parameters"), f"models[{position}].parameters")
         is_base = base_path is not None and str(item.get("model")) == str(base_path)
-        if is_base and (recipe.method.on == "deltas" or recipe.method.base_is_input):
+        if is_base and (parsed.method.on == "deltas" or parsed.method.base_is_input):
             continue  # mergekit files may list the base; its own difference is zero
-        inputs.append(_input(recipe, item, base, own))
+        inputs.append(_input(parsed, item, base, own))
     models = [item.source for item in inputs if isinstance(item.source, Checkpoint)]
-    _require_all_layers(recipe, models)
-    related = recipe.method.on == "deltas" or recipe.method.base_is_input
+    _require_all_layers(parsed, models)
+    related = parsed.method.on == "deltas" or parsed.method.base_is_input
     if related and not content.get("allow_other_base"):
         _require_lineage(models, base)
     dtype = content.get("out_dtype") or content.get("dtype")
     return MergePlan(
-        recipe.method,
+        parsed.method,
         inputs,
         base,
         settings,
-        recipe.definitions,
+        parsed.definitions,
         None if dtype is None else _dtype(file, dtype, "dtype"),
         _dtype(file, content.get("precision", "float32"), "precision"),
     )
@@ -154,20 +155,14 @@ def make_plan(recipe: MergeRecipe) -> MergePlan:
 def _require_keys(file: Path, content: Mapping[Any, Any], allowed: Sequence[str], where: str) -> None:
     for key in content:
         if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, n=1)
-            raise ConfigError(
-                "unknown key",
-                file=file,
-                field=f"{where}{key}",
-                do=f"did you mean {near[0]}?" if near else f"use {', '.join(allowed)}",
-            )
+            raise ConfigError("unknown key", file=file, field=f"{where}{key}", do=nearest(str(key), allowed))
 
 
 def _models(file: Path, content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The inputs, from `models`, or from a single slice over all layers."""
     models, slices = content.get("models"), content.get("slices")
     if (models is None) == (slices is None):
-        raise ConfigError("there must be either models or slices", file=file, field="models")
+        raise ConfigError("the merge file must have either models or slices", file=file, field="models")
     if slices is not None:
         models = _from_slices(file, slices)
     if not isinstance(models, list) or not models:
@@ -196,54 +191,46 @@ def _from_slices(file: Path, slices: Any) -> list[Any]:
         raise ConfigError(
             "all sources must have one layer_range that begins at 0", file=file, field="slices[0].sources", value=ranges
         )
-    shared = slices[0].get("parameters") or {}
+    shared = _parameters(file, slices[0].get("parameters"), "slices[0].parameters")
     return [
         {
             **source,
-            "parameters": {**shared, **(source.get("parameters") or {})},
+            "parameters": {
+                **shared,
+                **_parameters(file, source.get("parameters"), f"slices[0].sources[{position}].parameters"),
+            },
         }
-        for source in sources
+        for position, source in enumerate(sources)
     ]
 
 
-def _settings(recipe: MergeRecipe, raw: Any, where: str) -> dict[str, Setting]:
-    if raw is None:
-        return {}
-    if not isinstance(raw, Mapping):
-        raise ConfigError("parameters must be a mapping", file=recipe.file, field=where, value=type(raw).__name__)
-    found: dict[str, Setting] = {}
-    for name, value in raw.items():
-        if name in IGNORED_PARAMETERS:
-            continue
-        if name == "rescale" and isinstance(value, bool):
-            value = _rescale(recipe, value)
-        found[str(name)] = Setting.parse(value, f"{where}.{name}")
-    return found
+def _parameters(file: Path, raw: Any, where: str) -> Mapping[Any, Any]:
+    if raw is not None and not isinstance(raw, Mapping):
+        raise ConfigError("parameters must be a mapping", file=file, field=where, value=type(raw).__name__)
+    return raw or {}
 
 
-def _rescale(recipe: MergeRecipe, wanted: bool) -> str:
-    """mergekit's boolean: its own meaning is the L1 norm; the papers of DARE and DELLA divide by the
-    probability."""
-    if not wanted:
-        return "none"
-    known = {parameter.name: parameter for parameter in recipe.method.parameters}
-    by_paper = "rescale" in known and known["rescale"].default == "expectation"
-    return "expectation" if by_paper and recipe.definitions == "paper" else "l1"
+def _settings(parsed: MergeFile, raw: Any, where: str) -> dict[str, Setting]:
+    return {
+        str(name): Setting.parse(value, f"{where}.{name}")
+        for name, value in _parameters(parsed.file, raw, where).items()
+        if name not in IGNORED_PARAMETERS
+    }
 
 
 def _input(
-    recipe: MergeRecipe, item: Mapping[str, Any], base: TensorSource | None, settings: Mapping[str, Setting]
+    parsed: MergeFile, item: Mapping[str, Any], base: TensorSource | None, settings: Mapping[str, Setting]
 ) -> MergeInput:
     statistics = item.get("statistics")
-    gathered = None if statistics is None else open_checkpoint(_resolved(recipe, str(statistics)))
+    gathered = None if statistics is None else open_checkpoint(_resolved(parsed, str(statistics)))
     if "model" in item:
-        return MergeInput(_weights(recipe, str(item["model"])), False, settings, gathered)
+        return MergeInput(_weights(parsed, str(item["model"])), False, settings, gathered)
     if "vector" in item:
-        vector = TaskVector.load(_resolved(recipe, str(item["vector"])))
+        vector = TaskVector.load(_resolved(parsed, str(item["vector"])))
     else:
         checkpoint = base if isinstance(base, Checkpoint) else None
-        vector = read_lora(_resolved(recipe, str(item["adapter"])), checkpoint)
-    if base is not None and not recipe.content.get("allow_other_base"):
+        vector = read_lora(_resolved(parsed, str(item["adapter"])), checkpoint)
+    if base is not None and not parsed.content.get("allow_other_base"):
         found = fingerprint(base)
         if vector.base.fingerprint != found:
             raise CheckpointError(
@@ -251,19 +238,19 @@ def _input(
                 file=base.label,
                 field="base fingerprint",
                 value=found,
-                do="name its own base as base_model, or say allow_other_base: true",
+                do="name its own base as base_model, or set allow_other_base: true",
             )
     return MergeInput(vector.tensors, True, settings, gathered)
 
 
-def _weights(recipe: MergeRecipe, reference: str) -> TensorSource:
+def _weights(parsed: MergeFile, reference: str) -> TensorSource:
     """A checkpoint, or mergekit's `model+adapter`: a checkpoint with a LoRA adapter added."""
-    whole = _resolved(recipe, reference)
+    whole = _resolved(parsed, reference)
     if whole.exists() or "+" not in reference:
-        return open_checkpoint(_model_folder(recipe, reference))
+        return open_checkpoint(_model_folder(parsed, reference))
     model_path, adapter_path = reference.rsplit("+", 1)
-    model = open_checkpoint(_model_folder(recipe, model_path))
-    return _Adapted(model, read_lora(_resolved(recipe, adapter_path), model).tensors)
+    model = open_checkpoint(_model_folder(parsed, model_path))
+    return _Adapted(model, read_lora(_resolved(parsed, adapter_path), model).tensors)
 
 
 class _Adapted(TensorSource):
@@ -291,20 +278,20 @@ class _Adapted(TensorSource):
         return weight.to(self.dtype(name)) + self.delta[name] if name in self.delta else weight
 
 
-def _resolved(recipe: MergeRecipe, path: str) -> Path:
+def _resolved(parsed: MergeFile, path: str) -> Path:
     """A path as written, seen from the merge file, or else from the working folder."""
-    beside = recipe.file.parent / path
+    beside = parsed.file.parent / path
     return beside if beside.exists() else Path(path)
 
 
-def _model_folder(recipe: MergeRecipe, reference: str) -> Path:
-    path = _resolved(recipe, reference)
-    return recipe.find(reference) if recipe.find is not None and not path.exists() else path
+def _model_folder(parsed: MergeFile, reference: str) -> Path:
+    path = _resolved(parsed, reference)
+    return parsed.find(reference) if parsed.find is not None and not path.exists() else path
 
 
-def _require_all_layers(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> None:
-    """A slice must reach over all layers of every part."""
-    for item in recipe.models:
+def _require_all_layers(parsed: MergeFile, models: Sequence[Checkpoint]) -> None:
+    """A slice must cover all layers of every part."""
+    for item in parsed.models:
         if "layer_range" not in item:
             continue
         for model in models:
@@ -312,7 +299,7 @@ def _require_all_layers(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> No
             if layers != {item["layer_range"][1]}:
                 raise ConfigError(
                     f"layers cannot be left out: {model.label} has {sorted(layers)} layers",
-                    file=recipe.file,
+                    file=parsed.file,
                     field="slices[0].sources.layer_range",
                     value=item["layer_range"],
                     do="use models",
@@ -320,7 +307,7 @@ def _require_all_layers(recipe: MergeRecipe, models: Sequence[Checkpoint]) -> No
 
 
 def _require_lineage(models: Sequence[Checkpoint], base: TensorSource | None) -> None:
-    """Models that say where they come from must come from the base, or from the base's own base."""
+    """Models whose provenance names their base must come from this base, or from the base's own base."""
     if not isinstance(base, Checkpoint):
         return
     claims = {str(model.provenance["base_fingerprint"]) for model in models if "base_fingerprint" in model.provenance}
@@ -333,11 +320,12 @@ def _require_lineage(models: Sequence[Checkpoint], base: TensorSource | None) ->
             file=base.label,
             field="base_model",
             value=fingerprint(base),
-            do="name their base as base_model, or say allow_other_base: true",
+            do="name their base as base_model, or set allow_other_base: true",
         )
 
 
 def _dtype(file: Path, name: Any, field: str) -> torch.dtype:
-    if name not in DTYPES or (field == "precision" and name not in ("float32", "float64")):
-        raise ConfigError(f"must be one of {', '.join(DTYPES)}", file=file, field=field, value=name)
-    return DTYPES[name]
+    known = PRECISIONS if field == "precision" else tuple(OUTPUT_DTYPES)
+    if not isinstance(name, str) or name not in known:
+        raise ConfigError(f"must be one of {', '.join(known)}", file=file, field=field, value=name)
+    return OUTPUT_DTYPES[name]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cmp_to_key, partial
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,16 +13,17 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.foundation.suggest import nearest
 from speech_analogy.merging.arithmetic import cast_piece, shifted
+from speech_analogy.merging.engine.order import as_text, in_order, with_draws
 from speech_analogy.merging.engine.sums import WeightedSum
 from speech_analogy.merging.io.header import TensorSpec
-from speech_analogy.merging.methods.parameters import Definitions
-from speech_analogy.merging.methods.randomness import content_key, generator
-from speech_analogy.merging.methods.registry import Entry, Group, Method
+from speech_analogy.merging.methods.declaration import InputTensor, MergeMethod, TensorGroup
+from speech_analogy.merging.methods.parameters import Definitions, Role
 from speech_analogy.merging.methods.selection import kept, largest_magnitudes, source_stream
 from speech_analogy.merging.scope import Depth, Setting
 from speech_analogy.merging.tensors import (
-    PIECE,
+    PIECE_LENGTH,
     Computed,
     TensorSource,
     Union,
@@ -43,13 +42,13 @@ FLOAT32_BYTES = 4
 
 @dataclass(frozen=True)
 class MergeInput:
-    """One of the things that are merged.
+    """A model or a vector that is merged.
 
     Args:
         source: weights, or differences from the base.
         is_delta: whether they are differences; a tensor they lack is then zero.
         settings: its own parameters, by name.
-        statistics: Fisher values or Gram matrices by tensor name, where the method wants them.
+        statistics: by tensor name, where the method declares them (`MergeMethod.statistics`).
     """
 
     source: TensorSource
@@ -65,13 +64,13 @@ class MergePlan:
     Args:
         base: needed by methods on differences, unless all inputs are differences (then the result is one
             too).
-        settings: parameters of the merge; those of inputs go before them.
-        definitions: whose definitions fill what is not set.
+        settings: parameters of the merge; those of an input take precedence.
+        definitions: whose defaults hold for parameters that are not set.
         dtype: of the result's weights; None: the base's, or the first input's.
         precision: of the arithmetic, float32 or float64.
     """
 
-    method: Method
+    method: MergeMethod
     inputs: Sequence[MergeInput]
     base: TensorSource | None = None
     settings: Mapping[str, Setting] = field(default_factory=dict)
@@ -101,19 +100,9 @@ class Merger:
 
     def _require_sound(self) -> None:
         method, inputs = self.method, self.plan.inputs
-        known = {parameter.name for parameter in method.parameters}
-        per_model = {parameter.name for parameter in method.parameters if parameter.per_model}
-        for where, settings in (("parameters", self.plan.settings), *((i.source.label, i.settings) for i in inputs)):
-            for name in settings:
-                allowed = known if where == "parameters" else per_model
-                if name not in allowed:
-                    near = difflib.get_close_matches(name, sorted(allowed), n=1)
-                    valid = ", ".join(sorted(allowed)) or "no parameters"
-                    raise ConfigError(
-                        f"{method.name} has no such parameter here",
-                        field=f"{where}.{name}",
-                        do=f"did you mean {near[0]}?" if near else f"it takes {valid}",
-                    )
+        _require_known(method.name, "parameters", self.plan.settings, method.known())
+        for item in inputs:
+            _require_known(method.name, item.source.label, item.settings, method.known(per_model=True))
         if len(inputs) < method.min_inputs:
             raise ConfigError(
                 f"{method.name} needs at least {method.min_inputs} inputs beside the base",
@@ -174,7 +163,8 @@ class Merger:
                 raise ConfigError(
                     f"{self.method.name} needs this parameter", field=f"parameters.{parameter.name}", value=None
                 )
-            found[parameter.name] = parameter.checked(value, item.source.label if item else "parameters")
+            where = item.source.label if item else "parameters"
+            found[parameter.name] = parameter.checked(value, where, self.plan.definitions)
         return found
 
     def compute_dtype(self, name: str) -> torch.dtype:
@@ -192,7 +182,7 @@ class Merger:
 
         Where the scaled weights of a sum of differences are 1 together, θ_0 + Σ w_i (θ_i − θ_0) is θ_k + Σ w_i
         (θ_i − θ_k) for any k: θ_0 cancels out. The model of the largest weight takes its place, and θ_0 is only
-        looked through for NaN. Two models of the largest weight are left alone: the order of inputs must not matter.
+        checked for NaN. Where two models share the largest weight the base stays: the order of inputs must not matter.
         """
         if name not in self._references:
             self._references[name] = self._reference(name)
@@ -200,9 +190,11 @@ class Merger:
 
     def _reference(self, name: str) -> TensorSource | None:
         models = [item for item in self.plan.inputs if not item.is_delta]
-        if not self._shifts or len(models) < max(2, len(self.plan.inputs)) or self.parameters(name)["normalize"]:
+        if not self._shifts or len(models) < max(2, len(self.plan.inputs)):
             return self.base
-        weights = [float(self.parameters(name, item)["weight"]) for item in models]
+        if self.method.normalizes(self.parameters(name)):
+            return self.base
+        weights = [self.method.weight(self.parameters(name, item)) for item in models]
         first, second = sorted(weights, reverse=True)[:2]
         if math.fsum(weights) * self._scale(name) != 1 or first == second:
             return self.base
@@ -210,10 +202,7 @@ class Merger:
 
     def _scale(self, name: str) -> float:
         """What the merged difference is multiplied by."""
-        shared = self.parameters(name)
-        if self.method.deep:
-            return float(shared["alpha"] + shared["beta"] * self.depth.in_model(name))
-        return float(shared.get("lambda", 1.0))
+        return self.method.scale(self.parameters(name), self.depth.in_model(name))
 
     def _base(self, name: str, start: int, stop: int) -> Tensor | None:
         """The reference's piece in the dtype of the arithmetic."""
@@ -223,7 +212,7 @@ class Merger:
     def _values(self, item: MergeInput, name: str, start: int, stop: int, base: Tensor | None) -> Tensor:
         """An input's piece as the method wants it: difference or weights.
 
-        A method that drops entries would drop a NaN too, so what it gets is looked at here.
+        A method that drops entries would drop a NaN too, so its input is checked here.
         """
         dtype, on_deltas = self.compute_dtype(name), self.method.on == "deltas"
         if name not in item.source:
@@ -239,17 +228,14 @@ class Merger:
         return values
 
     def _global_thresholds(self) -> list[dict[float, float]]:
-        """For each input, the magnitude above which a density keeps its entries, over all tensors
-        together."""
-        if not any(parameter.name == "trim" for parameter in self.method.parameters):
+        """For each input, the magnitude from which a density keeps its entries, over all tensors together."""
+        if not self.method.plays(Role.TRIM):
             return [{} for _ in self.plan.inputs]
         names = [name for name in self.layout if self.layout.is_float(name)]
         total = sum(self.layout.numel(name) for name in names)
         found: list[dict[float, float]] = []
         for item in self.plan.inputs:
-            densities = sorted(
-                {self.parameters(name, item)["density"] for name in names if self.parameters(name)["trim"] == "global"}
-            )
+            densities = sorted({density for name in names if (density := self._vector_density(name, item)) is not None})
             partly = [density for density in densities if 0 < density < 1 and total]
             delta = Computed(self.layout, names, torch.float32, partial(self._delta, item), item.source.label)
             with one_torch_thread():
@@ -258,41 +244,66 @@ class Merger:
             found.append(dict(zip(partly, limits, strict=True)))
         return found
 
+    def _vector_density(self, name: str, item: MergeInput) -> float | None:
+        return self.method.density_of_the_vector(self.parameters(name, item), self.parameters(name))
+
     def _delta(self, item: MergeInput, name: str, start: int, stop: int) -> Tensor:
         return self._values(item, name, start, stop, self._base(name, start, stop))
 
-    def group(self, name: str, start: int, stop: int, shape: tuple[int, ...]) -> Group:
+    def group(self, name: str, start: int, stop: int, shape: tuple[int, ...]) -> TensorGroup:
         """What the method sees of one tensor, or of a flat piece of it."""
         shared = self.parameters(name)
-        entries: list[Entry] = []
         base = self._base(name, start, stop)
+        inputs = [
+            self._input(name, item, thresholds, start, stop, shape, base)
+            for item, thresholds in zip(self.plan.inputs, self._thresholds, strict=True)
+            if self._counts(name, item, start, stop)
+        ]
         if self.method.base_is_input and base is not None:
-            entries.append(Entry(base.reshape(shape), {"weight": 1.0}, _no_draw))
-        for item, thresholds in zip(self.plan.inputs, self._thresholds, strict=True):
-            own = self.parameters(name, item)
-            if item.source is self.reference(name):
-                continue  # its difference from itself
-            if own.get("weight") == 0.0:
-                require_finite(item.source, name, start, stop)
-                continue
-            statistic = item.statistics[name] if item.statistics is not None and name in item.statistics else None
-            threshold = thresholds.get(own.get("density", 1.0)) if shared.get("trim") == "global" else None
-            values = self._values(item, name, start, stop, base).reshape(shape)
-            if statistic is not None and self.method.statistics == "fisher":
-                statistic = statistic.reshape(-1)[start:stop].reshape(shape)
-            entries.append(Entry(values, own, _no_draw, threshold, statistic))
+            inputs.insert(0, InputTensor(base.reshape(shape), {}))
         if self.method.symmetric:
-            entries.sort(key=cmp_to_key(_compare))
-        if "seed" in shared:
-            entries = [_with_draw(entry, entries, name, shared["seed"]) for entry in entries]
-        return Group(name, tuple(entries), None if base is None else base.reshape(shape), shared)
+            inputs = in_order(inputs)
+        if self.method.plays(Role.SEED):
+            inputs = with_draws(inputs, name, int(self.method.value(Role.SEED, shared, 0)))
+        return TensorGroup(name, tuple(inputs), None if base is None else base.reshape(shape), shared)
+
+    def _counts(self, name: str, item: MergeInput, start: int, stop: int) -> bool:
+        """Whether an input adds anything; one of weight 0 is still checked for NaN."""
+        if item.source is self.reference(name):
+            return False  # its difference from itself
+        if self.method.weight(self.parameters(name, item)) == 0.0:
+            require_finite(item.source, name, start, stop)
+            return False
+        return True
+
+    def _input(
+        self,
+        name: str,
+        item: MergeInput,
+        thresholds: Mapping[float, float],
+        start: int,
+        stop: int,
+        shape: tuple[int, ...],
+        base: Tensor | None,
+    ) -> InputTensor:
+        own, density = self.parameters(name, item), self._vector_density(name, item)
+        statistic = item.statistics[name] if item.statistics is not None and name in item.statistics else None
+        if statistic is not None and self.method.statistics == "entries":
+            statistic = statistic.reshape(-1)[start:stop].reshape(shape)
+        return InputTensor(
+            self._values(item, name, start, stop, base).reshape(shape),
+            own,
+            self.method.weight(own),
+            threshold=None if density is None else thresholds.get(density),
+            statistics=statistic,
+        )
 
     def result(self, name: str, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
         """The merged tensor (or flat piece) in the dtype of the arithmetic."""
         group, scale = self.group(name, start, stop, shape), self._scale(name)
-        if not group.entries:  # every weight is zero
+        if not group.inputs:  # every weight is zero
             if self.method.on == "weights":
-                raise ConfigError(f"{self.method.name} needs a weight that is not zero", field="weight", value=0.0)
+                raise ConfigError(f"{self.method.name} needs an input whose weight is not zero", field="models")
             return torch.zeros(shape, dtype=self.compute_dtype(name)) if group.base is None else group.base
         merged = self.method.merge(group)
         if self.method.on == "weights":
@@ -329,15 +340,17 @@ class Merger:
         terms: list[tuple[str, TensorSource, float]] = []
         for item in self.plan.inputs:
             own = self.parameters(name, item)
-            if own["weight"] == 0.0:
+            weight = self.method.weight(own)
+            if weight == 0.0:
                 require_finite(item.source, name)
             elif item.source is not reference:
-                terms.append((_told(own), item.source, float(own["weight"])))
+                terms.append((as_text(own), item.source, weight))
         terms.sort(key=lambda term: term[0])
         if not terms or any(one[0] == two[0] for one, two in pairwise(terms[1:])):
             return None  # the contents of equals decide who is added first, but a + b is b + a
         shared, addends = self.parameters(name), [(source, weight) for _, source, weight in terms]
-        return WeightedSum(reference, addends, shared["normalize"], self._scale(name), self.compute_dtype(name))
+        divided = self.method.normalizes(shared)
+        return WeightedSum(reference, addends, divided, self._scale(name), self.compute_dtype(name))
 
     def cost(self, spec: TensorSpec) -> int:
         """Bytes in memory while one tensor is made."""
@@ -358,36 +371,16 @@ class Merger:
 
 def _read(source: TensorSource, name: str, start: int, stop: int) -> Tensor:
     """A piece that goes through a small buffer; more than a piece stays a view of the file."""
-    if stop - start > PIECE:
+    if stop - start > PIECE_LENGTH:
         return source.piece(name, start, stop)
     return source.read(name, start, stop, torch.empty(stop - start, dtype=source.dtype(name)))
 
 
-def _no_draw() -> Any:
-    raise AssertionError("this method draws no random numbers")
-
-
-def _with_draw(entry: Entry, entries: Sequence[Entry], name: str, seed: int) -> Entry:
-    """The entry with random numbers of its own; equal entries get different ones."""
-    index = next(i for i, other in enumerate(entries) if other is entry)
-    occurrence = sum(1 for other in entries[:index] if torch.equal(other.values, entry.values))
-    key = content_key(entry.values, occurrence)
-    return replace(entry, draw=lambda: generator(seed, name, key))
-
-
-def _told(parameters: Mapping[str, Any]) -> str:
-    return json.dumps(dict(parameters), sort_keys=True)
-
-
-def _compare(one: Entry, two: Entry) -> int:
-    """An order of inputs that only their parameters and contents decide."""
-    left, right = _told(one.parameters), _told(two.parameters)
-    if left != right:
-        return -1 if left < right else 1
-    a, b = one.values.reshape(-1), two.values.reshape(-1)
-    for start, stop in pieces(len(a)):
-        differ = torch.nonzero(a[start:stop] != b[start:stop])
-        if len(differ):
-            at = start + int(differ[0])
-            return -1 if float(a[at]) < float(b[at]) else 1
-    return 0
+def _require_known(method: str, where: str, settings: Mapping[str, Setting], known: Sequence[str]) -> None:
+    for name in settings:
+        if name not in known:
+            raise ConfigError(
+                f"{method} has no such parameter here",
+                field=f"{where}.{name}",
+                do=nearest(name, sorted(known)) if known else "it takes no parameters",
+            )

@@ -1,5 +1,4 @@
-"""Runs any merge method over any number of checkpoints and vectors: into a folder, into memory, into a
-vector."""
+"""Any merge method over any number of checkpoints and vectors: into a folder, into memory, into a vector."""
 
 from __future__ import annotations
 
@@ -10,15 +9,13 @@ from typing import Any
 from torch import Tensor
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.foundation.files import write_json
 from speech_analogy.merging.engine.merger import MergeInput, MergePlan, Merger
-from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE, Checkpoint
-from speech_analogy.merging.io.header import TensorSpec
-from speech_analogy.merging.io.lineage import note_dtype, output_dtype
-from speech_analogy.merging.io.model_folder import copy_companions, new_folder
-from speech_analogy.merging.io.provenance import carried, now
-from speech_analogy.merging.io.stream import DEFAULT, StreamOptions, gathered, write_model
-from speech_analogy.merging.methods.parameters import Definitions
+from speech_analogy.merging.io.checkpoints import Checkpoint
+from speech_analogy.merging.io.header import specs_of
+from speech_analogy.merging.io.model_folder import write_model_folder
+from speech_analogy.merging.io.provenance import carried
+from speech_analogy.merging.io.stream import DEFAULT, StreamOptions, gathered
+from speech_analogy.merging.methods.parameters import Definitions, Role
 from speech_analogy.merging.methods.registry import get_method
 from speech_analogy.merging.scope import Setting
 from speech_analogy.merging.tensors import one_torch_thread
@@ -34,9 +31,8 @@ def merge_tensors(plan: MergePlan) -> Iterator[tuple[str, Tensor]]:
     """
     merger = Merger(plan)
     with one_torch_thread():
-        for name in merger.layout:
-            spec = TensorSpec(name, merger.layout.shape(name), output_dtype(merger.layout, name, plan.dtype))
-            yield name, gathered(merger.make, spec)
+        for spec in specs_of(merger.layout, plan.dtype):
+            yield spec.name, gathered(merger.make, spec)
 
 
 def write_merge(
@@ -47,7 +43,7 @@ def write_merge(
     options: StreamOptions = DEFAULT,
     description: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a merged model as a folder; the non-weight files of the base (or of the first model) go along.
+    """Write a merged model as a folder, with the non-weight files of the base (or of the first model).
 
     Args:
         description: goes into `provenance.json`.
@@ -58,37 +54,33 @@ def write_merge(
     merger = Merger(plan)
     if merger.gives_delta:
         raise ConfigError("a merge of vectors alone gives a vector", field="base_model", do="name a base_model")
-    specs = [
-        TensorSpec(name, merger.layout.shape(name), output_dtype(merger.layout, name, plan.dtype))
-        for name in merger.layout
-    ]
     models = [source for source in merger.inputs() if isinstance(source, Checkpoint)]
-    with new_folder(out, overwrite) as folder:
-        donor = next((model.folder for model in models if model.folder is not None), None)
-        if donor is not None:
-            copy_companions(donor, folder)
-            note_dtype(folder, plan.dtype)
-        write_model(folder, specs, merger.make, options, merger.cost)
-        named = {"base": merger.base} if merger.base is not None else {}
-        named |= {f"model {number}": item.source for number, item in enumerate(plan.inputs, start=1)}
-        parents = {role: {"path": source.label, **getattr(source, "provenance", {})} for role, source in named.items()}
-        tuned = [parent for role, parent in parents.items() if role != "base"]
-        told = models[0].provenance if models else {}
-        identity: dict[str, Any] = {key: told[key] for key in ("base", "base_fingerprint") if key in told}
-        write_json(
-            folder / PROVENANCE_FILE,
-            {
-                "schema": 1,
-                **identity,
-                **carried(tuned),
-                "operation": plan.method.name,
-                "definitions": plan.definitions,
-                "created": now(),
-                "merge": dict(description or {}),
-                "parents": parents,
-            },
-        )
-    return Path(out)
+    return write_model_folder(
+        out,
+        merger.layout,
+        merger.make,
+        _record(merger, models, description or {}),
+        companions=next((model.folder for model in models if model.folder is not None), None),
+        dtype=plan.dtype,
+        overwrite=overwrite,
+        options=options,
+        cost=merger.cost,
+    )
+
+
+def _record(merger: Merger, models: Sequence[Checkpoint], description: Mapping[str, Any]) -> dict[str, Any]:
+    named = {"base": merger.base} if merger.base is not None else {}
+    named |= {f"model {number}": item.source for number, item in enumerate(merger.plan.inputs, start=1)}
+    parents = {role: {"path": source.label, **getattr(source, "provenance", {})} for role, source in named.items()}
+    first = models[0].provenance if models else {}
+    return {
+        **{key: first[key] for key in ("base", "base_fingerprint") if key in first},
+        **carried([parent for role, parent in parents.items() if role != "base"]),
+        "operation": merger.method.name,
+        "definitions": merger.plan.definitions,
+        "merge": dict(description),
+        "parents": parents,
+    }
 
 
 def merge_vectors(
@@ -106,18 +98,22 @@ def merge_vectors(
         parameters: as in a merge file: values, gradients, lists with `filter` or `scope`.
 
     Raises:
-        ConfigError: no such method or parameter, as many weights as there are not vectors.
+        ConfigError: no such method or parameter, or not one weight for each vector.
         CheckpointError: vectors of different bases or shapes.
     """
     if not vectors or (weights is not None and len(weights) != len(vectors)):
         raise ConfigError("there must be one weight for each vector", field="weights", value=weights)
     require_one_base(vectors, allow_other_base)
+    chosen = get_method(method)
     own: list[dict[str, Setting]] = [{} for _ in vectors]
     if weights is not None:
-        own = [{"weight": Setting.parse(float(weight), "weight")} for weight in weights]
+        parameter = chosen.named(Role.WEIGHT)
+        if parameter is None:
+            raise ConfigError(f"{chosen.name} takes no weights", field="weights", value=list(weights))
+        own = [{parameter.name: Setting.parse(float(weight), parameter.name)} for weight in weights]
     inputs = [MergeInput(vector.tensors, True, mine) for vector, mine in zip(vectors, own, strict=True)]
     settings = {name: Setting.parse(value, name) for name, value in (parameters or {}).items()}
-    plan = MergePlan(get_method(method), inputs, None, settings, definitions)
+    plan = MergePlan(chosen, inputs, None, settings, definitions)
     tensors = Merger(plan).as_source(f"{method} of {len(vectors)} vectors")
     provenance = made_of(vectors, list(weights or [1.0] * len(vectors)), method)
     return TaskVector(tensors, vectors[0].base, provenance)

@@ -1,5 +1,4 @@
-"""Any checkpoint as a lazy, memory-mapped mapping name -> tensor: safetensors, sharded, Hugging Face folder,
-`.pt`."""
+"""Any checkpoint as a lazy, memory-mapped mapping name -> tensor: safetensors, shards, a model folder, `.pt`."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.merging.io.header import Entry, read_header
+from speech_analogy.merging.io.header import ByteRange, read_header
 from speech_analogy.merging.io.pickles import read_pickled
 from speech_analogy.merging.tensors import TensorSource, pieces, raw_bytes
 
@@ -30,7 +29,7 @@ WEIGHT_FILES = (
 
 PROVENANCE_FILE = "provenance.json"
 
-TIES: dict[str, tuple[str, ...]] = {
+TIED_WEIGHTS: dict[str, tuple[str, ...]] = {
     "proj_out.weight": ("model.decoder.embed_tokens.weight",),  # Whisper
     "lm_head.weight": (
         "model.embed_tokens.weight",
@@ -40,14 +39,12 @@ TIES: dict[str, tuple[str, ...]] = {
         "shared.weight",
     ),
 }
-"""Output projections and the embeddings they are tied to where `tie_word_embeddings` is on; the first is not
-stored."""
+"""Output projections and the embeddings they are tied to where `tie_word_embeddings` is on; the first is not stored."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One tensor of a checkpoint: what is known of it, how to get it whole, and where its bytes lie, if in a
-    file."""
+    """One tensor of a checkpoint: shape and dtype, how to get it whole, and where its bytes lie, if in a file."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -60,8 +57,7 @@ _Table = dict[str, Stored]
 
 
 class Checkpoint(TensorSource):
-    """The weights of one model. Made by `open_checkpoint`; tensors are views of the mapped file (private
-    pages).
+    """The weights of one model. Made by `open_checkpoint`; tensors are views of the mapped file (private pages).
 
     Attributes:
         path: what was opened.
@@ -125,12 +121,12 @@ class Checkpoint(TensorSource):
             raise CheckpointError("no such tensor", file=self.label, field=name) from None
 
     def _find_ties(self) -> dict[str, str]:
-        """A projection is tied where the config does not deny it and both tensors hold the same bytes."""
+        """A projection is tied if the config does not rule it out and both tensors hold the same bytes."""
         if self.config.get("tie_word_embeddings") is False:
             return {}
         return {
             name: other
-            for name, others in TIES.items()
+            for name, others in TIED_WEIGHTS.items()
             for other in others
             if name in self and other in self and self._same(name, other)
         }
@@ -153,7 +149,7 @@ def open_checkpoint(path: str | Path) -> Checkpoint:
             `pytorch_model.bin`.
 
     Raises:
-        CheckpointError: nothing there, a broken or truncated file, a header that lies, an index that names a
+        CheckpointError: nothing there, a broken or truncated file, a wrong header, an index that names a
             missing shard, a pickle with code in it.
     """
     path = Path(path)
@@ -195,7 +191,7 @@ def _read_safetensors(file: Path) -> tuple[_Table, dict[str, str]]:
     return table, header.metadata
 
 
-def _view(mapped: mmap.mmap, entry: Entry) -> Tensor:
+def _view(mapped: mmap.mmap, entry: ByteRange) -> Tensor:
     """A tensor over the mapped bytes; copied only where the file does not align it."""
     spec = entry.spec
     if not spec.numel:

@@ -43,8 +43,7 @@ def _tensor_digest(source: TensorSource, name: str) -> bytes:
 
 
 def content_digest(source: TensorSource) -> str:
-    """The digest of what is stored, byte for byte: over sorted names, shapes, dtypes and the sha256 of each
-    tensor."""
+    """The digest of what is stored, byte for byte: sorted names, shapes, dtypes and each tensor's sha256."""
     specs = [TensorSpec(name, source.shape(name), source.dtype(name)) for name in source]
     return digest_of(specs, {name: _stored_digest(source, name) for name in source})
 

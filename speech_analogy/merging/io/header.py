@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.merging.tensors import count
+from speech_analogy.merging.tensors import TensorSource, count
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the reference implementation
 LENGTH_BYTES = 8
@@ -45,7 +45,7 @@ DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What is known of a tensor before it exists."""
+    """A tensor's name, shape and dtype, before it exists."""
 
     name: str
     shape: tuple[int, ...]
@@ -62,9 +62,21 @@ class TensorSpec:
         return self.numel * self.dtype.itemsize
 
 
+def specs_of(source: TensorSource, dtype: torch.dtype | None = None) -> list[TensorSpec]:
+    """The tensors of a source; weights (floating point) in `dtype`, if one is given, and everything else in its own."""
+    return [
+        TensorSpec(
+            name,
+            source.shape(name),
+            dtype if dtype is not None and source.is_float(name) else source.dtype(name),
+        )
+        for name in source
+    ]
+
+
 @dataclass(frozen=True)
-class Entry:
-    """Where a tensor lies in its file: bytes `begin` to `end` from the start of the file."""
+class ByteRange:
+    """Where a tensor lies in its file: from byte `begin` up to byte `end`."""
 
     spec: TensorSpec
     begin: int
@@ -73,9 +85,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Header:
-    """All entries of a file, by name, and its metadata."""
+    """Where all tensors of a file lie, by name, and its metadata."""
 
-    entries: dict[str, Entry]
+    entries: dict[str, ByteRange]
     metadata: dict[str, str]
 
 
@@ -83,8 +95,8 @@ def read_header(path: Path) -> Header:
     """Read and check the header of a safetensors file.
 
     Raises:
-        CheckpointError: truncated file, no JSON, unknown dtype, offsets that overlap, leave holes, leave the
-            file or disagree with the shape.
+        CheckpointError: a truncated file, invalid JSON, an unknown dtype, offsets that overlap, leave holes, leave
+            the file or disagree with the shape.
     """
     try:
         size = path.stat().st_size
@@ -134,9 +146,9 @@ def _is_size(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _entry(path: Path, name: str, raw: Any, data_begin: int, size: int) -> Entry:
+def _entry(path: Path, name: str, raw: Any, data_begin: int, size: int) -> ByteRange:
     def wrong(rule: str, value: object) -> CheckpointError:
-        return CheckpointError(rule, file=path, field=name, value=value, do="copy the file again: its header lies")
+        return CheckpointError(rule, file=path, field=name, value=value, do="copy the file again: its header is wrong")
 
     if not isinstance(raw, dict) or set(raw) != {"dtype", "shape", "data_offsets"}:
         raise wrong("an entry must have dtype, shape and data_offsets", str(raw)[:80])
@@ -153,10 +165,10 @@ def _entry(path: Path, name: str, raw: Any, data_begin: int, size: int) -> Entry
     spec = TensorSpec(name, tuple(shape), DTYPES[dtype])
     if spec.nbytes != end - begin:
         raise wrong(f"shape {str(shape)[:80]} of {dtype} takes {str(spec.nbytes)[:30]} bytes", end - begin)
-    return Entry(spec, begin, end)
+    return ByteRange(spec, begin, end)
 
 
-def _require_no_holes(path: Path, entries: Mapping[str, Entry], data_begin: int, size: int) -> None:
+def _require_no_holes(path: Path, entries: Mapping[str, ByteRange], data_begin: int, size: int) -> None:
     position = data_begin
     for entry in sorted(entries.values(), key=lambda entry: (entry.begin, entry.end)):
         if entry.begin != position:
@@ -165,7 +177,7 @@ def _require_no_holes(path: Path, entries: Mapping[str, Entry], data_begin: int,
                 file=path,
                 field=entry.spec.name,
                 value=entry.begin - data_begin,
-                do="copy the file again: its header lies",
+                do="copy the file again: its header is wrong",
             )
         position = entry.end
     if position != size:
@@ -177,7 +189,7 @@ def _require_no_holes(path: Path, entries: Mapping[str, Entry], data_begin: int,
         )
 
 
-def build_header(specs: Sequence[TensorSpec], metadata: Mapping[str, str]) -> tuple[bytes, dict[str, Entry]]:
+def build_header(specs: Sequence[TensorSpec], metadata: Mapping[str, str]) -> tuple[bytes, dict[str, ByteRange]]:
     """The first bytes of a file, and where in it each tensor goes: widest dtype first (so all are aligned),
     then name."""
     ordered = sorted(specs, key=lambda spec: (-spec.dtype.itemsize, spec.name))
@@ -194,7 +206,9 @@ def build_header(specs: Sequence[TensorSpec], metadata: Mapping[str, str]) -> tu
     text = json.dumps(table, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % ALIGNMENT_BYTES)
     begin = LENGTH_BYTES + len(text)
-    entries = {spec.name: Entry(spec, begin + offsets[spec.name][0], begin + offsets[spec.name][1]) for spec in ordered}
+    entries = {
+        spec.name: ByteRange(spec, begin + offsets[spec.name][0], begin + offsets[spec.name][1]) for spec in ordered
+    }
     return len(text).to_bytes(LENGTH_BYTES, "little") + text, entries
 
 

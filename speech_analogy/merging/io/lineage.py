@@ -1,28 +1,16 @@
-"""Which checkpoints may be combined: one base, one set of tensors, one output precision."""
+"""Which checkpoints may be combined: those of one base."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import write_json
-from speech_analogy.merging.io.checkpoints import Checkpoint, open_checkpoint, read_json
+from speech_analogy.merging.io.checkpoints import Checkpoint, open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
-from speech_analogy.merging.tensors import (
-    TensorSource,
-    require_same_layout,
-)
+from speech_analogy.merging.tensors import require_same_layout
 
 AnyCheckpoint = str | Path | Checkpoint
-
-
-def output_dtype(source: TensorSource, name: str, dtype: torch.dtype | None) -> torch.dtype:
-    """The dtype a tensor is written in: the one asked for, if it is a weight; else its own."""
-    own = source.dtype(name)
-    return dtype if dtype is not None and own.is_floating_point else own
 
 
 def require_same_base(models: list[Checkpoint], base: Checkpoint | None = None) -> dict[str, Any]:
@@ -57,18 +45,6 @@ def require_same_base(models: list[Checkpoint], base: Checkpoint | None = None) 
                 do="fine-tune A, B and C from the same checkpoint",
             )
     return known[0][1] if known else {}
-
-
-def note_dtype(folder: Path, dtype: torch.dtype | None) -> None:
-    """Let `config.json` say the dtype the weights were cast to."""
-    config = folder / "config.json"
-    if dtype is None or not config.is_file():
-        return
-    content = read_json(config)
-    for key in ("dtype", "torch_dtype"):
-        if key in content:
-            content[key] = str(dtype).removeprefix("torch.")
-    write_json(config, content)
 
 
 def opened(model: AnyCheckpoint) -> Checkpoint:

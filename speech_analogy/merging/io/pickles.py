@@ -32,7 +32,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
         raise CheckpointError(
-            "a checkpoint must hold tensors only, no code",
+            "a checkpoint must hold only tensors, no code",
             file=path,
             value=found[1] if found else str(error).splitlines()[0][:120],
             do="ask its author for safetensors; this file is not loaded",

@@ -12,15 +12,14 @@ from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.options import config_error
 
 CARRIED = ("window", "language")
-"""Keys of a tuned folder's `provenance.json` that hold for what is made of it, as long as its parents
-agree."""
+"""Keys of a tuned folder's `provenance.json` that also hold for models made from it, if all parents agree."""
 
 
-class _Model(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Parent(_Model):
+class Parent(_Record):
     """One of the vectors a vector was made of."""
 
     weight: float = 1.0
@@ -29,8 +28,8 @@ class Parent(_Model):
     provenance: Provenance = Field(default_factory=lambda: Provenance())
 
 
-class Provenance(_Model):
-    """What is told about a task vector."""
+class Provenance(_Record):
+    """What is recorded about a task vector."""
 
     tuned_on: str | dict[str, Any] = Field(default="", description="the data, in words or as counts and digests")
     hyper_parameters: dict[str, Any] = Field(default_factory=dict)
@@ -41,12 +40,12 @@ class Provenance(_Model):
     operation: str = Field(default="", description="how it was made from its parents, e.g. 'add', 'ties'")
     parents: list[Parent] = Field(default_factory=list)
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="what whoever runs the tuned model must know (`CARRIED`)"
+        default_factory=dict, description="what a user of the tuned model must know (`CARRIED`)"
     )
     compression: dict[str, Any] = Field(default_factory=dict, description="method, and what was lost by it")
 
 
-class BaseModelIdentity(_Model):
+class BaseModelIdentity(_Record):
     """The base a vector was taken from."""
 
     name: str
@@ -66,7 +65,7 @@ def make_provenance(**fields: Any) -> Provenance:
 
 
 def parse_provenance(text: str, file: str) -> Provenance:
-    """Read back what a file's header carries."""
+    """The provenance in a file's header."""
     try:
         return Provenance.model_validate_json(text)
     except ValidationError as error:

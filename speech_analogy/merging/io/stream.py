@@ -1,11 +1,9 @@
-"""The executor: makes tensors one at a time, in several threads and bounded memory, and writes them as they
-are made."""
+"""Makes tensors one at a time, in several threads and bounded memory, and writes them as they are made."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -15,19 +13,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import require_room, write_json
-from speech_analogy.merging.io.header import Entry, TensorSpec, build_header, write_all
+from speech_analogy.foundation.files import require_room
+from speech_analogy.foundation.machine import cores
+from speech_analogy.foundation.progress import BYTES, bar
+from speech_analogy.merging.io.header import ByteRange, TensorSpec, build_header, write_all
 from speech_analogy.merging.tensors import one_torch_thread, raw_bytes
 
-BAR_DELAY_S = 0.5  # work that ends, or fails, sooner shows no bar
 SHARD_BYTES = 5_000_000_000
 MEMORY_BYTES = 1_000_000_000
 MAX_DEFAULT_THREADS = 8
-BAR_SECONDS = 0.1
-LOG_SECONDS = 10.0
 
 Make = Callable[[TensorSpec], Iterable[Tensor]]
 """Makes one tensor: its elements in order, in one or many pieces of any shape, in the dtype of the spec.
@@ -43,9 +39,9 @@ class StreamOptions:
     """How to run, not what to compute: none of these changes a bit of the result.
 
     Args:
-        threads: worker threads; None: one for each core, at most 8.
+        threads: worker threads; None: one per core, at most 8.
         shard_bytes: a model larger than this is written in shards with an index.
-        memory_bytes: what the tensors under work may take together (a tensor that takes more runs alone).
+        memory_bytes: for all tensors that are being made at one time (a tensor that needs more is made alone).
         progress: called with (bytes written, bytes in all).
     """
 
@@ -56,56 +52,10 @@ class StreamOptions:
 
     def worker_count(self) -> int:
         """The number of threads to use."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.threads or min(cores, MAX_DEFAULT_THREADS)
+        return self.threads or min(cores(), MAX_DEFAULT_THREADS)
 
 
 DEFAULT = StreamOptions()
-FORMAT = {"format": "pt"}  # transformers refuses safetensors without it
-
-
-def write_model(
-    folder: Path,
-    specs: Sequence[TensorSpec],
-    make: Make,
-    options: StreamOptions = DEFAULT,
-    cost: Callable[[TensorSpec], int] | None = None,
-) -> None:
-    """Write `model.safetensors` into `folder`, or shards and `model.safetensors.index.json` above
-    `shard_bytes`.
-
-    Args:
-        specs: the tensors to be written.
-        make: makes one of them; called in worker threads, the largest tensor first.
-        cost: bytes of memory one tensor needs while it is made; None: negligible (made in pieces).
-    """
-    shards = plan_shards(specs, options.shard_bytes)
-    names = (
-        ["model.safetensors"]
-        if len(shards) == 1
-        else [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
-    )
-    if len(shards) > 1:
-        weight_map = {spec.name: file for file, shard in zip(names, shards, strict=True) for spec in shard}
-        total = sum(spec.nbytes for spec in specs)
-        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-        write_json(folder / "model.safetensors.index.json", index)
-    files = {folder / file: shard for file, shard in zip(names, shards, strict=True)}
-    write_files(files, make, options, cost, dict.fromkeys(files, FORMAT))
-
-
-def plan_shards(specs: Sequence[TensorSpec], shard_bytes: int) -> list[list[TensorSpec]]:
-    """Cut tensors, in the order of their names, into groups of at most `shard_bytes` (or of one larger
-    tensor)."""
-    shards: list[list[TensorSpec]] = [[]]
-    filled = 0
-    for spec in sorted(specs, key=lambda spec: spec.name):
-        if shards[-1] and filled + spec.nbytes > shard_bytes:
-            shards.append([])
-            filled = 0
-        shards[-1].append(spec)
-        filled += spec.nbytes
-    return shards
 
 
 def write_files(
@@ -122,48 +72,49 @@ def write_files(
         digests: filled with the sha256 (hexadecimal) of each tensor's bytes, if given.
 
     Raises:
+        CheckpointError: the disk is too small.
         OSError: the disk is full (the caller names the output and removes what was written).
     """
     specs = [spec for group in files.values() for spec in group]
     require_room(next(iter(files)).parent, sum(spec.nbytes for spec in specs), error=CheckpointError)
     descriptors: list[int] = []
-    places: dict[str, tuple[int, Entry]] = {}
+    places: dict[str, tuple[int, ByteRange]] = {}
     try:
         for file, group in files.items():
-            header, entries = build_header(group, (metadata or {}).get(file, {}))
+            header, ranges = build_header(group, (metadata or {}).get(file, {}))
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             descriptors.append(descriptor)
             write_all(descriptor, header, 0)
-            places |= {name: (descriptor, entry) for name, entry in entries.items()}
+            places |= {name: (descriptor, place) for name, place in ranges.items()}
         meter = _Meter(sum(spec.nbytes for spec in specs), options.progress)
 
         def work(spec: TensorSpec) -> None:
-            descriptor, entry = places[spec.name]
-            digest = _write_tensor(descriptor, entry, make(spec), meter, hashed=digests is not None)
+            descriptor, place = places[spec.name]
+            digest = _write_tensor(descriptor, place, make(spec), meter, hashed=digests is not None)
             if digests is not None:
                 digests[spec.name] = digest
 
-        run(specs, work, options, cost)
+        run_in_threads(specs, work, options, cost)
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def _write_tensor(descriptor: int, entry: Entry, pieces: Iterable[Tensor], meter: _Meter, hashed: bool) -> str:
-    position, digest = entry.begin, hashlib.sha256()
+def _write_tensor(descriptor: int, place: ByteRange, pieces: Iterable[Tensor], meter: _Meter, hashed: bool) -> str:
+    position, digest = place.begin, hashlib.sha256()
     for piece in pieces:
-        if piece.dtype != entry.spec.dtype:
-            raise TypeError(f"{entry.spec.name}: made {piece.dtype}, announced {entry.spec.dtype}")
+        if piece.dtype != place.spec.dtype:
+            raise TypeError(f"{place.spec.name}: made {piece.dtype}, announced {place.spec.dtype}")
         data = raw_bytes(piece)
-        if position + len(data) > entry.end:
-            raise ValueError(f"{entry.spec.name}: more elements were made than announced")
+        if position + len(data) > place.end:
+            raise ValueError(f"{place.spec.name}: more elements were made than announced")
         write_all(descriptor, data, position)
         if hashed:
             digest.update(data)
         position += len(data)
         meter.add(len(data))
-    if position != entry.end:
-        raise ValueError(f"{entry.spec.name}: fewer elements were made than announced")
+    if position != place.end:
+        raise ValueError(f"{place.spec.name}: fewer elements were made than announced")
     return digest.hexdigest()
 
 
@@ -176,7 +127,7 @@ def gathered(make: Make, spec: TensorSpec) -> Tensor:
     return whole.reshape(spec.shape)
 
 
-def run(
+def run_in_threads(
     specs: Sequence[TensorSpec],
     work: Callable[[TensorSpec], None],
     options: StreamOptions = DEFAULT,
@@ -218,7 +169,7 @@ def run(
 
 @dataclass
 class _Budget:
-    """Bytes that may be in use at once; whoever asks for more than all of it waits until he is alone."""
+    """Bytes that may be in use at once; a request above the limit waits until nothing else is held."""
 
     limit: int
     used: int = 0
@@ -265,15 +216,7 @@ class _Meter:
 
 
 @contextmanager
-def byte_bar(description: str, disable: bool = False) -> Iterator[Progress]:
-    """A progress bar in bytes per second with ETA; in a log file it prints a line every `LOG_SECONDS`."""
-    interval = BAR_SECONDS if sys.stderr.isatty() else LOG_SECONDS
-    with tqdm(
-        desc=description, unit="B", unit_scale=True, disable=disable, total=0, mininterval=interval, delay=BAR_DELAY_S
-    ) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress
+def byte_bar(what: str, disable: bool = False) -> Iterator[Progress]:
+    """Progress in bytes while the block lasts."""
+    with bar(None, what, BYTES, show=not disable) as shown:
+        yield shown.reached

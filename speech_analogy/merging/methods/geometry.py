@@ -1,5 +1,4 @@
-"""Methods that look at angles and variances between models: slerp, Model Stock, SCE. Pure functions on one
-tensor."""
+"""Methods that look at angles and variances between models: slerp, Model Stock, SCE."""
 
 from __future__ import annotations
 
@@ -10,7 +9,10 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from speech_analogy.merging.methods.common import POSITION, UNDECIDED
 from speech_analogy.merging.methods.consensus import Undecided, elect
+from speech_analogy.merging.methods.declaration import MergeMethod, TensorGroup
+from speech_analogy.merging.methods.parameters import MethodParameter
 from speech_analogy.merging.methods.selection import magnitudes_of
 from speech_analogy.merging.tensors import pieces
 
@@ -47,8 +49,7 @@ def slerp(start: Tensor, end: Tensor, t: float) -> Tensor:
 
 
 def model_stock(deltas: Sequence[Tensor]) -> Tensor:
-    """Model Stock (arXiv 2403.19522, eq. 5): t·(mean of τ) with t = k·cosθ / (1 + (k − 1)·cosθ), for each
-    tensor.
+    """Model Stock (arXiv 2403.19522, eq. 5): t·(mean of τ) with t = k·cosθ / (1 + (k − 1)·cosθ), for each tensor.
 
     cosθ is the mean over all pairs of the k task vectors. Where the denominator vanishes the base stays.
     """
@@ -99,3 +100,22 @@ def _most_varying(deltas: Sequence[Tensor], mean: Tensor, share: float) -> Tenso
         return torch.zeros_like(mean, dtype=torch.bool)
     threshold = magnitudes_of(variance, [rank])[0]
     return variance.float() >= threshold
+
+
+def _slerp(group: TensorGroup) -> Tensor:
+    return slerp(group.values[0], group.values[1], group.parameters["t"])
+
+
+def _model_stock(group: TensorGroup) -> Tensor:
+    return model_stock(group.values)
+
+
+def _sce(group: TensorGroup) -> Tensor:
+    return sce(group.values, group.parameters["select_topk"], group.parameters["undecided"])
+
+
+SELECT = MethodParameter("select_topk", float, "share of the entries that are selected", 1.0, low=0.0, high=1.0)
+
+SLERP = MergeMethod("slerp", _slerp, "weights", "Shoemake 1985", (POSITION,), symmetric=False, base_is_input=True)
+MODEL_STOCK = MergeMethod("model_stock", _model_stock, "deltas", "arXiv 2403.19522", min_inputs=2)
+SCE = MergeMethod("sce", _sce, "deltas", "arXiv 2408.07990", (SELECT, UNDECIDED))

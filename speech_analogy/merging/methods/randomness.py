@@ -1,5 +1,4 @@
-"""Random numbers that depend on (seed, vector, tensor) and on nothing else: not on threads, order or other
-tensors."""
+"""Random numbers that depend on seed, vector and tensor alone: not on threads, order or other tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from speech_analogy.merging.tensors import pieces, raw_bytes
 
-SEED_BYTES = 16
+KEY_BYTES = 16
 
 
 def generator(seed: int, tensor: str, vector: bytes | str) -> np.random.Generator:
@@ -25,11 +24,11 @@ def generator(seed: int, tensor: str, vector: bytes | str) -> np.random.Generato
     """
     key = vector if isinstance(vector, bytes) else vector.encode()
     digest = hashlib.sha256(f"{seed}|{len(tensor)}|{tensor}|".encode() + key).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:SEED_BYTES], "little")))
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:KEY_BYTES], "little")))
 
 
 def content_key(values: Tensor, occurrence: int = 0) -> bytes:
-    """A digest of a tensor's contents; `occurrence` tells equal vectors in one merge apart."""
+    """A digest of a tensor's contents; `occurrence` distinguishes equal vectors in one merge."""
     digest = hashlib.sha256(str(occurrence).encode())
     flat = values.reshape(-1)
     for start, stop in pieces(len(flat)):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from speech_analogy.merging.tensors import PIECE, TensorSource, pieces
+from speech_analogy.merging.tensors import PIECE_LENGTH, TensorSource, pieces
 
 HALF_BITS = 16
 HIGH_BINS = 1 << (HALF_BITS - 1)  # the sign bit of a magnitude is 0
@@ -53,7 +53,7 @@ def _bits(values: Tensor) -> Tensor:
 
 def magnitudes_of(tensor: Tensor, ranks: Sequence[int]) -> list[float]:
     """`largest_magnitudes` of one tensor; small ones are sorted, which is faster."""
-    if tensor.numel() > PIECE:
+    if tensor.numel() > PIECE_LENGTH:
         return largest_magnitudes(tensor_stream(tensor), ranks)
     ordered = tensor.reshape(-1).to(torch.float32).abs().sort(descending=True).values
     return [float(ordered[rank - 1]) for rank in ranks]

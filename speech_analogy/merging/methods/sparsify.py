@@ -1,5 +1,4 @@
-"""Sparsifiers: pure functions from a difference tensor to a thinner one (magnitude, DARE, DELLA,
-breadcrumbs)."""
+"""Sparsifiers: pure functions from a difference tensor to a thinner one (magnitude, DARE, DELLA, breadcrumbs)."""
 
 from __future__ import annotations
 
@@ -44,8 +43,7 @@ def magnitude(tau: Tensor, density: float, *, threshold: float | None = None, re
 
 
 def dare(tau: Tensor, density: float, draw: np.random.Generator, *, rescale: Rescale = "expectation") -> Tensor:
-    """DARE (arXiv 2311.03099, eq. 3): drop each entry with probability p = 1 − density, divide the rest by 1
-    − p.
+    """DARE (arXiv 2311.03099, eq. 3): drop each entry with probability p = 1 − density, divide the rest by 1 − p.
 
     The expectation of the result is τ. mergekit rescales by the L1 norm instead: `rescale="l1"`.
     """
@@ -109,8 +107,7 @@ def della(
 
 
 def breadcrumbs(tau: Tensor, density: float, gamma: float, *, rescale: Rescale = "none") -> Tensor:
-    """Model Breadcrumbs (arXiv 2312.06795, section 3): drop the largest entries (outliers) and the smallest
-    (noise).
+    """Model Breadcrumbs (arXiv 2312.06795, section 3): drop the largest entries (outliers) and the smallest (noise).
 
     Args:
         density: the share that stays, of each tensor.

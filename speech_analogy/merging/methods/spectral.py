@@ -1,4 +1,4 @@
-"""Methods on singular values: TSV-merge, Iso-C, and the best approximation of low rank. Pure functions."""
+"""Methods on singular values: TSV-merge, Iso-C, and the best approximation of low rank."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from speech_analogy.merging.methods.common import LAMBDA, WEIGHT
 from speech_analogy.merging.methods.consensus import weighted_sum
+from speech_analogy.merging.methods.declaration import MergeMethod, TensorGroup
 
 
 def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -27,10 +29,9 @@ def low_rank(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 def tsv_merge(deltas: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Task Singular Vectors merging (arXiv 2412.00081, algorithm 1) of one tensor.
 
-    Matrices: of each of T tasks the top 1/T singular directions are kept (at least one); the directions of
-        all tasks,
-    side by side, are replaced by the nearest orthonormal ones (Procrustes, U⊥ = P Qᵀ for U = P D Qᵀ), so that
-    tasks do not interfere; the result is U⊥ Σ V⊥ᵀ. Everything that is no matrix is averaged, as in the
+    Matrices: of each of T tasks the top 1/T singular directions are kept (at least one); the directions of all
+    tasks, side by side, are replaced by the nearest orthonormal ones (Procrustes, U⊥ = P Qᵀ for U = P D Qᵀ), so
+    that tasks do not interfere; the result is U⊥ Σ V⊥ᵀ. Everything that is not a matrix is averaged, as in the
     authors' code. A task's weight multiplies its singular values. One task gives back its own matrix.
     """
     if deltas[0].ndim != 2 or not deltas[0].numel():
@@ -63,3 +64,15 @@ def iso_c(deltas: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
         return total / len(deltas)
     left, values, right = svd(total)
     return values.mean() * (left @ right)
+
+
+def _tsv(group: TensorGroup) -> Tensor:
+    return tsv_merge(group.values, group.weights)
+
+
+def _iso_c(group: TensorGroup) -> Tensor:
+    return iso_c(group.values, group.weights)
+
+
+TSV_MERGE = MergeMethod("tsv_merge", _tsv, "deltas", "arXiv 2412.00081", (WEIGHT, LAMBDA))
+ISO_C = MergeMethod("iso_c", _iso_c, "deltas", "arXiv 2502.04959", (WEIGHT, LAMBDA))

@@ -1,4 +1,4 @@
-"""Merges that weigh by data: Fisher-weighted averaging and RegMean, and the gathering of what they need."""
+"""Merges weighted by data: Fisher-weighted averaging and RegMean, and the gathering of what they need."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.merging.methods.common import WEIGHT
 from speech_analogy.merging.methods.consensus import weighted_sum
+from speech_analogy.merging.methods.declaration import MergeMethod, TensorGroup
+from speech_analogy.merging.methods.parameters import MethodParameter
 from speech_analogy.merging.tensors import TensorSource
 
 MIN_FISHER = 1e-6
-"""Added to every Fisher value: where no model has seen a gradient, the result is the mean (the paper's
-code)."""
+"""Added to every Fisher value: where no model has seen a gradient, the result is the mean (the paper's code)."""
 
 REGMEAN_ALPHA = 0.9
 """How much of the off-diagonal of a Gram matrix is used (RegMean, section 4.2)."""
@@ -136,3 +138,28 @@ def gather_grams(
     if not totals:
         raise ConfigError("statistics need at least one batch through a linear layer", field="batches")
     return {name: total / rows[name] for name, total in totals.items()}
+
+
+def _found(group: TensorGroup) -> list[Tensor] | None:
+    """The statistics of every input; None where one of them has none."""
+    found = [item.statistics for item in group.inputs if item.statistics is not None]
+    return found if len(found) == len(group.inputs) else None
+
+
+def _fisher(group: TensorGroup) -> Tensor:
+    fishers = _found(group)
+    if fishers is None:
+        return weighted_sum(group.values, group.weights, normalize=True)
+    return fisher_average(group.values, fishers, group.weights)
+
+
+def _regmean(group: TensorGroup) -> Tensor:
+    return regmean(group.values, _found(group), group.weights, group.parameters["alpha"])
+
+
+ALPHA = MethodParameter(
+    "alpha", float, "how much of the off-diagonal of a Gram matrix is used", REGMEAN_ALPHA, low=0.0, high=1.0
+)
+
+FISHER = MergeMethod("fisher", _fisher, "weights", "arXiv 2111.09832", (WEIGHT,), statistics="entries")
+REGMEAN = MergeMethod("regmean", _regmean, "weights", "arXiv 2212.09849", (WEIGHT, ALPHA), statistics="inputs")

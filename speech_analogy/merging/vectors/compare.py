@@ -1,5 +1,4 @@
-"""How vectors relate: cosines, sign conflicts, and where in the network each one's norm lies; JSON and a
-picture."""
+"""How vectors relate: cosines, sign conflicts, and each one's norm by layer and kind; as JSON and a picture."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.foundation.files import whole_file
 from speech_analogy.merging.scope import place_of
 from speech_analogy.merging.tensors import one_torch_thread, pieces
-from speech_analogy.merging.vectors.heat_map import Panel, draw
+from speech_analogy.merging.vectors.heat_map import Panel, draw_heat_maps
 from speech_analogy.merging.vectors.task_vector import TaskVector, require_one_base
 
 
@@ -53,7 +52,7 @@ class VectorComparison(BaseModel):
             Panel("share of norm² by layer", layers, self.names, _table(layers, self.share_by_layer), 0.0, None),
             Panel("share of norm² by kind", kinds, self.names, _table(kinds, self.share_by_kind), 0.0, None),
         ]
-        return draw(panels)
+        return draw_heat_maps(panels)
 
 
 def _table(keys: list[str], shares: list[dict[str, float]]) -> list[list[float]]:

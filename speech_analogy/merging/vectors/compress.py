@@ -33,8 +33,8 @@ from speech_analogy.merging.vectors.encodings import (
 from speech_analogy.merging.vectors.file import write_coded_vector
 from speech_analogy.merging.vectors.task_vector import TaskVector
 
-MethodName = Literal["fp32", "fp16", "int8", "int4", "sign", "topk", "dare", "low-rank"]
-METHODS: tuple[MethodName, ...] = ("fp32", "fp16", "int8", "int4", "sign", "topk", "dare", "low-rank")
+CompressionMethod = Literal["fp32", "fp16", "int8", "int4", "sign", "topk", "dare", "low-rank"]
+COMPRESSIONS: tuple[CompressionMethod, ...] = ("fp32", "fp16", "int8", "int4", "sign", "topk", "dare", "low-rank")
 SELECTING = ("topk", "dare", "low-rank")
 CODINGS: tuple[Values, ...] = ("fp32", "fp16", "int8", "int4", "sign")
 
@@ -52,14 +52,14 @@ class Compression:
         seed: of dare.
     """
 
-    method: MethodName
+    method: CompressionMethod
     keep: float = 1.0
     values: Values = "fp16"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ConfigError(f"must be one of {', '.join(METHODS)}", field="method", value=self.method)
+        if self.method not in COMPRESSIONS:
+            raise ConfigError(f"must be one of {', '.join(COMPRESSIONS)}", field="method", value=self.method)
         if self.values not in CODINGS:
             raise ConfigError(f"must be one of {', '.join(CODINGS)}", field="values", value=self.values)
         if not 0 < self.keep <= 1:
@@ -70,8 +70,7 @@ class Compression:
 
 @dataclass(frozen=True)
 class CompressionReport:
-    """What was lost and won. `relative_error` is ‖τ − τ'‖ / ‖τ‖ (L2); bytes are of tensor data and of the
-    file."""
+    """What was lost and gained. `relative_error` is ‖τ − τ'‖ / ‖τ‖ (L2); bytes are of tensor data and of the file."""
 
     relative_error: float
     cosine: float
@@ -132,7 +131,7 @@ def compress(
     cosine.
 
     Raises:
-        ConfigError: options that do not go together.
+        ConfigError: options that cannot be combined.
         CheckpointError: NaN or infinity, `out` exists, a full disk.
     """
     with one_torch_thread():
@@ -153,8 +152,8 @@ def compress(
                 owners[part_name(name, part)] = (name, part)
     relative = math.sqrt(lost / full) if full else 0.0
     cosine = product / math.sqrt(full * made) if full and made else 0.0
-    told = {"method": how.method, "keep": how.keep, "values": how.values, "relative_error": relative, "cosine": cosine}
-    provenance = vector.provenance.model_copy(update={"compression": told})
+    loss = {"method": how.method, "keep": how.keep, "values": how.values, "relative_error": relative, "cosine": cosine}
+    provenance = vector.provenance.model_copy(update={"compression": loss})
 
     def make(spec: TensorSpec) -> Iterable[Tensor]:
         name, part = owners[spec.name]

@@ -1,8 +1,7 @@
-"""How a tensor of a compressed vector is stored: which entries (dense, mask, gaps, low rank) and how each
-value is coded.
+"""How a tensor of a compressed vector is stored: which entries (dense, mask, gaps, low rank), and each value's code.
 
 A coded tensor `name` becomes the tensors `name#values`, `name#scales`, `name#mask` or `name#gaps`, or
-`name#left…` and `name#right…`; the file's header says which under `encoding`.
+`name#left…` and `name#right…`; the file's header names them under `encoding`.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class Coded:
     parts: Parts
 
     def describe(self) -> dict[str, Any]:
-        """What the header says of it."""
+        """Its entry in the header."""
         return {"layout": self.layout, "values": self.values, "shape": list(self.shape)}
 
 

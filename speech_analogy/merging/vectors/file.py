@@ -1,5 +1,4 @@
-"""The file a task vector travels in: safetensors, with base, provenance and a digest of the contents in the
-header."""
+"""The file of a task vector: safetensors, with base, provenance and a digest of the contents in the header."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from speech_analogy.merging.io.stream import DEFAULT, Make, StreamOptions, write
 from speech_analogy.merging.tensors import TensorSource, pieces
 from speech_analogy.merging.vectors.encodings import ENCODING_KEY, decoded_source
 
-SCHEMA = "speech-analogy/task-vector/1"
+VECTOR_SCHEMA = "speech-analogy/task-vector/1"
 NO_DIGEST = "0" * 64
 
 
@@ -64,7 +63,7 @@ def write_coded_vector(
     """
     metadata = {
         "format": "pt",
-        "schema": SCHEMA,
+        "schema": VECTOR_SCHEMA,
         "base_name": base.name,
         "base_fingerprint": base.fingerprint,
         "provenance": json.dumps(provenance.model_dump(exclude_defaults=True), ensure_ascii=False),
@@ -93,9 +92,9 @@ def read_vector_file(path: str | Path, verify: bool = True) -> tuple[TensorSourc
     """
     file = open_checkpoint(path)
     metadata = file.metadata
-    if metadata.get("schema") != SCHEMA:
+    if metadata.get("schema") != VECTOR_SCHEMA:
         raise CheckpointError(
-            f"a vector file's header must say schema {SCHEMA}",
+            f"a vector file's header must have the schema {VECTOR_SCHEMA}",
             file=path,
             field="schema",
             value=metadata.get("schema"),

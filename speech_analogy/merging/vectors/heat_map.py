@@ -32,7 +32,7 @@ class Panel:
     high: float | None
 
 
-def draw(panels: Sequence[Panel]) -> str:
+def draw_heat_maps(panels: Sequence[Panel]) -> str:
     """All panels, one below the other."""
     width = LABEL_WIDTH + CELL_WIDTH * max((len(panel.columns) for panel in panels), default=1) + GAP
     body: list[str] = []

@@ -19,8 +19,8 @@ from speech_analogy.merging.io.provenance import BaseModelIdentity, make_provena
 from speech_analogy.merging.tensors import StateDict, WholeTensors
 from speech_analogy.merging.vectors.task_vector import TaskVector, linear_combination
 
-PREFIX = "base_model.model."
-WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
+ADAPTER_PREFIX = "base_model.model."
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 REFUSED = {"use_dora": "DoRA", "use_qalora": "QALoRA", "alora_invocation_tokens": "activated LoRA"}
 """Settings whose change of the weights is not scaling · B A."""
 
@@ -48,8 +48,7 @@ class Factors:
         return (self.up.shape[0], *self.down.shape[1:])
 
     def delta(self) -> Tensor:
-        """ΔW in float32. (A convolution after a 1×1 convolution is the product of their flattened
-        kernels.)"""
+        """ΔW in float32. (A convolution after a 1×1 convolution is the product of their flattened kernels.)"""
         product = self.up.float().flatten(1) @ self.down.float().flatten(1)
         delta = product * self.scaling
         return delta.T.contiguous() if self.transposed else delta.reshape(self.shape)
@@ -68,15 +67,15 @@ def read_adapter(folder: str | Path) -> Adapter:
     """Read a PEFT folder of a LoRA adapter.
 
     Raises:
-        CheckpointError: no adapter, another kind of adapter, trained biases or whole modules (no low-rank
-            differences), a factor without its partner.
+        CheckpointError: no adapter, another kind of adapter, trained biases or whole modules (not low-rank
+            differences), a factor without its counterpart.
     """
     folder = Path(folder)
     config = read_json(folder / "adapter_config.json")
-    file = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    file = next((folder / name for name in ADAPTER_FILES if (folder / name).is_file()), None)
     if not config or file is None:
         raise CheckpointError(
-            f"an adapter folder must hold adapter_config.json and one of {', '.join(WEIGHT_FILES)}", file=folder
+            f"an adapter folder must hold adapter_config.json and one of {', '.join(ADAPTER_FILES)}", file=folder
         )
     if config.get("peft_type") != "LORA":
         raise CheckpointError(
@@ -98,7 +97,7 @@ def _factors(folder: Path, config: Mapping[str, Any], tensors: Checkpoint) -> di
     downs: dict[str, str] = {}
     ups: dict[str, str] = {}
     for name in tensors:
-        stem = name.removeprefix(PREFIX)
+        stem = name.removeprefix(ADAPTER_PREFIX)
         for marker, where in ((".lora_A.", downs), (".lora_B.", ups)):
             if marker in stem and stem.endswith("weight"):
                 where[stem.split(marker)[0]] = name
@@ -110,7 +109,7 @@ def _factors(folder: Path, config: Mapping[str, Any], tensors: Checkpoint) -> di
                 ups[stem.split(".lora_embedding_B")[0]] = name
             else:
                 raise CheckpointError(
-                    "this trained tensor is no LoRA factor (bias, modules_to_save or another method)",
+                    "this trained tensor is not a LoRA factor (bias, modules_to_save or another method)",
                     file=folder,
                     field=name,
                     do="merge the adapter into its base with PEFT and extract the vector",
@@ -161,7 +160,7 @@ def read_lora(folder: str | Path, base: str | Path | Checkpoint | None = None) -
             `allow_other_base`.
 
     Raises:
-        CheckpointError: as `read_adapter`; a weight that the base has not, or in another shape.
+        CheckpointError: as `read_adapter`; a weight that the base lacks, or has in another shape.
     """
     adapter = read_adapter(folder)
     return _vector(adapter, dict(adapter.factors), base)
@@ -186,8 +185,8 @@ def _vector(adapter: Adapter, factors: Mapping[str, Factors], base: str | Path |
         name=str(adapter.config.get("base_model_name_or_path") or ""),
         fingerprint=fingerprint(checkpoint) if checkpoint is not None else "",
     )
-    told = {key: adapter.config[key] for key in ("r", "lora_alpha", "use_rslora") if key in adapter.config}
-    return TaskVector(tensors, identity, make_provenance(operation="lora", hyper_parameters=told))
+    options = {key: adapter.config[key] for key in ("r", "lora_alpha", "use_rslora") if key in adapter.config}
+    return TaskVector(tensors, identity, make_provenance(operation="lora", hyper_parameters=options))
 
 
 def combine_adapters(
@@ -199,7 +198,7 @@ def combine_adapters(
     """Several adapters as one vector.
 
     Args:
-        how: `factors`: (Σ w_i B_i)(Σ w_i A_i), LoRAHub's composition (arXiv 2307.13269, section 3.2), for
+        how: `factors`: (Σ w_i B_i)(Σ w_i A_i), the composition of LoRAHub (arXiv 2307.13269, section 3.2), for
             adapters of one rank and the same modules; `deltas`: Σ w_i (B_i A_i), for any adapters.
 
     Raises:

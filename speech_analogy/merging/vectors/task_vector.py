@@ -12,20 +12,27 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError, ConfigError
-from speech_analogy.foundation.files import write_json
-from speech_analogy.merging.analogy import Scale, Weights, scale_of
-from speech_analogy.merging.arithmetic import cast_piece, dot, require_scale, shifted, squared_norm
-from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE, Checkpoint, open_checkpoint
+from speech_analogy.merging.arithmetic import (
+    Scale,
+    cast_piece,
+    dot,
+    require_scale,
+    scale_of,
+    scales_of,
+    shifted,
+    squared_norm,
+)
+from speech_analogy.merging.io.checkpoints import Checkpoint, open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.merging.io.header import TensorSpec
-from speech_analogy.merging.io.lineage import note_dtype, output_dtype
-from speech_analogy.merging.io.model_folder import copy_companions, new_folder
-from speech_analogy.merging.io.provenance import BaseModelIdentity, Parent, Provenance, carried, make_provenance, now
-from speech_analogy.merging.io.stream import DEFAULT, StreamOptions, write_model
+from speech_analogy.merging.io.model_folder import write_model_folder
+from speech_analogy.merging.io.provenance import BaseModelIdentity, Parent, Provenance, carried, make_provenance
+from speech_analogy.merging.io.stream import DEFAULT, StreamOptions
 from speech_analogy.merging.tensors import (
     Computed,
     StateDict,
     TensorSource,
+    Weights,
     accumulator,
     as_source,
     pieces,
@@ -64,19 +71,18 @@ class TaskVector:
 
         Args:
             base, tuned: checkpoints, paths, or state dicts.
-            base_name: what the base is called; None: as the tuned model's provenance says, or its path.
-            provenance: fields of `Provenance`; what is not given is taken from the tuned folder's
-                `provenance.json`.
+            base_name: the name of the base; None: the one in the tuned model's provenance, or its path.
+            provenance: fields of `Provenance`; others are taken from the tuned folder's `provenance.json`.
 
         Raises:
-            CheckpointError: other names or shapes, or `tuned` says that it comes from another base.
+            CheckpointError: other names or shapes, or `tuned` was tuned from another base.
             ConfigError: an unknown provenance field.
         """
         before, after = _weights(base, "base"), _weights(tuned, "tuned")
         require_same_layout([before, after])
         identity = BaseModelIdentity(name=base_name or before.label, fingerprint=fingerprint(before))
-        told = after.provenance if isinstance(after, Checkpoint) else {}
-        claimed = told.get("base_fingerprint")
+        recorded = after.provenance if isinstance(after, Checkpoint) else {}
+        claimed = recorded.get("base_fingerprint")
         if claimed and claimed != identity.fingerprint:
             raise CheckpointError(
                 f"the tuned model must come from this base; {before.label} has {identity.fingerprint}, "
@@ -84,10 +90,10 @@ class TaskVector:
                 field="base_fingerprint",
                 do="give the base it was tuned from",
             )
-        if base_name is None and isinstance(told.get("base"), str):
-            identity = identity.model_copy(update={"name": told["base"]})
-        inherited = {key: told[key] for key in Provenance.model_fields if key in told}
-        inherited["settings"] = carried([told])
+        if base_name is None and isinstance(recorded.get("base"), str):
+            identity = identity.model_copy(update={"name": recorded["base"]})
+        inherited = {key: recorded[key] for key in Provenance.model_fields if key in recorded}
+        inherited["settings"] = carried([recorded])
         names = [name for name in before if before.is_float(name)]
         wide = any(torch.float64 in (before.dtype(name), after.dtype(name), precision) for name in names)
         compute = torch.float64 if wide else torch.float32
@@ -142,7 +148,7 @@ class TaskVector:
         overwrite: bool = False,
         options: StreamOptions = DEFAULT,
     ) -> Path:
-        """Write θ_base + λτ as a model folder; the base's non-weight files go along.
+        """Write θ_base + λτ as a model folder, with the base's non-weight files.
 
         Args:
             allow_other_base: apply to a base with the same names and shapes but another fingerprint (chat
@@ -160,33 +166,30 @@ class TaskVector:
                 file=target.label,
                 field="base fingerprint",
                 value=found,
-                do="give its own base, or say --allow-other-base",
+                do="give its own base, or use --allow-other-base",
             )
         self._require_fits(target)
-        specs = [TensorSpec(name, target.shape(name), output_dtype(target, name, dtype)) for name in target]
-        with new_folder(out, overwrite) as folder:
-            if target.folder is not None:
-                copy_companions(target.folder, folder)
-                note_dtype(folder, dtype)
-            write_model(folder, specs, lambda spec: self._applied(target, spec, scale_of(scale, spec.name)), options)
-            made_from = {"path": target.label, "fingerprint": found}
-            write_json(
-                folder / PROVENANCE_FILE,
-                {
-                    "schema": 1,
-                    **self.provenance.settings,
-                    "base": self.base.name,
-                    "base_fingerprint": self.base.fingerprint,
-                    "operation": "apply",
-                    "scale": scale if isinstance(scale, int | float) else {name: scale(name) for name in target},
-                    "created": now(),
-                    "parents": {
-                        "base": made_from,
-                        "vector": self.provenance.model_dump(exclude_defaults=True),
-                    },
-                },
-            )
-        return Path(out)
+        record = {
+            **self.provenance.settings,
+            "base": self.base.name,
+            "base_fingerprint": self.base.fingerprint,
+            "operation": "apply",
+            "scale": scales_of(scale, target),
+            "parents": {
+                "base": {"path": target.label, "fingerprint": found},
+                "vector": self.provenance.model_dump(exclude_defaults=True),
+            },
+        }
+        return write_model_folder(
+            out,
+            target,
+            lambda spec: self._applied(target, spec, scale_of(scale, spec.name)),
+            record,
+            companions=target.folder,
+            dtype=dtype,
+            overwrite=overwrite,
+            options=options,
+        )
 
     def _require_fits(self, target: TensorSource) -> None:
         for name in self.tensors:
@@ -273,7 +276,7 @@ def linear_combination(
     operation: str = "add",
     allow_other_base: bool = False,
 ) -> TaskVector:
-    """Σ w_i τ_i; a tensor that a vector has not counts as zero.
+    """Σ w_i τ_i; a tensor that a vector lacks counts as zero.
 
     Raises:
         CheckpointError: vectors of different bases (with both fingerprints) or shapes.
@@ -315,7 +318,7 @@ def require_one_base(vectors: Sequence[TaskVector], allow_other_base: bool = Fal
                 f"vectors must have one base; {first.tensors.label} has {first.base.fingerprint}, "
                 f"{other.tensors.label} has {other.base.fingerprint}",
                 field="base fingerprint",
-                do="extract them from the same base, or say --allow-other-base",
+                do="extract them from the same base, or use --allow-other-base",
             )
         for name in first.tensors:
             if name in other.tensors and first.tensors.shape(name) != other.tensors.shape(name):

@@ -33,7 +33,8 @@ import torch
 from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.engine.merge_file import merge
 from speech_analogy.merging.io.header import TensorSpec, read_header
-from speech_analogy.merging.io.stream import StreamOptions, write_model
+from speech_analogy.merging.io.model_folder import write_weights
+from speech_analogy.merging.io.stream import StreamOptions
 
 SCALE = 0.75
 SPREAD = 0.02  # standard deviation of the weights
@@ -117,7 +118,7 @@ def make_inputs(folder: Path, shape: Shape) -> None:
             draw = torch.Generator().manual_seed(zlib.crc32(f"{seed} {spec.name}".encode()))
             return [(torch.randn(spec.shape, generator=draw) * SPREAD).half()]
 
-        write_model(model, whisper_specs(shape), make, StreamOptions(threads=2))
+        write_weights(model, whisper_specs(shape), make, StreamOptions(threads=2))
         (model / "config.json").write_text(json.dumps(config))
     (folder / "analogy.yaml").write_text(
         f"merge_method: task_arithmetic\nbase_model: {folder / 'c'}\ndtype: float16\nmodels:\n"

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from speech_analogy.merging.analogy import analogy_tensors
-from speech_analogy.merging.engine.merge_file import make_plan, merge, read_recipe
+from speech_analogy.merging.engine.merge_file import make_plan, merge, read_merge_file
 from speech_analogy.merging.engine.write import merge_tensors
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.methods.randomness import generator
@@ -271,7 +271,7 @@ def test_the_analogy_is_mergekit_s_task_arithmetic(made: Path, tmp_path: Path) -
     c, b, a = (made / f"whisper{number}" for number in (0, 1, 2))
     file = tmp_path / "merge.yaml"
     file.write_text(config_text(case, [c, b, a]))
-    by_file = dict(merge_tensors(make_plan(read_recipe(file))))
+    by_file = dict(merge_tensors(make_plan(read_merge_file(file))))
     direct = dict(analogy_tensors(open_checkpoint(c), open_checkpoint(b), open_checkpoint(a), 0.6))
     assert all(torch.allclose(by_file[name], direct[name], rtol=0, atol=1e-6) for name in direct)
 

@@ -1,15 +1,13 @@
-"""The executor: what it writes, in how much memory, and what is left when something goes wrong."""
+"""Streaming: what is written, in how much memory, and what is left when something goes wrong."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +16,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.header import DTYPES, TensorSpec
-from speech_analogy.merging.io.model_folder import new_folder
-from speech_analogy.merging.io.stream import StreamOptions, byte_bar, plan_shards, run, write_files, write_model
-from tests.merging.conftest import make_state, write_folder
-
-SPECS = [TensorSpec(f"t{number}", (100 + number,), torch.float32) for number in range(30)]
-
-
-def make(spec: TensorSpec) -> Iterator[Tensor]:
-    values = torch.arange(spec.numel, dtype=torch.float32) + int(spec.name[1:])
-    yield values[:7]
-    yield values[7:]
+from speech_analogy.merging.io.model_folder import write_weights
+from speech_analogy.merging.io.stream import StreamOptions, byte_bar, run_in_threads, write_files
+from tests.merging.conftest import SPECS, make_spec, make_state, write_folder
 
 
 @settings(max_examples=40, deadline=None)
@@ -72,28 +61,10 @@ def test_the_safetensors_library_reads_what_is_written(
     )
 
 
-@settings(max_examples=50, deadline=None)
-@given(sizes=st.lists(st.integers(0, 50), min_size=1, max_size=20), limit=st.integers(1, 400))
-def test_shards_hold_everything_once_and_within_the_limit(sizes: list[int], limit: int) -> None:
-    specs = [TensorSpec(f"{number:02d}", (size,), torch.float32) for number, size in enumerate(sizes)]
-    shards = plan_shards(specs, limit)
-    assert [spec for shard in shards for spec in shard] == specs
-    assert all(sum(spec.nbytes for spec in shard) <= limit or len(shard) == 1 for shard in shards)
-
-
-def test_shards_are_named_and_indexed_as_transformers_wants(tmp_path: Path) -> None:
-    write_model(tmp_path, SPECS, make, StreamOptions(threads=3, shard_bytes=2000))
-    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
-    count = len({*index["weight_map"].values()})
-    assert index["weight_map"]["t0"] == f"model-00001-of-{count:05d}.safetensors"
-    opened = open_checkpoint(tmp_path)
-    assert all(torch.equal(opened[spec.name], torch.cat(list(make(spec)))) for spec in SPECS)
-
-
 def test_progress_adds_up(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    write_model(
-        tmp_path, SPECS, make, StreamOptions(threads=3, progress=lambda done, total: seen.append((done, total)))
+    write_weights(
+        tmp_path, SPECS, make_spec, StreamOptions(threads=3, progress=lambda done, total: seen.append((done, total)))
     )
     total = sum(spec.nbytes for spec in SPECS)
     assert seen == sorted(seen)
@@ -107,7 +78,7 @@ def test_workers_use_one_torch_thread_each(tmp_path: Path) -> None:
     torch.set_num_threads(2)
     found: list[int] = []
     try:
-        run(SPECS, lambda spec: found.append(torch.get_num_threads()), StreamOptions(threads=2))
+        run_in_threads(SPECS, lambda spec: found.append(torch.get_num_threads()), StreamOptions(threads=2))
         assert set(found) == {1}
         assert torch.get_num_threads() == 2
     finally:
@@ -130,7 +101,7 @@ def test_the_memory_budget_holds() -> None:
             state["together"] -= 1
 
     specs = [*SPECS, TensorSpec("huge", (1000,), torch.float32)]
-    run(specs, work, StreamOptions(threads=4, memory_bytes=900), cost=lambda spec: spec.nbytes)
+    run_in_threads(specs, work, StreamOptions(threads=4, memory_bytes=900), cost=lambda spec: spec.nbytes)
     assert state["most"] <= 4000
     assert state["now"] == 0
 
@@ -145,14 +116,14 @@ def test_the_first_error_stops_the_rest() -> None:
         time.sleep(0.005)
 
     with pytest.raises(CheckpointError, match="no"):
-        run(SPECS, work, StreamOptions(threads=2))
+        run_in_threads(SPECS, work, StreamOptions(threads=2))
     assert len(started) < 8
 
 
 @pytest.mark.parametrize("count", [99, 101])
 def test_a_tensor_of_another_size_than_announced_is_an_error(tmp_path: Path, count: int) -> None:
     with pytest.raises(ValueError, match="elements were made"):
-        write_model(tmp_path, [TensorSpec("t", (100,), torch.float32)], lambda spec: [torch.zeros(count)])
+        write_weights(tmp_path, [TensorSpec("t", (100,), torch.float32)], lambda spec: [torch.zeros(count)])
 
 
 def test_a_disk_without_room_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,17 +155,6 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
     assert "/d: the output must be writable" in done.stdout
     assert "make room on the disk" in done.stdout
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b", "c"]
-
-
-def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
-    def interrupted() -> None:
-        with new_folder(tmp_path / "d") as folder:
-            (folder / "x").write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert list(tmp_path.iterdir()) == []
 
 
 BOUNDED = """
@@ -229,7 +189,7 @@ def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
     assert int(done.stdout) < 24 * 1024  # KiB
 
 
-def test_threads_where_the_system_tells_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_where_the_system_has_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     """macOS has no `sched_getaffinity`."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     for cores, expected in ((3, 3), (64, 8), (None, 1)):

@@ -13,7 +13,7 @@ from speech_analogy.merging.methods.selection import (
     source_stream,
     tensor_stream,
 )
-from speech_analogy.merging.tensors import PIECE, StateDict
+from speech_analogy.merging.tensors import PIECE_LENGTH, StateDict
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,9 +36,9 @@ def test_it_is_what_sorting_gives(values: list[float], data: st.DataObject) -> N
 
 def test_it_goes_over_pieces_and_tensors() -> None:
     draw = torch.Generator().manual_seed(0)
-    state = {"a": torch.randn(PIECE + 17, generator=draw), "b": torch.randn(3, 5, generator=draw)}
+    state = {"a": torch.randn(PIECE_LENGTH + 17, generator=draw), "b": torch.randn(3, 5, generator=draw)}
     everything = torch.cat([values.reshape(-1) for values in state.values()]).abs().sort(descending=True).values
-    found = largest_magnitudes(source_stream(StateDict(state)), [1, 1000, PIECE + 32])
+    found = largest_magnitudes(source_stream(StateDict(state)), [1, 1000, PIECE_LENGTH + 32])
     assert found == [everything[0].item(), everything[999].item(), everything[-1].item()]
 
 

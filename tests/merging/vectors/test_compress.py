@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.merging.tensors import StateDict
-from speech_analogy.merging.vectors.compress import METHODS, Compression, compress
+from speech_analogy.merging.vectors.compress import COMPRESSIONS, Compression, compress
 from speech_analogy.merging.vectors.encodings import (
     GROUP,
     Values,
@@ -179,7 +179,7 @@ def test_options_that_make_no_sense_are_refused(arguments: Any) -> None:
 
 
 def test_every_method_is_tested() -> None:
-    assert {how.method for how in CASES} == set(METHODS)
+    assert {how.method for how in CASES} == set(COMPRESSIONS)
 
 
 @pytest.mark.parametrize(

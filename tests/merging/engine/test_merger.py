@@ -1,10 +1,10 @@
-"""Merge methods: hand computations of the papers' definitions, closed forms, and what must change nothing."""
+"""Merges by every method: closed forms, what must change nothing, and what the merger does with a declaration."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,9 +17,11 @@ from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.merging.analogy import analogy_tensors
 from speech_analogy.merging.engine.merger import MergeInput, MergePlan
 from speech_analogy.merging.engine.write import merge_tensors, merge_vectors
-from speech_analogy.merging.methods.consensus import agreeing, elect, weighted_sum
-from speech_analogy.merging.methods.geometry import model_stock, sce, slerp
-from speech_analogy.merging.methods.registry import CONSENSUS, METHODS, SPARSIFIERS, describe_methods, get_method
+from speech_analogy.merging.methods.combined import CONSENSUS, SPARSIFIERS
+from speech_analogy.merging.methods.declaration import MergeMethod, TensorGroup
+from speech_analogy.merging.methods.parameters import MethodParameter, Role
+from speech_analogy.merging.methods.registry import MERGE_METHODS, get_method
+from speech_analogy.merging.methods.sparsify import dare
 from speech_analogy.merging.scope import Setting, lines
 from speech_analogy.merging.tensors import StateDict
 from speech_analogy.merging.vectors.task_vector import TaskVector
@@ -27,6 +29,7 @@ from tests.merging.conftest import State, make_state, near, same_bits
 
 BASE = make_state(0)
 MODELS = [near(BASE, seed, spread=0.1) for seed in (1, 2, 3)]
+METHODS = {name: get_method(name) for name in MERGE_METHODS.names()}
 DELTA_METHODS = [name for name, method in METHODS.items() if method.on == "deltas"]
 SYMMETRIC = [name for name, method in METHODS.items() if method.symmetric and not method.statistics]
 
@@ -52,17 +55,6 @@ def vectors(*seeds: int) -> list[TaskVector]:
     return [TaskVector.between(BASE, near(BASE, seed, spread=0.1)) for seed in seeds]
 
 
-def test_ties_by_hand() -> None:
-    """Algorithm 1 on one entry a row: trim, elect, disjoint mean."""
-    one, two = torch.tensor([2.0, -1.0, 3.0, 0.0, 1.0]), torch.tensor([1.0, 4.0, -3.0, -2.0, 0.0])
-    assert elect([one, two], [1, 1]).tolist() == [1, 1, 0, -1, 1]
-    assert agreeing([one, two], [1.0, 1.0]).tolist() == [1.5, 4.0, 0.0, -2.0, 1.0]
-    assert agreeing([one, two], [1.0, 1.0], undecided="positive").tolist() == [1.5, 4.0, 3.0, -2.0, 1.0]  # mergekit
-    assert agreeing([one, two], [1.0, 1.0], normalize=False).tolist() == [3.0, 4.0, 0.0, -2.0, 1.0]
-    three = torch.tensor([-0.5, -0.5, 3.0, 0.0, 0.0])
-    assert elect([one, two, three], [1, 1, 1], "count").tolist() == [1, -1, 1, -1, 1]
-
-
 def test_ties_trims_over_the_whole_vector_as_the_paper_says() -> None:
     """mergekit trims each tensor by itself; then the small tensor keeps half of its entries, too."""
     base = {"large": torch.zeros(4), "small": torch.zeros(4)}
@@ -79,43 +71,6 @@ def test_ties_of_one_vector_at_density_one_is_the_vector() -> None:
     tau = vectors(1)[0]
     made = merge_vectors([tau], "ties")
     assert all(torch.equal(made.tensors[name], tau.tensors[name]) for name in tau.tensors)
-
-
-def test_slerp_by_hand() -> None:
-    one, two = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])
-    middle = slerp(one, two, 0.5)
-    assert middle.tolist() == pytest.approx([math.sin(math.pi / 4), 2 * math.sin(math.pi / 4)])
-    assert slerp(one, two, 0.0).tolist() == pytest.approx([1, 0])
-    assert slerp(one, two, 1.0).tolist() == pytest.approx([0, 2])
-    assert slerp(one, 3 * one, 0.5).tolist() == [2.0, 0.0]  # parallel: on the chord
-    unit = slerp(one, torch.tensor([0.6, 0.8]), 0.3)
-    assert unit.norm().item() == pytest.approx(1.0)
-
-
-def test_model_stock_by_hand() -> None:
-    """Two unit vectors at 60°: cosθ = ½, t = 2·½/(1 + ½) = ⅔."""
-    one, two = torch.tensor([1.0, 0.0]), torch.tensor([0.5, math.sqrt(0.75)])
-    assert torch.allclose(model_stock([one, two]), (one + two) / 2 * 2 / 3)
-    assert torch.allclose(model_stock([one, one, one]), one)
-    assert model_stock([one, -one]).tolist() == [0.0, 0.0]  # the denominator vanishes: the base stays
-    three = [torch.eye(3)[row] for row in range(3)]
-    assert model_stock(three).tolist() == [0.0, 0.0, 0.0]  # at right angles t = 0
-
-
-def test_sce_by_hand() -> None:
-    one, two = torch.tensor([3.0, 0.0, 0.1]), torch.tensor([1.0, 2.0, 0.1])
-    weights = (9.01 / (9.01 + 5.01), 5.01 / (9.01 + 5.01))
-    expected = [weights[0] * 3 + weights[1] * 1, 2.0, 0.1]
-    assert sce([one, two]).tolist() == pytest.approx(expected, rel=1e-6)
-    half = sce([one, two], select=0.5)  # two entries vary, both by a variance of 1: ties stay together
-    assert half[2].item() == 0.0
-
-
-def test_weighted_sum_by_hand() -> None:
-    one, two = torch.tensor([1.0, 2.0]), torch.tensor([3.0, -2.0])
-    assert weighted_sum([one, two], [2.0, 1.0]).tolist() == [5.0, 2.0]
-    assert weighted_sum([one, two], [2.0, 2.0], normalize=True).tolist() == [2.0, 0.0]
-    assert weighted_sum([one, two], [1.0, -1.0], normalize=True).tolist() == [-2.0, 4.0]  # weights that cancel out
 
 
 def test_lines_grows_from_first_to_last() -> None:
@@ -153,9 +108,9 @@ def test_copies_of_one_model_give_the_model(name: str) -> None:
 @pytest.mark.parametrize("name", SYMMETRIC)
 def test_the_order_of_inputs_changes_no_bit(name: str) -> None:
     own = [{"weight": 0.5}, {"weight": 0.8}, {"weight": 0.5}]
-    if "weight" not in {parameter.name for parameter in METHODS[name].parameters}:
+    if not METHODS[name].plays(Role.WEIGHT):
         own = [{}, {}, {}]
-    parameters = {"density": 0.4} if any(p.name == "density" for p in METHODS[name].parameters) else {}
+    parameters = {"density": 0.4} if METHODS[name].plays(Role.DENSITY) else {}
     parameters |= {"alpha": 0.5, "beta": 0.5} if name == "lines" else {}
     first = merged(name, own=own, **parameters)
     for order in itertools.permutations(range(3)):
@@ -272,12 +227,14 @@ def test_merged_vectors_are_vectors() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("tise", {}, "did you mean ties"),
-        ("nonsense", {}, "use one of"),
-        ("ties", {"dense": 0.5}, "parameters.dense: ties has no such parameter here; did you mean density"),
-        ("ties", {"density": 2.0}, "must lie between 0.0 and 1.0"),
-        ("ties", {"density": "much"}, "must be a float"),
-        ("ties", {"normalize": 1}, "must be a bool"),
+        ("tise", {}, "did you mean 'ties'"),
+        ("xyz", {}, "use one of"),
+        ("ties", {"dense": 0.5}, "parameters.dense: ties has no such parameter here; did you mean 'density'"),
+        ("model_stock", {"density": 0.5}, "model_stock has no such parameter here; it takes no parameters"),
+        ("ties", {"density": 2.0}, "must be a number from 0 to 1"),
+        ("ties", {"density": "much"}, "must be a number"),
+        ("ties", {"lambda_": float("nan")}, "must be a number"),
+        ("ties", {"normalize": 1}, "must be true or false"),
         ("ties", {"trim": "row"}, "must be one of global, tensor"),
         ("slerp", {}, "slerp takes the base and 1 other inputs"),
         ("model_stock", {"models": MODELS[:1]}, "at least 2 inputs"),
@@ -294,12 +251,12 @@ def test_what_makes_no_sense_is_refused(name: str, options: dict[str, Any], mess
 @pytest.mark.parametrize("name", ["ties", "linear", "tsv_merge", "dare_ties", "breadcrumbs", "della", "sce", "iso_c"])
 @pytest.mark.parametrize("density", [1.0, 0.2])
 def test_nan_is_refused_by_tensor(name: str, density: float) -> None:
-    parameters = {"density": density} if any(p.name == "density" for p in METHODS[name].parameters) else {}
+    parameters = {"density": density} if METHODS[name].plays(Role.DENSITY) else {}
     broken = {key: values.clone() for key, values in MODELS[1].items()}
     broken["model.encoder.conv1.weight"][0, 0, 0] = float("nan")
     with pytest.raises(CheckpointError, match=r"model\.encoder\.conv1\.weight: weights must be finite"):
         merged(name, [MODELS[0], broken], **parameters)
-    if any(p.name == "weight" for p in METHODS[name].parameters):
+    if METHODS[name].plays(Role.WEIGHT):
         with pytest.raises(CheckpointError, match=r"weights must be finite"):
             merged(name, [MODELS[0], broken], own=[{}, {"weight": 0.0}])
 
@@ -310,10 +267,76 @@ def test_other_shapes_are_refused_by_tensor() -> None:
         merged("linear", [MODELS[0], other])
 
 
-def test_the_list_of_methods_tells_every_name_source_and_default() -> None:
-    told = describe_methods()
-    for method in METHODS.values():
-        assert f"\n{method.name} " in f"\n{told}"
-        assert method.reference in told
-    assert "density* (1.0), trim (global / tensor)" in told
-    assert "t (must be given)" in told
+def test_the_merger_acts_on_the_declaration_whatever_the_names() -> None:
+    """Weight, scale, density, trim, seed and depth under other names have the effects of the usual ones."""
+
+    def thin(group: TensorGroup) -> Tensor:
+        kept = [dare(item.values, item.parameters["share"], item.draw()) for item in group.inputs]
+        return torch.stack([delta * weight for delta, weight in zip(kept, group.weights, strict=True)]).sum(0)
+
+    method = MergeMethod(
+        "loose",
+        thin,
+        "deltas",
+        "none",
+        (
+            MethodParameter("force", float, "", 1.0, per_model=True, role=Role.WEIGHT),
+            MethodParameter("share", float, "", 1.0, per_model=True, role=Role.DENSITY),
+            MethodParameter("strength", float, "", 1.0, role=Role.SCALE),
+            MethodParameter("dice", int, "", 0, role=Role.SEED),
+        ),
+    )
+    MERGE_METHODS.add(method.name, method)
+    try:
+        loose = merged("loose", own=[{"force": 0.5}, {"force": 0.0}, {"force": -1.0}], share=0.4, strength=0.7, dice=3)
+    finally:
+        MERGE_METHODS.remove(method.name)
+    usual = merged("dare_linear", own=[{"weight": w} for w in (0.5, 0.0, -1.0)], density=0.4, lambda_=0.7, seed=3)
+    assert all(torch.allclose(loose[key], usual[key], atol=1e-6) for key in BASE)
+
+
+def test_a_trim_under_another_name_brings_the_threshold_of_the_whole_vector() -> None:
+    thresholds: set[float | None] = set()
+
+    def look(group: TensorGroup) -> Tensor:
+        thresholds.update(item.threshold for item in group.inputs)
+        return group.values[0]
+
+    own = MethodParameter("share", float, "", 0.5, per_model=True, role=Role.DENSITY)
+    over = MethodParameter("over", str, "", "global", choices=("global", "tensor"), role=Role.TRIM)
+    plan = MergePlan(
+        MergeMethod("look", look, "deltas", "none", (own, over)),
+        [MergeInput(StateDict({"large": torch.tensor([9.0, 8, 7, 6]), "small": torch.tensor([4.0, 3, 2, 1])}))],
+        StateDict({"large": torch.zeros(4), "small": torch.zeros(4)}),
+    )
+    assert dict(merge_tensors(plan))
+    assert thresholds == {6.0}
+    thresholds.clear()
+    assert dict(merge_tensors(replace(plan, settings={"over": Setting.parse("tensor", "over")})))
+    assert thresholds == {None}
+
+
+@pytest.mark.parametrize(("definitions", "meaning"), [("paper", "expectation"), ("mergekit", "l1")])
+def test_a_boolean_rescale_stands_for_whose_definitions_hold(definitions: Any, meaning: str) -> None:
+    """Also inside a conditional value."""
+    conditional = [{"filter": "encoder", "value": True}, {"value": True}]
+    made = [
+        dict(
+            merge_tensors(
+                MergePlan(
+                    get_method("dare_linear"),
+                    [MergeInput(StateDict(model)) for model in MODELS],
+                    StateDict(BASE),
+                    {"density": Setting.parse(0.4, "density"), "rescale": Setting.parse(value, "rescale")},
+                    definitions,
+                )
+            )
+        )
+        for value in (True, conditional, meaning)
+    ]
+    assert all(same_bits(made[0][key], made[2][key]) and same_bits(made[1][key], made[2][key]) for key in BASE)
+
+
+def test_a_method_without_weights_refuses_them() -> None:
+    with pytest.raises(ConfigError, match="sce takes no weights"):
+        merge_vectors(vectors(1, 2), "sce", [0.5, 0.5])
