@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from speech_analogy import __version__
-from speech_analogy.cli.exporting import export_command
+from speech_analogy.cli.exporting import export_command, vector_card_command
 from speech_analogy.cli.merging import merge_command, vector_app
 from speech_analogy.cli.options import (
     Backend,
@@ -48,6 +48,7 @@ app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)
 app.command(name="export")(export_command)
+vector_app.command(name="card")(vector_card_command)
 
 USER_ERROR_STATUS = 2
 DEMO_RECIPE = "phone_line"
@@ -303,9 +304,14 @@ def bench(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run's folder, with results.json.")]) -> None:
-    """Write results.md and report.html of a run, and print its table."""
-    _report(run)
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder, with results.json.")],
+    system: Annotated[
+        str | None, typer.Option(help="The system that RUN/model is; by default what `adapt` recorded.")
+    ] = None,
+) -> None:
+    """Write results.md, report.html and the model's card (model/README.md) of a run, and print its table."""
+    _report(run, system)
 
 
 def _adapt(
@@ -327,7 +333,7 @@ def _adapt(
     done = job.adapt(
         recipe, run, overrides=overrides, data=data, workers=workers, progress=not quiet, command=command()
     )
-    _report(run)
+    _report(run, done.system if done.model is not None else None)
     if done.model is not None:
         print(f"adapted model ({done.system}): {done.model}")
 
@@ -353,12 +359,12 @@ def _vary(
         print(job.table())
 
 
-def _report(run: Path) -> None:
+def _report(run: Path, published: str | None = None) -> None:
     from speech_analogy.evaluation.results import Results
     from speech_analogy.report.report import write_report
     from speech_analogy.report.screen import table
 
-    page = write_report(run)
+    page = write_report(run, published)
     print(table(Results.read(run / "results.json")))
     print(f"report: {page.resolve()}")
 

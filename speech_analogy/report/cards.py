@@ -16,8 +16,8 @@ import yaml
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
+from speech_analogy.merging.io.provenance import Provenance
 from speech_analogy.report import markdown, ranking
-from speech_analogy.report.report import write_whole
 from speech_analogy.systems import wording as system_words
 
 CARD_FILE = "README.md"
@@ -102,16 +102,31 @@ def vector_card(
     return _document(front, [*parts, *measured, *_rest(provenance)])
 
 
-def write_card(card: str, folder: Path, *, overwrite: bool = False) -> Path:
-    """Write a card as README.md into a folder, whole or not at all.
+def facts(record: Mapping[str, object]) -> dict[str, object]:
+    """What a card says of a model folder's `provenance.json`: of its parents only what each was tuned on.
 
-    Raises:
-        DataError: the folder has a README.md and `overwrite` is False.
+    A λ for every tensor is left out, since it would fill pages.
     """
-    path = folder / CARD_FILE
-    if path.exists() and not overwrite:
-        raise DataError("a card is already there", file=path, do="move it away first")
-    return write_whole(path, card)
+    found = {key: value for key, value in record.items() if key not in ("schema", "parents", "scale")}
+    parents, scale = record.get("parents"), record.get("scale")
+    if not isinstance(scale, Mapping):
+        found["scale"] = scale
+    if isinstance(parents, Mapping):
+        tuned = {name: parent.get("tuned_on") for name, parent in parents.items() if isinstance(parent, Mapping)}
+        found |= {f"{name}_tuned_on": data for name, data in tuned.items() if data}
+    return found
+
+
+def vector_facts(base: str, fingerprint: str, provenance: Provenance) -> dict[str, object]:
+    """What a card says of a vector file's header; how its parents were made is left out."""
+    known = provenance.model_dump(exclude_defaults=True, exclude={"licence", "parents", "settings"})
+    return {
+        "base": base,
+        "license": provenance.licence,
+        "base_fingerprint": fingerprint,
+        **known,
+        **provenance.settings,
+    }
 
 
 def _system(results: Results, name: str, scale: float | None) -> System:

@@ -1,45 +1,69 @@
-"""`write_report`: a finished run folder becomes `results.md` and `report.html`."""
+"""`write_report`: a finished run folder becomes `results.md`, `report.html` and the card of its model."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import json
 from pathlib import Path
 
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
-from speech_analogy.report import markdown, page
+from speech_analogy.foundation.files import os_errors, write_json, write_whole
+from speech_analogy.recognisers.model_record import provenance
+from speech_analogy.report import cards, markdown, page
 
 RESULTS_FILE, MARKDOWN_FILE, PAGE_FILE = "results.json", "results.md", "report.html"
+PUBLISHED_FILE = "published.json"
+"""Which system the run's model is; written where it is given, read where it is not."""
+MODEL_FOLDER = "model"
 
 
-def write_report(run: Path) -> Path:
-    """Write `results.md` and `report.html` into a run folder, anew from its results.json and hypotheses.
+def write_report(run: Path, published: str | None = None) -> Path:
+    """Write `results.md`, `report.html` and, of a run with a model, `model/README.md`, from what the run found.
 
     The folder may have been copied from where it was made: recordings that are no longer found are left out
-    of the page, which says how many. The two files are derived from results.json, so older ones are replaced.
+    of the page, which says how many. The files are derived from results.json, so older ones are replaced.
 
     Args:
         run: a folder with `results.json` and the hypotheses files it names.
+        published: the system that `run/model` is; None: what an earlier report recorded, or no card.
 
     Returns:
         The path of `report.html`.
 
     Raises:
-        DataError: there is no results.json, or it or a hypotheses file is not what it must be.
+        DataError: there is no results.json, or it or a hypotheses file is not what it must be; or the run did not
+            measure the published system.
     """
     results = Results.read(run / RESULTS_FILE)
     html = page.render(results, run)
-    write_whole(run / MARKDOWN_FILE, markdown.render(results))
-    return write_whole(run / PAGE_FILE, html)
+    card = _card(results, run, published)
+    with os_errors(run):
+        write_whole(run / MARKDOWN_FILE, markdown.render(results))
+        if card is not None:  # a new file that takes the old one's name: a stage's own files stay as they are
+            write_whole(run / MODEL_FOLDER / cards.CARD_FILE, card)
+        write_whole(run / PAGE_FILE, html)
+    return run / PAGE_FILE
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all and return its path; DataError where it cannot be written."""
-    temporary = path.with_name(path.name + ".partial")
+def _card(results: Results, run: Path, published: str | None) -> str | None:
+    """The model's card; None where there is no model of the run's own, or nobody knows which system it is."""
+    model, record = run / MODEL_FOLDER, run / PUBLISHED_FILE
+    if not model.is_dir() or model.is_symlink():  # behind a link the folder is somebody else's
+        return None
+    system = published or _recorded(record)
+    if system is None:
+        return None
+    card = cards.model_card(results, cards.facts(provenance(model)), name=system)
+    if published is not None:
+        with os_errors(record):
+            write_json(record, {"system": published})
+    return card
+
+
+def _recorded(record: Path) -> str | None:
+    if not record.is_file():
+        return None
     try:
-        temporary.write_text(text, encoding="utf-8")
-        return temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise DataError("the file cannot be written", file=path, value=error.strerror) from None
+        return str(json.loads(record.read_text(encoding="utf-8"))["system"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError("does not name a system", file=record, do="delete it, or say --system") from None

@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
+from typer.testing import CliRunner
 
+from speech_analogy.cli.main import app
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
-from speech_analogy.report.cards import hub_id, model_card, vector_card, write_card
+from speech_analogy.foundation.files import link_tree, write_json
+from speech_analogy.merging.vectors.task_vector import TaskVector
+from speech_analogy.report.cards import hub_id, model_card, vector_card
+from speech_analogy.report.report import write_report
 
 PROVENANCE: dict[str, object] = {
     "base": "pip:whisper-tiny.en", "license": "apache-2.0", "language": "en", "fingerprint": "ab12",
@@ -78,10 +84,84 @@ def test_hub_id(base: str, expected: str | None) -> None:
     assert hub_id(base) == expected
 
 
-def test_a_card_is_not_overwritten_silently(tmp_path: Path) -> None:
-    path = write_card("one", tmp_path)
-    with pytest.raises(DataError, match="already there"):
-        write_card("two", tmp_path)
-    assert path.read_text() == "one"
-    assert write_card("two", tmp_path, overwrite=True).read_text() == "two"
-    assert [child.name for child in tmp_path.iterdir()] == ["README.md"]
+def _with_model(run: Path, stage: Path) -> Path:
+    """`run/model` as `adapt` leaves it: a second name for every file of a stage's model."""
+    stage.mkdir(parents=True)
+    write_json(stage / "provenance.json", {"schema": 1, "base": "openai/whisper-tiny", "operation": "analogy",
+               "scale": {"a": 1.0}, "parents": {"c": {"path": "/x", "tuned_on": {"hours": 0.1}}}})  # fmt: skip
+    link_tree(stage, run / "model")
+    return run / "model"
+
+
+def test_a_report_writes_the_models_card_and_remembers_the_system(run: Path, tmp_path: Path) -> None:
+    model = _with_model(run, tmp_path / "stage")
+    write_report(run)
+    assert not (model / "README.md").exists()  # nobody has said which system it is
+    write_report(run, "mixed")
+    front, body = split((model / "README.md").read_text())
+    assert front["base_model"] == "openai/whisper-tiny"
+    assert front["model-index"][0]["name"].endswith("Mixed")
+    assert "- c tuned on: hours 0.1" in body
+    assert "scale" not in body.split("## Provenance")[1]
+    (model / "README.md").unlink()
+    write_report(run)
+    assert split((model / "README.md").read_text())[0] == front
+    with pytest.raises(DataError, match="did not measure"):
+        write_report(run, "soup")
+    assert split((model / "README.md").read_text())[0] == front
+
+
+def test_a_card_never_reaches_the_stage_that_the_model_came_from(run: Path, tmp_path: Path) -> None:
+    stage = tmp_path / "stage"
+    stage.mkdir()
+    (stage / "README.md").write_text("of the stage")
+    link_tree(stage, run / "model")
+    assert (run / "model" / "README.md").samefile(stage / "README.md")
+    write_report(run, "analogy")
+    assert (stage / "README.md").read_text() == "of the stage"
+    assert (run / "model" / "README.md").read_text().startswith("---")
+    (run / "model" / "README.md").unlink()
+    (run / "model").rmdir()
+    (run / "model").symlink_to(stage)
+    write_report(run, "analogy")
+    assert (stage / "README.md").read_text() == "of the stage"
+
+
+def test_a_run_without_a_model_gets_no_card(run: Path) -> None:
+    write_report(run, "analogy")
+    assert not (run / "model").exists()
+    assert not (run / "published.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "null"])
+def test_a_broken_record_is_one_line(run: Path, tmp_path: Path, content: str) -> None:
+    _with_model(run, tmp_path / "stage")
+    (run / "published.json").write_text(content)
+    with pytest.raises(DataError, match=r"published\.json: does not name a system; .*--system"):
+        write_report(run)
+
+
+def test_a_page_that_cannot_be_written_is_one_line(run: Path) -> None:
+    (run / "report.html").unlink()
+    (run / "report.html").mkdir()  # stands where the file should go
+    with pytest.raises(DataError, match="must be writable"):
+        write_report(run)
+
+
+def test_the_card_of_a_vector_file(made: Path, tmp_path: Path) -> None:
+    vector = tmp_path / "vector.safetensors"
+    tensors = {"a": torch.ones(2)}
+    source = {"a": torch.zeros(2)}
+    known = {"licence": "apache-2.0", "creator": "me", "tuned_on": "B", "settings": {"language": "en"}}
+    tuned = TaskVector.between(source, tensors, base_name="openai/whisper-tiny", **known)
+    tuned.save(vector)
+    out = tmp_path / "README.md"
+    arguments = ["vector", "card", str(vector), "--run", str(made), "--out", str(out)]
+    found = CliRunner().invoke(app, arguments)
+    assert found.exit_code == 0, found.output
+    front, body = split(out.read_text())
+    assert (front["license"], front["base_model"], front["language"]) == ("apache-2.0", "openai/whisper-tiny", "en")
+    assert "- tuned on: B" in body
+    assert "## Measured" in body
+    assert "Task vector" in CliRunner().invoke(app, arguments[:3]).output
+    assert isinstance(CliRunner().invoke(app, arguments).exception, DataError)  # it is there already

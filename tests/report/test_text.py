@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
 from speech_analogy.report import markdown
-from speech_analogy.report.report import write_whole
 from speech_analogy.report.screen import WIDTH, table
 
 
@@ -111,13 +108,6 @@ def test_screen_without_systems_or_comparisons(results: Results) -> None:
 )
 def test_wording(made: str, expected: str) -> None:
     assert made == expected
-
-
-def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "report.html").mkdir()  # stands where the file should go
-    with pytest.raises(DataError, match=r"report\.html"):
-        write_whole(tmp_path / "report.html", "text")
-    assert os.listdir(tmp_path) == ["report.html"]  # noqa: PTH208
 
 
 def test_the_report_imports_no_model_library() -> None:
