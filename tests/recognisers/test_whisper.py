@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 from transformers.generation.utils import GenerationMixin
 
-from speech_analogy.errors import ConfigError
-from speech_analogy.recognisers.whisper.front_end import token_limit
+from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.recognisers.whisper.front_end import token_limit, tokenizer_of
 from speech_analogy.recognisers.whisper.model import IGNORED_LABEL, WhisperRecogniser
 from speech_analogy.recognisers.windows import (
     FULL_WINDOW_S,
@@ -194,3 +195,16 @@ def test_saved_folder_is_complete(recogniser: WhisperRecogniser, tmp_path: Path)
     again = WhisperRecogniser(tmp_path)
     for name, tensor in recogniser.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
+
+
+def test_folders_with_equal_files_share_a_tokenizer(small_whisper: Path, tmp_path: Path) -> None:
+    own, other = tokenizer_of(small_whisper), shutil.copytree(small_whisper, tmp_path / "copy")
+    assert tokenizer_of(other) is own
+    config = other / "tokenizer_config.json"
+    config.write_text(config.read_text().replace('"unk_token": "<|endoftext|>"', '"unk_token": "<|nospeech|>"'))
+    changed = tokenizer_of(other)
+    assert (own.unk_token, changed.unk_token) == ("<|endoftext|>", "<|nospeech|>")
+    assert tokenizer_of(small_whisper) is own
+    (other / "tokenizer.json").write_text("{")
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        WhisperRecogniser(other)

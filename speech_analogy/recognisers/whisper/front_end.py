@@ -14,12 +14,20 @@ from transformers import WhisperFeatureExtractor, WhisperTokenizer
 from transformers.utils import logging
 
 from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.foundation.digests import sha256
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, pad
 
 # Tokens capped by duration: fast English speech is about 5 words, 6 tokens a second; loops are longer.
 TOKENS_PER_SECOND = 8.0
 TOKENS_AT_LEAST = 10
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "normalizer.json", "added_tokens.json",
+    "special_tokens_map.json",
+)  # fmt: skip
+KEPT_TOKENIZERS = 2  # a process rarely meets more than one; each holds some tens of MB
 SILENCE_MADE_S = 0.1  # of frames behind the longest utterance: the last of them, 25 ms long, hears nothing
+
+_tokenizers: dict[tuple[tuple[str, str], ...], WhisperTokenizer] = {}
 
 
 def token_limit(duration_s: float) -> int:
@@ -35,8 +43,7 @@ class WhisperFrontEnd:
         config: its `WhisperConfig`.
         generation: its `GenerationConfig`.
         language: of a multilingual model ("en", "es", ...); English-only models take none.
-        like: another front end of the same folder, whose tokenizer and extractor are used: a tokenizer takes
-            seconds to load.
+        like: another front end of the same folder, whose tokenizer and extractor are used.
 
     Raises:
         CheckpointError: the tokenizer or the extractor cannot be loaded.
@@ -54,7 +61,7 @@ class WhisperFrontEnd:
             self.tokenizer, self.extractor = like.tokenizer, like.extractor
         else:
             with loading(folder):
-                self.tokenizer = WhisperTokenizer.from_pretrained(folder)
+                self.tokenizer = tokenizer_of(folder)
                 self.extractor = WhisperFeatureExtractor.from_pretrained(folder)
         self.folder, self.language = folder, language
         self.prompt = prompt_of_model(config, generation, language)
@@ -95,6 +102,22 @@ class WhisperFrontEnd:
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Transcripts of token ids, prompt left out."""
         return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
+
+
+def tokenizer_of(folder: Path) -> WhisperTokenizer:
+    """The tokenizer of a folder, not to be changed: folders with equal files share one, as loading takes half a second.
+
+    Raises:
+        OSError, ValueError: transformers cannot load it.
+    """
+    key = tuple((path.name, sha256(path.read_bytes())) for name in TOKENIZER_FILES if (path := folder / name).is_file())
+    found = _tokenizers.pop(key, None)
+    if found is None:
+        found = WhisperTokenizer.from_pretrained(folder)
+    _tokenizers[key] = found  # the last one used is the last one in order
+    while len(_tokenizers) > KEPT_TOKENIZERS:
+        _tokenizers.pop(next(iter(_tokenizers)), None)
+    return found
 
 
 def prompt_of_model(config: Any, generation: Any, language: str) -> list[int]:
