@@ -8,29 +8,52 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-import soundfile
-import torch
 from hypothesis import settings
-from lhotse import CutSet
-from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-from speech_analogy.corpora.read import read_corpus
-from speech_analogy.recognisers.whisper.folder import write_folder
+from speech_analogy.foundation.machine import cores
 
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-settings.register_profile("nightly", max_examples=20_000, deadline=None)
-torch.set_num_threads(min(2, torch.get_num_threads()))
+if TYPE_CHECKING:  # the heavy ones are imported where they are used: who only hands tests out needs none of them
+    import torch
+    from lhotse import CutSet
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 RATE_HZ = 16_000
+MOST_WORKERS = 8  # more would spend their time on importing torch
+WORKER_BYTES = 2 * 2**30  # of memory: a worker, and the processes that its tests start
+MOST_THREADS = 2
+
+settings.register_profile("nightly", max_examples=20_000, deadline=None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker a core, as many as have memory; none where one file is run, which is at once there without them."""
+    files = {argument.partition("::")[0] for argument in config.args}
+    if len(files) == 1 and Path(*files).suffix == ".py":
+        return 0
+    workers = min(cores(), MOST_WORKERS)
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        workers = min(workers, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // WORKER_BYTES)
+    return workers if workers > 1 else 0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers share the cores: a test's process, and those that it starts, has the threads that are its part."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    threads = max(1, min(MOST_THREADS, cores() // workers))
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # before torch is imported
+        os.environ.setdefault(name, str(threads))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def threads_of_a_new_thread() -> int:
     """The number of threads that torch has in a thread which is started now."""
+    import torch
+
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(torch.get_num_threads).result()
 
@@ -49,6 +72,9 @@ def recipe_script(recipe: str, name: str = "prepare") -> ModuleType:
 
 def small_whisper_tensors(seed: int = 0, vocabulary: int = 51864, width: int = 64) -> dict[str, torch.Tensor]:
     """Random weights of a Whisper with one layer a side, as Hugging Face names them, proj_out left out."""
+    import torch
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
+
     torch.manual_seed(seed)
     config = WhisperConfig(
         vocab_size=vocabulary,
@@ -67,15 +93,20 @@ def small_whisper_tensors(seed: int = 0, vocabulary: int = 51864, width: int = 6
 @pytest.fixture(scope="session")
 def small_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete model folder, 3.5 M parameters, English-only."""
-    folder = tmp_path_factory.mktemp("weights") / "small.en"
-    return write_folder(small_whisper_tensors(), folder, {"base": "small.en"}, folder)
+    return _small_folder(tmp_path_factory, "small.en", 51864)
 
 
 @pytest.fixture(scope="session")
 def small_multilingual(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, multilingual."""
-    folder = tmp_path_factory.mktemp("weights") / "small"
-    return write_folder(small_whisper_tensors(vocabulary=51865), folder, {"base": "small"}, folder)
+    return _small_folder(tmp_path_factory, "small", 51865)
+
+
+def _small_folder(tmp_path_factory: pytest.TempPathFactory, name: str, vocabulary: int) -> Path:
+    from speech_analogy.recognisers.whisper.folder import write_folder
+
+    folder = tmp_path_factory.mktemp("weights") / name
+    return write_folder(small_whisper_tensors(vocabulary=vocabulary), folder, {"base": name}, folder)
 
 
 WORDS = [
@@ -99,6 +130,9 @@ WORDS = [
 
 def make_corpus(folder: Path, count: int, *, seed: int = 0, domains: tuple[str, ...] = ("a", "b")) -> Path:
     """A folder corpus of `count` noises of 0.4 to 1.6 s with texts, domains, speakers and a split."""
+    import numpy as np
+    import soundfile
+
     generator = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     lines = ["file_name,text,domain,speaker,split"]
@@ -115,6 +149,8 @@ def make_corpus(folder: Path, count: int, *, seed: int = 0, domains: tuple[str, 
 @pytest.fixture(scope="session")
 def noises(tmp_path_factory: pytest.TempPathFactory) -> CutSet:
     """24 cuts of noise with texts."""
+    from speech_analogy.corpora.read import read_corpus
+
     folder = make_corpus(tmp_path_factory.mktemp("noises") / "corpus", 24)
     return read_corpus("folder", folder, progress=False).cuts
 
@@ -129,4 +165,6 @@ def tiny_en() -> str:
 @pytest.fixture(scope="session")
 def prompts() -> CutSet:
     """The telephone prompts that come with the project."""
+    from speech_analogy.corpora.read import read_corpus
+
     return read_corpus("folder", REPOSITORY / "recipes" / "phone_line" / "data", progress=False, decode=False).cuts

@@ -9,6 +9,7 @@ import pytest
 from speech_analogy.adaptation.recipe import load_recipe
 from speech_analogy.adaptation.runs.domains import do_domains, plan_domains
 from speech_analogy.evaluation.domain_table import DomainTable
+from tests.adaptation.building import stages_in_this_process
 from tests.conftest import REPOSITORY, make_corpus
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
@@ -34,11 +35,13 @@ SLICE = [
 ]
 
 
+@pytest.mark.slow
 def test_every_system_of_two_topics(small_whisper: Path, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus", 60, domains=("a", "b", "c", "d"))
     overrides, run = [*SLICE, f"base={small_whisper}"], tmp_path / "run"
     job = plan_domains(RECIPE, run, overrides=overrides, data=corpus, source="rest", seeds=[0])
-    table = do_domains(job, keep_models=False, progress=False)
+    with stages_in_this_process():
+        table = do_domains(job, keep_models=False, progress=False)
     assert table.systems == list(load_recipe(RECIPE)[0].systems)
     assert table == DomainTable.read(run / "domains.json")
     for row in table.rows:

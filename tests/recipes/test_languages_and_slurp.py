@@ -17,6 +17,7 @@ from speech_analogy.adaptation.runs.domains import describe_domains, do_domains,
 from speech_analogy.corpora.read import read_corpus, read_cuts
 from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
+from tests.adaptation.building import stages_in_this_process
 from tests.conftest import RATE_HZ, REPOSITORY, SHARED, recipe_script
 from tests.small_conformer import make_conformer
 
@@ -55,7 +56,8 @@ def test_phone_line_in_spanish(small_multilingual: Path, tmp_path: Path) -> None
     data = _phone_line(tmp_path / "data")
     run = tmp_path / "run"
     overrides = _phone_slice(small_multilingual)
-    done = adapt(RECIPES / "phone_line_es", run, overrides=overrides, data=data, workers=1, progress=False)
+    with stages_in_this_process():
+        done = adapt(RECIPES / "phone_line_es", run, overrides=overrides, data=data, progress=False)
     assert done.results.test.normaliser == "openai-whisper BasicTextNormalizer"
     [file] = (run / "stages").glob("synthesise-target-*/cuts.jsonl.gz")
     cuts = list(read_cuts(file))
@@ -74,7 +76,8 @@ def test_the_same_recipe_with_a_conformer(tmp_path: Path) -> None:
     data = _phone_line(tmp_path / "data")
     base = make_conformer(tmp_path / "conformer")
     overrides = [*_phone_slice(base), "systems=[zero_shot, target_synthetic, mixed, analogy]"]
-    done = adapt(RECIPES / "phone_line_es", tmp_path / "run", overrides=overrides, data=data, workers=1, progress=False)
+    with stages_in_this_process():
+        done = adapt(RECIPES / "phone_line_es", tmp_path / "run", overrides=overrides, data=data, progress=False)
     assert [system.name for system in done.results.systems] == ["zero_shot", "target_synthetic", "mixed", "analogy"]
     assert {system.window for system in done.results.systems} == {"trimmed"}
     assert done.model is not None
@@ -138,6 +141,7 @@ def test_rehearsal_data_have_slurps_layout(slurp: Path) -> None:
     assert not (slurp / ".making").exists()
 
 
+@pytest.mark.slow
 def test_rehearsal_of_one_target(slurp: Path, small_whisper: Path, tmp_path: Path) -> None:
     pytest.importorskip("hibari", reason="hibari-tts is not installed")
     overrides = [*SLICE, TWO, f"base={small_whisper}", "split.source_utterances=12", "split.source_dev={prompts: 2}"]
@@ -147,7 +151,8 @@ def test_rehearsal_of_one_target(slurp: Path, small_whisper: Path, tmp_path: Pat
     assert len(job.targets) == 18
     assert "18 targets" in describe_domains(job, 2)
     one = plan_domains(recipe, tmp_path / "run", overrides=overrides, data=slurp, domains=["alarm"])
-    do_domains(one, workers=1, progress=False)
+    with stages_in_this_process():
+        do_domains(one, workers=1, progress=False)
     text = (tmp_path / "run" / "domains.md").read_text(encoding="utf-8")
     assert text.startswith("# Rehearsal of SLURP")
     assert "REHEARSAL, no result about SLURP" in text

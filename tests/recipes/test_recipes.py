@@ -20,6 +20,7 @@ from speech_analogy.evaluation.results import Results, read_hypotheses
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.model_record import provenance
+from tests.adaptation.building import stages_in_this_process
 from tests.conftest import REPOSITORY, SHARED
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
@@ -135,6 +136,7 @@ def _start(run: Path, base: Path) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_killed_during_synthesis_fine_tuning_and_evaluation(
     phone_line: Path, small_whisper: Path, tmp_path: Path
 ) -> None:
@@ -155,6 +157,7 @@ def test_killed_during_synthesis_fine_tuning_and_evaluation(
         assert (run / "hypotheses" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_speechocean762_slice(small_whisper: Path, tmp_path: Path) -> None:
     if not (SHARED / "speechocean762").is_dir():
         pytest.skip("the speechocean762 data are not beside the checkout (../shared/data/speechocean762)")
@@ -164,13 +167,15 @@ def test_speechocean762_slice(small_whisper: Path, tmp_path: Path) -> None:
     assert done.results.test.domains == ["clothing"]
 
 
+@pytest.mark.slow
 def test_search_chooses_on_source_speech(small_whisper: Path, tmp_path: Path) -> None:
     overrides = [
         *PHONE_SLICE, f"base={small_whisper}", "systems=[source_real, mixed]", "training_of={}",
         "search={learning_rates: [1.0e-5, 1.0e-3], epochs: [1, 2], source_utterances: 6}",
     ]  # fmt: skip
     run = tmp_path / "run"
-    adapt(REPOSITORY / "recipes" / "phone_line", run, overrides=overrides, progress=False)
+    with stages_in_this_process():
+        adapt(REPOSITORY / "recipes" / "phone_line", run, overrides=overrides, progress=False)
     [choice] = (run / "stages").glob("choose-training-*/choice.json")
     content = json.loads(choice.read_text())
     assert len(content["trials"]) == 6
@@ -182,6 +187,7 @@ def test_search_chooses_on_source_speech(small_whisper: Path, tmp_path: Path) ->
         assert picked == [best["wer"]]
 
 
+@pytest.mark.slow
 def test_systems_and_strategies_of_one_recipe(small_whisper: Path, tmp_path: Path) -> None:
     """Models that go on from others, models made of models, every strategy of λ, controls and forgetting in one run."""
     names = [
@@ -194,7 +200,8 @@ def test_systems_and_strategies_of_one_recipe(small_whisper: Path, tmp_path: Pat
         "report_forgetting=true", "controls.seeds=2", "training_of={}", "publish=mean_of_mixed_and_analogy",
         "scale_selection={compare: [fixed, leave_one_domain_out, agreement], unlabelled: source_dev, utterances: 1}",
     ]  # fmt: skip
-    done = adapt(REPOSITORY / "recipes" / "phone_line", tmp_path / "run", overrides=overrides, progress=False)
+    with stages_in_this_process():
+        done = adapt(REPOSITORY / "recipes" / "phone_line", tmp_path / "run", overrides=overrides, progress=False)
     found = {system.name: system for system in done.results.systems}
     assert set(found) == set(names)
     assert {comparison.against for comparison in done.results.comparisons} == set(names) - {"analogy"}
