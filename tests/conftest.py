@@ -30,8 +30,10 @@ settings.register_profile("nightly", max_examples=20_000, deadline=None)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """A worker a core, as many as have memory; none where one file is run, which is at once there without them."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # xdist reads it
     files = {argument.partition("::")[0] for argument in config.args}
     if len(files) == 1 and Path(*files).suffix == ".py":
         return 0
