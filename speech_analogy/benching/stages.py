@@ -26,7 +26,6 @@ LEARNING_RATE = 1e-5
 SCALE = 0.5
 ENGINES = ("hibari", "piper", "flite", "espeak-ng")
 GIGA = 1e9
-FRAMES_PER_S = 100  # of log-mel
 WORK = ("forward", "backward", "optimiser")  # what fine-tuning is for, in a row of its log
 JITTER = 1e-4  # of the weights that a merge is given
 
@@ -53,7 +52,7 @@ class Job(Finding):
 def features(job: Job) -> Stage:
     """Log-mel features of trimmed windows, the audio decoded beforehand."""
     from speech_analogy.evaluation.transcribe import batches
-    from speech_analogy.recognisers.families import load_recogniser
+    from speech_analogy.recognisers.loading import load_recogniser
 
     recogniser = load_recogniser(job.folder, language=job.language)
     waves, seconds = _waves(job)
@@ -82,7 +81,7 @@ def fine_tuning(job: Job) -> Stage:
 
     operations = _operations(job)
     if operations is None:
-        return Stage(name="fine-tuning", missing="operations are counted for Whisper alone")
+        return Stage(name="fine-tuning", missing="operations are not counted for this family of models")
     precision = "bf16" if autocast_precision("auto") == "bf16" else "fp32"
     options = FinetuneOptions(epochs=1, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, language=job.language)
     cuts = list(cuts_of(job.cuts))
@@ -112,23 +111,24 @@ def fine_tuning(job: Job) -> Stage:
 
 
 def _operations(job: Job) -> Callable[[list[Any]], int] | None:
-    """What counts the operations of one step on a batch of cuts; None where the base is no Whisper."""
-    from speech_analogy.benching.flops import training_flops
+    """What counts the operations of one step on a batch of cuts; None where its family does not count them."""
     from speech_analogy.corpora.cuts import text_of
-    from speech_analogy.recognisers.families import load_recogniser
+    from speech_analogy.recognisers.families import family_of
+    from speech_analogy.recognisers.loading import load_recogniser
     from speech_analogy.recognisers.protocol import IGNORED_LABEL
-    from speech_analogy.recognisers.whisper.model import WhisperRecogniser
     from speech_analogy.training.batching import batch_window_s
 
     recogniser = load_recogniser(job.folder, language=job.language)
-    if not isinstance(recogniser, WhisperRecogniser):
+    family = family_of(recogniser)
+    training_flops = family.training_flops
+    if training_flops is None:
         return None
 
     def counted(batch: list[Any]) -> int:
         inputs, targets = recogniser.labels([text_of(cut) for cut in batch])
         learned = int((targets != IGNORED_LABEL).sum())
-        frames = round(FRAMES_PER_S * batch_window_s(batch, "trimmed"))
-        return training_flops(recogniser.config, len(batch), frames, inputs.shape[1], learned)
+        frames = round(family.features.per_s * batch_window_s(batch, "trimmed"))
+        return training_flops(recogniser.model.config, len(batch), frames, inputs.shape[1], learned)
 
     return counted
 

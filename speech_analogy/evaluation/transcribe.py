@@ -127,7 +127,7 @@ def batch_seconds(transcriber: Transcriber) -> float:
     Measured with whisper-tiny.en, 640 utterances, two threads of a Xeon, 240, 120 and 60 s: 36, 45 and 52 utterances
     a second in 1,811, 1,459 and 1,271 MiB with CTranslate2 in int8, 17, 22 and 22 in 1,772, 1,386 and 1,248 with torch.
     """
-    device = torch.device(getattr(transcriber, "device", "cpu"))
+    device = torch.device(transcriber.device)
     return BATCH_SECONDS if device.type == "cpu" else BATCH_SECONDS_GPU
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.foundation.files import whole_file, whole_folder
 from speech_analogy.foundation.plugins import Plugins
-from speech_analogy.recognisers.model_record import family_of
+from speech_analogy.recognisers.model_record import model_type_of
 from speech_analogy.recognisers.weights import resolve_weights
 
 
@@ -50,7 +50,7 @@ def export(model: str | Path, to: str, out: str | Path, *, overwrite: bool = Fal
     out = Path(out)
     exporter = EXPORTERS.load(to)
     folder = resolve_weights(str(model))
-    family = family_of(folder)
+    family = model_type_of(folder)
     if exporter.families and family not in exporter.families:
         raise ConfigError(f"{to} holds models of {' or '.join(exporter.families)}", field="model", value=family)
     if out.is_dir() and overwrite and not (out / "config.json").is_file():

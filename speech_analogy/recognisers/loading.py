@@ -1,21 +1,35 @@
-"""Which library computes a transcription: torch, or CTranslate2 on the same weights."""
+"""How a model is loaded, and which library computes a transcription: torch, or another on the same weights."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
 from speech_analogy.errors import ConfigError
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.devices import find_device
-from speech_analogy.recognisers.families import load_recogniser
-from speech_analogy.recognisers.protocol import Transcriber
+from speech_analogy.recognisers.families import family_of
+from speech_analogy.recognisers.protocol import Recogniser, Transcriber
 from speech_analogy.recognisers.weights import resolve_weights
 
 CONVERSION_REPAID_S = 240.0  # of encoder window; see `choose_backend`
+
+
+def load_recogniser(model: str | Path, *, language: str = "en", device: str | torch.device = "cpu") -> Recogniser:
+    """Load a model by the name of its weights (see `resolve_weights`).
+
+    Args:
+        device: where it shall compute; see `find_device`.
+
+    Raises:
+        CheckpointError: it is broken, or of a family that is not supported.
+        ConfigError: no such device.
+    """
+    folder = resolve_weights(str(model))
+    return family_of(folder).open(folder, language, find_device(device))
 
 
 def choose_backend(
@@ -50,7 +64,7 @@ def load_transcriber(
 
     Args:
         model: weights by name or folder; or a loaded recogniser, of which CTranslate2 gets the weights it holds now;
-            or a `CTranslate2Transcriber`, which is taken as it is.
+            or what another backend has opened already, which is taken as it is.
         decoding: backend, compute type, language and device.
         window_s: seconds of encoder window that are to be transcribed; for the backend `auto`.
 
@@ -58,29 +72,31 @@ def load_transcriber(
         CheckpointError: the model cannot be loaded.
         ConfigError: CTranslate2 is asked for and not installed, or for another device than the processor, or in bf16.
     """
-    from speech_analogy.recognisers.whisper import ctranslate2_model as ct2
-    from speech_analogy.recognisers.whisper.model import WhisperRecogniser
-
-    if isinstance(model, ct2.CTranslate2Transcriber):
+    if isinstance(model, str | Path):
+        loaded, folder = None, resolve_weights(str(model))
+    elif model.backend != "torch":
         return model
+    else:
+        loaded, folder = cast("Recogniser", model), model.folder
     backend, compute = decoding.backend, decoding.compute
-    loaded = None if isinstance(model, str | Path) else model
-    place = find_device(decoding.device, backend) if loaded is None else getattr(loaded, "device", torch.device("cpu"))
-    folder = resolve_weights(str(model)) if isinstance(model, str | Path) else model.folder
-    if backend == "auto" and compute == "bf16":
+    place = find_device(decoding.device, backend) if loaded is None else loaded.device
+    family = family_of(folder if loaded is None else loaded)
+    fast = family.backends.get("ctranslate2")
+    if backend == "auto" and (fast is None or compute not in fast.computes):
         backend = "torch"
-    if backend == "auto":
-        ready = ctranslate2_installed() and loaded is None and ct2.converted_path(folder).is_dir()
-        backend = choose_backend(
-            window_s, on_cpu=place.type == "cpu", installed=ctranslate2_installed(), converted=ready
-        )
+    if backend == "auto" and fast is not None:
+        installed = ctranslate2_installed()
+        ready = installed and loaded is None and fast.converted(folder)
+        backend = choose_backend(window_s, on_cpu=place.type == "cpu", installed=installed, converted=ready)
     if backend == "torch":
-        found = loaded if loaded is not None else load_recogniser(folder, language=decoding.language, device=place)
-        if isinstance(found, WhisperRecogniser):
-            return found.computing_in("bf16" if compute == "bf16" else "float32")
-        return found
-    if compute == "bf16":
-        raise ConfigError("CTranslate2 computes in int8 or float32 here", field="compute", value=compute)
+        found = loaded or load_recogniser(folder, language=decoding.language, device=place)
+        return found.computing_in("bf16" if compute == "bf16" else "float32")
+    if fast is None:
+        raise ConfigError(
+            f"the backend {backend} takes no {family.name} models", field="backend", value=backend, do="use torch"
+        )
+    if compute not in fast.computes:
+        raise ConfigError(f"{backend} computes in {' or '.join(fast.computes)} here", field="compute", value=compute)
     if not ctranslate2_installed():
         raise ConfigError(
             "its package is not installed", field="backend", value="ctranslate2", do="pip install ctranslate2"
@@ -88,10 +104,8 @@ def load_transcriber(
     if place.type != "cpu":
         raise ConfigError("the backend ctranslate2 runs on the processor here", field="device", value=str(place))
     if loaded is None:
-        return ct2.open_folder(folder, language=decoding.language, compute=compute)
-    if not isinstance(loaded, WhisperRecogniser):
-        raise ConfigError("the backend ctranslate2 takes Whisper models", field="model", value=type(loaded).__name__)
-    return ct2.open_in_memory(loaded, compute=compute)
+        return fast.open_folder(folder, decoding.language, compute)
+    return fast.open_loaded(loaded, compute)
 
 
 def ctranslate2_installed() -> bool:
@@ -101,7 +115,6 @@ def ctranslate2_installed() -> bool:
 
 def backend_name(transcriber: Transcriber) -> str:
     """As named in results: torch, torch-bf16, ctranslate2-int8, ctranslate2-float32."""
-    compute = getattr(transcriber, "compute", None)
-    if hasattr(transcriber, "model"):
-        return "torch-bf16" if compute == "bf16" else "torch"
-    return f"ctranslate2-{compute}"
+    if transcriber.backend == "torch":
+        return "torch-bf16" if transcriber.compute == "bf16" else "torch"
+    return f"{transcriber.backend}-{transcriber.compute}"

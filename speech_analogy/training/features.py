@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from speech_analogy.corpora.audio import load_audio
+from speech_analogy.recognisers.families import family_of
 from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.windows import (
     SAMPLING_RATE_HZ,
@@ -29,9 +30,10 @@ SILENCE_FROM_S = 0.05  # of slack: so much silence at a window's end, and its la
 class FeatureStore:
     """Where the features of a fine-tuning's batches come from.
 
-    Whisper's features of an utterance in its own trimmed window end with frames of silence. In a longer window they
+    Log-mel features of an utterance in its own trimmed window end with frames of silence. In a longer window they
     are the same and end with more of those frames, so each utterance's are made once, whatever it shares a batch with.
-    Other recognisers, full windows and other padding than silence are not kept: their features hang on the window.
+    Families whose features silence does not repeat, full windows and other padding than silence are not kept: there
+    the features depend on the window.
 
     Args:
         recogniser: makes features.
@@ -46,7 +48,7 @@ class FeatureStore:
         self._recogniser, self._window, self._folder = recogniser, window, folder
         settings = trimmed_settings(window)
         self.keeps = bool(
-            getattr(recogniser, "family", "") == "whisper"
+            family_of(recogniser).features.silence_repeats
             and settings is not None
             and settings.padding == "silence"
             and settings.slack_s >= SILENCE_FROM_S
@@ -91,7 +93,7 @@ class FeatureStore:
             content.pop(name, None)
         files = [Path(source["source"]) for source in content["recording"]["sources"] if source["type"] == "file"]
         states = [file.stat() for file in files]
-        kind = [window_seconds(cut.duration, self._window), getattr(self._recogniser, "kind_of_features", "")]
+        kind = [window_seconds(cut.duration, self._window), self._recogniser.kind_of_features]
         told = [content, [[state.st_size, state.st_mtime_ns] for state in states], kind]
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 

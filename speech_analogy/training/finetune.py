@@ -30,7 +30,7 @@ from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.weights import resolve_weights

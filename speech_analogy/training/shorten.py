@@ -1,4 +1,4 @@
-"""Teach a model to hear trimmed windows as it hears full ones, from audio alone: no labels, a few minutes.
+"""Distil a model in full windows into one for trimmed windows, from audio alone: no labels, a few minutes.
 
 An untouched Whisper repeats itself in trimmed windows. Here a copy of it (the student) learns, in trimmed windows,
 the decoder's hidden states that the model itself (the teacher, frozen) has in full 30 s windows, while both are given
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lhotse import CutSet
@@ -25,20 +25,22 @@ from pydantic import Field, field_validator
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from speech_analogy import __version__
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.files import whole_file, write_whole
 from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.progress import bar
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.recognisers.devices import AUTO
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.families import family_of
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.model_record import provenance
-from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, SequenceRecogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import (
     FULL_WINDOW_S,
@@ -57,11 +59,10 @@ from speech_analogy.training.state import load_state, save_state
 
 TAUGHT_AT_ONCE = 8  # utterances in full windows
 TEACHER_FOLDER = "teacher"  # in the working folder: a file of states an utterance
-LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
 
 
 class ShortenOptions(Options):
-    """How a model is made to hear trimmed windows. An unknown key is an error."""
+    """How a model is made to work in trimmed windows. An unknown key is an error."""
 
     learning_rate: float = Field(default=1e-5, gt=0, description="peak of AdamW's rate")
     epochs: int = Field(default=4, ge=1)
@@ -71,7 +72,7 @@ class ShortenOptions(Options):
     states: Literal["last", "all"] = Field(
         default="all", description="the decoder's hidden states that are matched: behind its last layer, or behind each"
     )
-    window: Window = Field(default="trimmed", description="what the student hears")
+    window: Window = Field(default="trimmed", description="the student's")
     precision: Literal["auto", "bf16", "fp32"] = Field(default="auto", description="of the student's autocast")
     seed: int = 0
     language: str = "en"
@@ -99,10 +100,10 @@ class Shortened:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What the teacher wrote and thought of one batch of utterances."""
+    """The teacher's transcripts and hidden states of one batch of utterances."""
 
     inputs: torch.Tensor  # (batch, tokens) int64
-    heard: torch.Tensor  # (batch, tokens) bool, false behind a text's end
+    written: torch.Tensor  # (batch, tokens) bool, false behind a text's end
     states: torch.Tensor  # (batch, states, tokens, width) float32
 
 
@@ -121,13 +122,13 @@ def shorten(
     beside `out` until it is finished.
 
     Args:
-        model: weights by name (see `resolve_weights`) that hear well in full windows.
+        model: weights by name (see `resolve_weights`) that work well in full windows.
         cuts: cuts, their path, or a folder of audio files; each at most 30 s, of any content.
         out: the folder to make.
         device: see `find_device`.
 
     Raises:
-        CheckpointError: `out` exists, the model cannot be loaded, or is no Whisper.
+        CheckpointError: `out` exists, the model cannot be loaded, or has no full window to shorten.
         DataError: the audio cannot be used.
     """
     options, out, begun = options or ShortenOptions(), Path(out), time.perf_counter()
@@ -138,9 +139,12 @@ def shorten(
     about = {"cuts": digest(eager), "base": fingerprint(open_checkpoint(folder))}
     working = _working_folder(out, {**about, "options": options.model_dump(mode="json", exclude={"save_every_s"})})
     student = load_recogniser(folder, language=options.language, device=device)
-    if student.family != "whisper":
-        raise CheckpointError("only Whisper has a window to shorten", file=folder, value=student.family)
-    lessons = _teach(eager, student, working / TEACHER_FOLDER, options.states, progress)
+    if not family_of(student).can_be_shortened:
+        raise CheckpointError(
+            "must be a model with a full window to shorten, such as a Whisper", file=folder, value=student.model_type
+        )
+    student = cast("SequenceRecogniser", student)
+    lessons = teach(eager, student, working / TEACHER_FOLDER, options.states, progress)
     steps, losses = _learn(student, eager, lessons, working, options, progress)
     record = {
         "schema": 1,
@@ -174,10 +178,8 @@ class Lessons:
 
     def write(self, utterance: str, inputs: torch.Tensor, states: torch.Tensor) -> None:
         """Keep inputs (tokens,) int64 and states (states, tokens, width) float32."""
-        path = self.path(utterance)
-        building = path.with_suffix(".partial")
-        save_file({"inputs": inputs.contiguous(), "states": states.contiguous()}, building)
-        building.replace(path)
+        with whole_file(self.path(utterance), error=CheckpointError) as building:
+            save_file({"inputs": inputs.contiguous(), "states": states.contiguous()}, building)
 
     def read(self, utterances: Sequence[str]) -> Lesson:
         """A batch of them, padded at the end."""
@@ -191,51 +193,36 @@ class Lessons:
         return Lesson(tokens.clamp(min=0), tokens >= 0, pad(states, batch_first=True).transpose(1, 2))
 
 
-def _teach(cuts: CutSet, teacher: Recogniser, folder: Path, wanted: Literal["last", "all"], progress: bool) -> Lessons:
+def teach(
+    cuts: CutSet, teacher: SequenceRecogniser, folder: Path, wanted: Literal["last", "all"], progress: bool
+) -> Lessons:
     """Transcribe in full windows and keep the decoder's hidden states; what is kept already is not done again."""
     lessons = Lessons(folder)
     left = [cut for cut in cuts if not lessons.path(cut.id).is_file()]
-    encoded: list[torch.Tensor] = []  # of the batch that is being decoded: heard once, used twice
-    hook = teacher.model.model.encoder.register_forward_hook(
-        lambda module, inputs, output: encoded.append(output.last_hidden_state)
-    )
-    bar = _bar(len(left), "teacher (full)", "utt", progress)
-    try:
-        with bar, torch.inference_mode():
-            for start in range(0, len(left), TAUGHT_AT_ONCE):
-                batch = left[start : start + TAUGHT_AT_ONCE]
-                waves = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]
-                texts = teacher.decode(teacher.features(waves, FULL_WINDOW_S), [cut.duration for cut in batch])
-                inputs, targets = teacher.labels(texts)
-                states = _states(teacher, encoded[-1], inputs.to(teacher.device), wanted).cpu()
-                encoded.clear()
-                counts = [_tokens(row, text) for row, text in zip(targets, texts, strict=True)]
-                for cut, row, state, count in zip(batch, inputs, states, counts, strict=True):
-                    lessons.write(cut.id, row[:count].clone(), state[:, :count].float().clone())
-                bar.update(len(batch))
-    finally:
-        hook.remove()
+    shown = bar(len(left), "teacher (full)", "utterances", show=progress)
+    with shown, teacher.keeping_encoded() as encoded, torch.inference_mode():  # encoded once, used twice
+        for start in range(0, len(left), TAUGHT_AT_ONCE):
+            batch = left[start : start + TAUGHT_AT_ONCE]
+            waves = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]
+            texts = teacher.decode(teacher.features(waves, FULL_WINDOW_S), [cut.duration for cut in batch])
+            inputs, targets = teacher.labels(texts)
+            states = teacher.decoder_states(encoded[-1], inputs.to(teacher.device), every=wanted == "all").cpu()
+            encoded.clear()
+            counts = [_tokens(row, text) for row, text in zip(targets, texts, strict=True)]
+            for cut, row, state, count in zip(batch, inputs, states, counts, strict=True):
+                lessons.write(cut.id, row[:count].clone(), state[:, :count].float().clone())
+            shown.update(len(batch))
     return lessons
 
 
 def _tokens(targets: torch.Tensor, text: str) -> int:
-    """Inputs of a row up to its last learned target: prompt and text; the prompt alone where nothing was heard."""
+    """Inputs of a row up to its last learned target: prompt and text; the prompt alone where there is no text."""
     learned = (targets != IGNORED_LABEL).nonzero()
     return int(learned.max() if text else learned.min()) + 1
 
 
-def _states(
-    recogniser: Recogniser, encoded: torch.Tensor, inputs: torch.Tensor, wanted: Literal["last", "all"]
-) -> torch.Tensor:
-    """The decoder's hidden states: (batch, states, tokens, width)."""
-    found = recogniser.model.model.decoder(
-        input_ids=inputs, encoder_hidden_states=encoded, use_cache=False, output_hidden_states=wanted == "all"
-    )
-    return torch.stack(found.hidden_states if wanted == "all" else [found.last_hidden_state], dim=1)
-
-
 def _learn(
-    student: Recogniser, cuts: CutSet, lessons: Lessons, working: Path, options: ShortenOptions, progress: bool
+    student: SequenceRecogniser, cuts: CutSet, lessons: Lessons, working: Path, options: ShortenOptions, progress: bool
 ) -> tuple[int, list[float]]:
     """Match the teacher; returns the number of steps and the mean loss of each epoch."""
     parameters = {name: p for name, p in student.model.named_parameters() if p.requires_grad}
@@ -252,9 +239,7 @@ def _learn(
     bf16 = autocast_precision(options.precision) == "bf16"
     student.model.train()
     saved = time.monotonic()
-    bar = _bar(len(plan), "student (trimmed)", "step", progress)
-    bar.update(done)
-    with bar:
+    with bar(len(plan), "student (trimmed)", "steps", show=progress, done=done) as shown:
         for features, lesson in _prefetched([batch for _, batch in plan[done:]], student, lessons, options.window):
             step = len(rows)
             torch.manual_seed(options.seed * len(plan) + step)  # dropout, where a model has it
@@ -262,14 +247,14 @@ def _learn(
             for group in optimiser.param_groups:
                 group["lr"] = rate
             with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
-                loss = _loss(student, features, lesson, options.states)
+                loss = lesson_loss(student, features, lesson, options.states)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters.values(), options.clip_norm)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             rows.append({"step": step + 1, "epoch": plan[step][0] + 1, "loss": loss.item(), "learning_rate": rate})
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-            bar.update()
+            shown.note(loss=f"{loss.item():.3f}")
+            shown.update()
             if time.monotonic() - saved >= options.save_every_s and len(rows) < len(plan):
                 _write_log(log, rows)
                 save_state(working, len(rows), "", parameters, optimiser)
@@ -280,17 +265,19 @@ def _learn(
     return len(plan), [sum(losses) / len(losses) for losses in by_epoch]
 
 
-def _loss(student: Recogniser, features: torch.Tensor, lesson: Lesson, wanted: Literal["last", "all"]) -> torch.Tensor:
-    """Mean squared error over the tokens of the texts."""
+def lesson_loss(
+    student: SequenceRecogniser, features: torch.Tensor, lesson: Lesson, wanted: Literal["last", "all"]
+) -> torch.Tensor:
+    """Mean squared error of the student's hidden states over the tokens of the texts; () float32."""
     device = student.device
-    encoded = student.model.model.encoder(features.to(device)).last_hidden_state
-    found = _states(student, encoded, lesson.inputs.to(device), wanted)
-    heard = lesson.heard.to(device)[:, None, :, None].expand_as(found)
-    return F.mse_loss(found.float()[heard], lesson.states.to(device)[heard])
+    encoded = student.encoder_states(features.to(device))
+    found = student.decoder_states(encoded, lesson.inputs.to(device), every=wanted == "all")
+    written = lesson.written.to(device)[:, None, :, None].expand_as(found)
+    return F.mse_loss(found.float()[written], lesson.states.to(device)[written])
 
 
 def _prefetched(
-    batches: Sequence[list[Any]], student: Recogniser, lessons: Lessons, window: Window
+    batches: Sequence[list[Any]], student: SequenceRecogniser, lessons: Lessons, window: Window
 ) -> Iterator[tuple[torch.Tensor, Lesson]]:
     """Features (batch, mels, frames) and lessons, the next batch made ready while one is learned from."""
 
@@ -322,16 +309,4 @@ def _working_folder(out: Path, about: dict[str, Any]) -> Path:
 
 
 def _write_log(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def _bar(total: int, description: str, unit: str, progress: bool) -> Any:
-    import sys
-
-    return tqdm(
-        total=total,
-        desc=description,
-        unit=unit,
-        disable=not progress,
-        mininterval=0.2 if sys.stderr.isatty() else LOG_INTERVAL_S,
-    )
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))

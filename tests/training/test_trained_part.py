@@ -17,7 +17,7 @@ from torch._inductor.cpp_builder import cpp_compiler_search
 
 from speech_analogy.errors import ConfigError
 from speech_analogy.merging.vectors.lora import read_lora
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.protocol import IGNORED_LABEL
 from speech_analogy.training.batching import Batch, make_batch
 from speech_analogy.training.finetune import finetune

@@ -20,7 +20,7 @@ from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.merging.analogy import analogy_tensors
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.recognisers.devices import find_device
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import load_recogniser
 
 
 def evaluate_stage(work: Work) -> None:

@@ -24,7 +24,7 @@ from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.lineage import require_same_base
 from speech_analogy.merging.scope import Scope, ScopedScale
 from speech_analogy.merging.vectors.lora import combine_adapters
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.systems.catalogue import BASE
 from speech_analogy.training.publish import ADAPTER_FOLDER

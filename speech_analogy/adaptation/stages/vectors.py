@@ -24,12 +24,12 @@ from speech_analogy.corpora.read import read_cuts
 from speech_analogy.errors import DataError
 from speech_analogy.merging.engine.write import merge_vectors
 from speech_analogy.merging.vectors.task_vector import TaskVector
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import load_recogniser
+from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
 
 HEARD_OF_A_SPEAKER = 10  # utterances, for what the speaker sounds like
-FRAMES_PER_S = 100  # of log-mel
 
 
 def vectors_stage(work: Work) -> None:
@@ -125,13 +125,11 @@ def _cosine(one: Mapping[str, float], other: Mapping[str, float]) -> float:
     return sum(value * other.get(word, 0.0) for word, value in one.items()) / lengths if lengths else 0.0
 
 
-def _sound(recogniser: Any, cuts: Sequence[Any]) -> np.ndarray:
+def _sound(recogniser: Recogniser, cuts: Sequence[Any]) -> np.ndarray:
     """(2 x mels,) float64: mean and standard deviation of the speaker's log-mel frames."""
     frames = []
     for cut in cuts:
-        window_s = math.ceil(cut.duration)
-        mel = recogniser.features([load_audio(cut, SAMPLING_RATE_HZ)], window_s)[0]
-        frames.append(mel[:, : max(1, round(FRAMES_PER_S * cut.duration))])
+        frames.append(recogniser.voice(load_audio(cut, SAMPLING_RATE_HZ), cut.duration))
     spoken = torch.cat(frames, dim=1).double()
     return torch.cat([spoken.mean(1), spoken.std(1)]).numpy()
 

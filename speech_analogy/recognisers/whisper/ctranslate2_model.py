@@ -15,15 +15,17 @@ import torch
 from transformers import GenerationConfig, WhisperConfig
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.recognisers.protocol import Compute
-from speech_analogy.recognisers.weights import cache_folder
-from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd, loading
+from speech_analogy.recognisers.cache import cache_folder
+from speech_analogy.recognisers.hugging_face import loading
+from speech_analogy.recognisers.protocol import Backend, Compute
+from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 
 CONVERSIONS_KEPT = 8  # in the cache; the least recently used goes first
 CONVERSION_VERSION = 1  # raise it when the same folder would be converted to something else
 MOST_WORKERS = 4  # batches decoded side by side, each by threads of its own
 CONVERTED_FROM = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer*.json", "vocab.json")
+WHAT = "a Whisper model"
 _QUEUED_PER_WORKER = 2  # the next batch's features are made while one is decoded
 
 Pending = tuple[list[Any], list[int]]  # CTranslate2's answers of one batch, and the limits of its rows
@@ -47,6 +49,7 @@ class CTranslate2Transcriber(WhisperFrontEnd):
         CheckpointError: one of the folders is broken.
     """
 
+    backend: Backend = "ctranslate2"
     device = torch.device("cpu")
 
     def __init__(
@@ -61,7 +64,7 @@ class CTranslate2Transcriber(WhisperFrontEnd):
     ) -> None:
         import ctranslate2
 
-        with loading(folder):
+        with loading(folder, WHAT):
             config = WhisperConfig.from_pretrained(folder)
             generation = GenerationConfig.from_pretrained(folder)
         super().__init__(folder, config, generation, language, like)
@@ -70,7 +73,7 @@ class CTranslate2Transcriber(WhisperFrontEnd):
         total = threads or before
         workers = min(total, MOST_WORKERS)
         self._most_waiting = _QUEUED_PER_WORKER * workers
-        with loading(converted):
+        with loading(converted, WHAT):
             self._model = ctranslate2.models.Whisper(
                 str(converted),
                 device="cpu",
@@ -182,7 +185,7 @@ def _write(folder: Path, out: Path, loaded: WhisperRecogniser | None = None) -> 
         def load_tokenizer(self, tokenizer_class: Any, name: str, **options: Any) -> Any:
             return loaded.tokenizer if loaded is not None else super().load_tokenizer(tokenizer_class, name, **options)
 
-    with loading(folder):
+    with loading(folder, WHAT):
         try:
             _Converter(str(folder)).convert(str(out), quantization="float32")
         except (TypeError, AttributeError, NotImplementedError) as error:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import WhisperFeatureExtractor, WhisperTokenizer
-from transformers.utils import logging
 
-from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.digests import sha256
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, pad
+from speech_analogy.recognisers.hugging_face import loading
+from speech_analogy.recognisers.log_mel import log_mel, spoken_log_mel
+from speech_analogy.recognisers.windows import Padding
 
 # Tokens capped by duration: fast English speech is about 5 words, 6 tokens a second; loops are longer.
 TOKENS_PER_SECOND = 8.0
@@ -25,7 +25,6 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
 )  # fmt: skip
 KEPT_TOKENIZERS = 2  # a process rarely meets more than one; each holds some tens of MB
-SILENCE_MADE_S = 0.1  # of frames behind the longest utterance: the last of them, 25 ms long, hears nothing
 
 _tokenizers: dict[tuple[tuple[str, str], ...], WhisperTokenizer] = {}
 
@@ -50,7 +49,7 @@ class WhisperFrontEnd:
         ConfigError: a language that the model does not know.
     """
 
-    family = "whisper"
+    model_type = "whisper"
 
     def __init__(
         self, folder: Path, config: Any, generation: Any, language: str, like: WhisperFrontEnd | None = None
@@ -60,7 +59,7 @@ class WhisperFrontEnd:
         if like is not None:
             self.tokenizer, self.extractor = like.tokenizer, like.extractor
         else:
-            with loading(folder):
+            with loading(folder, "a Whisper model"):
                 self.tokenizer = tokenizer_of(folder)
                 self.extractor = WhisperFeatureExtractor.from_pretrained(folder)
         self.folder, self.language = folder, language
@@ -84,16 +83,11 @@ class WhisperFrontEnd:
         Returns:
             (batch, mels, frames) float32, frames = 100 x window_s.
         """
-        samples = round(window_s * SAMPLING_RATE_HZ)
-        stop = samples
-        if padding == "silence":  # behind some silence every frame is the same: the last one made stands for them
-            spoken = max(len(waveform) for waveform in waveforms) + round(SILENCE_MADE_S * SAMPLING_RATE_HZ)
-            stop = min(samples, -(-spoken // self.extractor.hop_length) * self.extractor.hop_length)
-        batch = np.stack([pad(waveform, stop, padding) for waveform in waveforms])  # (batch, samples)
-        made = self.extractor._torch_extract_fbank_features(batch)  # what its __call__ runs on the padded batch
-        mel = torch.from_numpy(np.asarray(made))
-        rest = (samples - stop) // self.extractor.hop_length
-        return torch.cat([mel, mel[..., -1:].expand(-1, -1, rest)], dim=-1) if rest else mel
+        return log_mel(self.extractor, waveforms, window_s, padding)
+
+    def voice(self, waveform: np.ndarray, duration_s: float) -> torch.Tensor:
+        """See `spoken_log_mel`; with as many mels as the model has."""
+        return spoken_log_mel(waveform, duration_s, self.extractor)
 
     def limits(self, durations_s: Sequence[float]) -> list[int]:
         """The most new tokens a row."""
@@ -132,30 +126,3 @@ def prompt_of_model(config: Any, generation: Any, language: str) -> list[int]:
     elif language != "en":
         raise ConfigError("an English-only model takes no other language", field="language", value=language)
     return [*prompt, generation.no_timestamps_token_id]
-
-
-@contextmanager
-def loading(folder: Path) -> Iterator[None]:
-    """Loading from a model folder: without transformers' bars, and what goes wrong is one CheckpointError."""
-    try:
-        with no_bars():
-            yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        message = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"cannot be loaded as a Whisper model: {message}", file=folder) from None
-    except Exception as error:  # safetensors raises its own type for a corrupt file
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise CheckpointError(f"is corrupt: {error}", file=folder / "model.safetensors") from None
-
-
-@contextmanager
-def no_bars() -> Iterator[None]:
-    """Without transformers' bars for what takes a moment."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

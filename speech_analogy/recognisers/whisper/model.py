@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from functools import update_wrapper
 from inspect import signature
@@ -21,9 +22,10 @@ from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
 
-from speech_analogy.recognisers.protocol import IGNORED_LABEL, Compute
+from speech_analogy.recognisers.hugging_face import loading, no_bars
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, Backend, Compute
 from speech_analogy.recognisers.whisper.attention import ATTENTION
-from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd, loading, no_bars
+from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
 from speech_analogy.recognisers.whisper.token_loss import token_loss
 
 FRAME_STRIDE = 2  # the encoder's second convolution halves the mel frames
@@ -82,8 +84,10 @@ class WhisperRecogniser(WhisperFrontEnd):
         device: where the model lives.
     """
 
+    backend: Backend = "torch"
+
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
-        with loading(folder):
+        with loading(folder, "a Whisper model"):
             model: Any = TaughtWhisper.from_pretrained(folder, dtype=torch.float32, attn_implementation=ATTENTION)
         super().__init__(folder, model.config, model.generation_config, language)
         model.model.encoder = _trimmable(model.model.encoder)
@@ -141,13 +145,42 @@ class WhisperRecogniser(WhisperFrontEnd):
         return found
 
     def encode(self, features: torch.Tensor) -> torch.Tensor:
-        """Features (batch, mels, frames) -> what the decoder hears, (batch, frames / 2, width) float32.
+        """Features (batch, mels, frames) -> what the decoder attends to, (batch, frames / 2, width) float32.
 
         With `compute` "bf16" the encoder, where nearly all of the arithmetic is, computes in bf16; the decoder never.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute == "bf16"):
-            heard: torch.Tensor = self.model.model.encoder(features).last_hidden_state
-        return heard.float()
+            return self.encoder_states(features).float()
+
+    def encoder_states(self, features: torch.Tensor) -> torch.Tensor:
+        """Features (batch, mels, frames) -> (batch, frames / 2, width), in autocast's precision if it is on."""
+        states: torch.Tensor = self.model.model.encoder(features).last_hidden_state
+        return states
+
+    def decoder_states(self, encoded: torch.Tensor, inputs: torch.Tensor, *, every: bool) -> torch.Tensor:
+        """The decoder's hidden states, (batch, states, tokens, width).
+
+        Args:
+            encoded: (batch, frames / 2, width), of `encoder_states`.
+            inputs: (batch, tokens) int64.
+            every: behind each layer, and what enters the first; or behind the last alone.
+        """
+        found = self.model.model.decoder(
+            input_ids=inputs, encoder_hidden_states=encoded, use_cache=False, output_hidden_states=every
+        )
+        return torch.stack(found.hidden_states if every else [found.last_hidden_state], dim=1)
+
+    @contextmanager
+    def keeping_encoded(self) -> Iterator[list[torch.Tensor]]:
+        """A list that gets what the encoder gives while the block lasts, batch by batch."""
+        kept: list[torch.Tensor] = []
+        hook = self.model.model.encoder.register_forward_hook(
+            lambda module, inputs, output: kept.append(output.last_hidden_state)
+        )
+        try:
+            yield kept
+        finally:
+            hook.remove()
 
     @torch.inference_mode()
     def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]:

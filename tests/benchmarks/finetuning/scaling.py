@@ -72,7 +72,7 @@ def child(told: str) -> None:
         from speech_analogy.corpora.cuts import cuts_of
         from speech_analogy.evaluation.transcribe import transcribe
         from speech_analogy.recognisers.decoding import DecodingOptions
-        from speech_analogy.recognisers.families import load_recogniser
+        from speech_analogy.recognisers.loading import load_recogniser
 
         recogniser, cuts = load_recogniser(given["model"]), cuts_of(given["cuts"])
         begin = time.perf_counter()

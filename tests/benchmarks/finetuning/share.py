@@ -5,7 +5,7 @@
 
 The first takes steps on random batches of these windows in turn, the peak measured between them: a loop in which every
 length has been seen before. The second reads what a fine-tuning on CUTS, with seed 0 and batches of `--batch`, wrote of
-its own steps, such as speed.py leaves it in `models/steps-0`. FLOPs: `speech_analogy/benching/flops.py`.
+its own steps, such as speed.py leaves it in `models/steps-0`. FLOPs: `speech_analogy/recognisers/whisper/flops.py`.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def in_turn(options: argparse.Namespace) -> None:
     """Steps on random batches, each length in turn; the first round warms up."""
     import torch
 
-    from speech_analogy.benching.flops import training_flops
-    from speech_analogy.recognisers.families import load_recogniser
+    from speech_analogy.recognisers.loading import load_recogniser
     from speech_analogy.recognisers.weights import resolve_weights
+    from speech_analogy.recognisers.whisper.flops import training_flops
     from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
     from speech_analogy.training.precision import autocast_precision
 
@@ -87,12 +87,12 @@ def in_turn(options: argparse.Namespace) -> None:
 
 def of_log(options: argparse.Namespace) -> None:
     """The steps that a fine-tuning wrote down, but for the first."""
-    from speech_analogy.benching.flops import training_flops
     from speech_analogy.corpora.cuts import text_of
     from speech_analogy.corpora.read import read_cuts
-    from speech_analogy.recognisers.families import load_recogniser
+    from speech_analogy.recognisers.loading import load_recogniser
     from speech_analogy.recognisers.protocol import IGNORED_LABEL
     from speech_analogy.recognisers.weights import resolve_weights
+    from speech_analogy.recognisers.whisper.flops import training_flops
     from speech_analogy.training.batching import batch_window_s, epoch_batches
 
     recogniser: Any = load_recogniser(resolve_weights(options.base))

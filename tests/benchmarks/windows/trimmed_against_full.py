@@ -34,7 +34,7 @@ from speech_analogy.corpora.splits import subset
 from speech_analogy.evaluation.evaluate import Cluster, Evaluation, compare_hypotheses, evaluate
 from speech_analogy.evaluation.results import Hypothesis
 from speech_analogy.recognisers.decoding import DecodingOptions
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.windows import TrimmedWindow, Window, window_seconds
 
 DECODED = (

@@ -1,4 +1,4 @@
-"""A recogniser for the round-trip gate of `data_synth`, which knows none: the entry point `whisper`."""
+"""A recogniser for the round-trip gate of `data_synth`, which knows none: its entry point `whisper`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import soxr
 
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
-from speech_analogy.recognisers.families import load_recogniser, native_window
+from speech_analogy.recognisers.families import native_window
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, padding_of, window_seconds
 
 
-class WhisperListener:
+class ClipTranscriber:
     """Transcribes single clips of up to 30 s, greedily, in the window that its weights were tuned in.
 
     Args:
@@ -35,9 +36,9 @@ class WhisperListener:
 
     def __call__(self, samples: np.ndarray, rate: int) -> str:
         """What is said: float32 mono (samples,) at `rate` Hz in, raw text out."""
-        heard = samples if rate == SAMPLING_RATE_HZ else soxr.resample(samples, rate, SAMPLING_RATE_HZ)
-        seconds = len(heard) / SAMPLING_RATE_HZ
+        speech = samples if rate == SAMPLING_RATE_HZ else soxr.resample(samples, rate, SAMPLING_RATE_HZ)
+        seconds = len(speech) / SAMPLING_RATE_HZ
         window_s = window_seconds(seconds, self.window)
-        features = self.recogniser.features([heard], window_s, padding_of(self.window))
+        features = self.recogniser.features([speech], window_s, padding_of(self.window))
         [text] = self.recogniser.decode(features, [seconds])
         return text

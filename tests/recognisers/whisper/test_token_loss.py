@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.protocol import IGNORED_LABEL
 from speech_analogy.recognisers.whisper.token_loss import ROWS_AT_ONCE, token_loss
 

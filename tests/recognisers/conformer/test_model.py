@@ -15,10 +15,10 @@ from speech_analogy.errors import CheckpointError, ConfigError, DataError
 from speech_analogy.evaluation.transcribe import transcribe
 from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.io.checkpoints import open_checkpoint
-from speech_analogy.recognisers.conformer import ConformerRecogniser
+from speech_analogy.recognisers.conformer.model import ConformerRecogniser
 from speech_analogy.recognisers.decoding import DecodingOptions
-from speech_analogy.recognisers.families import load_recogniser, native_window
-from speech_analogy.recognisers.loading import load_transcriber
+from speech_analogy.recognisers.families import native_window
+from speech_analogy.recognisers.loading import load_recogniser, load_transcriber
 from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.protocol import IGNORED_LABEL
 from speech_analogy.training.finetune import finetune
@@ -215,7 +215,7 @@ def test_full_windows_change_no_transcript(folder: Path, noises: CutSet) -> None
 
 def test_ctranslate2_is_refused(recogniser: ConformerRecogniser) -> None:
     pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
-    with pytest.raises(ConfigError, match="takes Whisper models"):
+    with pytest.raises(ConfigError, match="takes no Wav2Vec2-Conformer models"):
         load_transcriber(recogniser, DecodingOptions(backend="ctranslate2"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,9 @@ from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import W
 
 from data_synth.text.spoken import has_digits, spoken_form
 from speech_analogy.errors import CheckpointError, ConfigError, DataError
-from speech_analogy.recognisers.protocol import IGNORED_LABEL
-from speech_analogy.recognisers.whisper.front_end import no_bars
+from speech_analogy.recognisers.hugging_face import loading, no_bars
+from speech_analogy.recognisers.log_mel import spoken_log_mel
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, Backend, Compute
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding
 
 WAVEFORM, HEARD = 0, 1  # channels of the features
@@ -57,10 +57,13 @@ class ConformerRecogniser:
         CheckpointError: model, tokenizer or extractor cannot be loaded, or it was trained at another rate than 16 kHz.
     """
 
-    family = "wav2vec2-conformer"
+    model_type = "wav2vec2-conformer"
+    backend: Backend = "torch"
+    compute: Compute = "float32"
+    kind_of_features = f"waveform {SAMPLING_RATE_HZ}"
 
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
-        with _loading(folder):
+        with loading(folder, "a Wav2Vec2-Conformer"):
             model = Wav2Vec2ConformerForCTC.from_pretrained(folder, dtype=torch.float32)
             self.tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(folder)
             self.extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
@@ -89,6 +92,14 @@ class ConformerRecogniser:
     @property
     def device(self) -> torch.device:
         return torch.device(self.model.device)
+
+    def computing_in(self, compute: Compute) -> ConformerRecogniser:
+        """This object: it decodes in float32, whatever is asked."""
+        return self
+
+    def voice(self, waveform: np.ndarray, duration_s: float) -> torch.Tensor:
+        """See `spoken_log_mel`: the features are raw waveforms, which say nothing of a voice sample by sample."""
+        return spoken_log_mel(waveform, duration_s)
 
     def features(self, waveforms: Sequence[np.ndarray], window_s: float, padding: Padding = "silence") -> torch.Tensor:
         """Waveforms, normalised as the model's extractor does, padded to one window, and which samples are heard.
@@ -248,18 +259,3 @@ def _fixed(norm: nn.BatchNorm1d) -> FixedBatchNorm:
     fixed = FixedBatchNorm(norm.num_features, norm.eps, norm.momentum)
     fixed.load_state_dict(norm.state_dict())
     return fixed
-
-
-@contextmanager
-def _loading(folder: Path) -> Iterator[None]:
-    """What goes wrong when a folder is loaded is one CheckpointError."""
-    try:
-        with no_bars():
-            yield
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        message = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"cannot be loaded as a Wav2Vec2-Conformer: {message}", file=folder) from None
-    except Exception as error:  # safetensors raises its own type for a corrupt file
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise CheckpointError(f"is corrupt: {error}", file=folder / "model.safetensors") from None

@@ -10,9 +10,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from speech_analogy.benching.flops import forward_flops, training_flops
-from speech_analogy.recognisers.families import load_recogniser
+from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.protocol import IGNORED_LABEL
+from speech_analogy.recognisers.whisper.flops import forward_flops, training_flops
 
 TOLERANCE = 0.02
 

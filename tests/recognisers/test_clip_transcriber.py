@@ -19,10 +19,10 @@ from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.transcribe import transcribe
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
-from speech_analogy.recognisers.whisper.listener import WhisperListener
+from speech_analogy.recognisers.clip_transcriber import ClipTranscriber
 from tests.conftest import RATE_HZ, make_corpus
 
-LISTENER = "speech_analogy.recognisers.whisper.listener:WhisperListener"
+LISTENER = "speech_analogy.recognisers.clip_transcriber:ClipTranscriber"
 
 
 @pytest.fixture
@@ -40,14 +40,14 @@ def entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_hears_what_transcribe_hears(small_whisper: Path, noises: CutSet) -> None:
     cuts = CutSet.from_cuts(list(noises)[:4])
     heard = [row.text for row in transcribe(cuts, small_whisper, progress=False).transcripts]
-    listener = WhisperListener(str(small_whisper))
+    listener = ClipTranscriber(str(small_whisper))
     assert [listener(cut.load_audio()[0], RATE_HZ) for cut in cuts] == heard
 
 
 def test_another_rate_is_resampled(small_whisper: Path) -> None:
     time = np.arange(2 * 48_000) / 48_000
     tone = (0.3 * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
-    listener = WhisperListener(str(small_whisper))
+    listener = ClipTranscriber(str(small_whisper))
     assert isinstance(listener(tone, 48_000), str)
 
 
