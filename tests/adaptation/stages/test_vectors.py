@@ -33,6 +33,7 @@ from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions, LoraOptions
 from tests.adaptation.building import moved, work_of
 from tests.conftest import RATE_HZ, make_corpus
+from tests.small_conformer import make_conformer
 
 LORA = LoraOptions(rank=4, alpha=8, modules=("q_proj", "v_proj"))
 
@@ -152,6 +153,27 @@ def test_speakers_are_divided_by_their_sound(two_sounds: CutSet, small_whisper: 
     )
     twins = [cut for cut in two_sounds if text_of(cut) in said]
     assert len(training_cuts(told)) == len(inside) + len(twins)
+
+
+def test_speakers_of_a_model_that_takes_waveforms_are_told_apart_by_their_voices(tmp_path: Path) -> None:
+    """Two low and two high voices; what the first milliseconds are like cuts across them and decides nothing."""
+    base, split, corpus = make_conformer(tmp_path / "base"), tmp_path / "split", tmp_path / "corpus"
+    voices = {"low-a": (120, 0.0), "low-b": (140, 0.3), "high-a": (2600, 0.0), "high-b": (2900, 0.3)}  # Hz, a click
+    corpus.mkdir()
+    lines = ["file_name,text,domain,speaker,split"]
+    for number, (speaker, (hz, click)) in enumerate([*voices.items()] * 2):
+        samples = 0.2 * np.sin(2 * np.pi * hz * np.arange(RATE_HZ) / RATE_HZ)
+        samples[: RATE_HZ // 20] = click * np.where(np.arange(RATE_HZ // 20) % 2, 1, -1)
+        soundfile.write(corpus / f"{number}.wav", samples.astype(np.float32), RATE_HZ)
+        lines.append(f"{number}.wav,one two {number},a,{speaker},train")
+    (corpus / "metadata.csv").write_text("\n".join(lines) + "\n")
+    split.mkdir()
+    write_cuts(read_corpus("folder", corpus, progress=False).cuts, split / "source_train.jsonl.gz")
+    params = {"cuts": ["split", "source_train.jsonl.gz"], "base": str(base), "clusters": 2}
+    work = work_of(tmp_path / "clusters", params, {"split": split})
+    clusters_stage(work)
+    found = json.loads((work.folder / CLUSTERS_FILE).read_text())["speakers"]
+    assert found["low-a"] == found["low-b"] != found["high-a"] == found["high-b"]
 
 
 def test_analogy_by_adapter_in_closed_form(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
