@@ -9,14 +9,8 @@ import yaml
 
 from speech_analogy.adaptation.recipe import load_recipe
 from speech_analogy.errors import ConfigError
+from tests.adaptation.building import RECIPE
 from tests.conftest import REPOSITORY
-
-GOOD = {
-    "title": "t",
-    "corpus": {"kind": "folder", "path": "data"},
-    "split": {"target_domains": ["b"], "field": "split", "source_dev": {"speakers": 1}},
-    "synthesis": {"source": {"engines": ["hibari"]}, "target": {"engines": ["hibari"]}},
-}
 
 
 def _write(folder: Path, content: object) -> Path:
@@ -46,8 +40,8 @@ def _write(folder: Path, content: object) -> Path:
         ({"scale_selection": {"strategy": "oracle"}}, r"scale_selection\.strategy: .*'oracle'"),
         ({"scale_selection": {"compare": ["agreement"], "unlabelled": "target_dev"}}, "agreement hears target_dev"),
         ({"controls": {"replay_share": 0}}, r"controls\.replay_share"),
-        ({"split": {**GOOD["split"], "source_dev": {}}}, "either speakers or prompts"),  # type: ignore[dict-item]
-        ({"split": {**GOOD["split"], "field": None}}, "target_real"),  # type: ignore[dict-item]
+        ({"split": {**RECIPE["split"], "source_dev": {}}}, "either speakers or prompts"),  # type: ignore[dict-item]
+        ({"split": {**RECIPE["split"], "field": None}}, "target_real"),  # type: ignore[dict-item]
         ({"systems": ["zero"]}, r"systems\.0"),
         (
             {"synthesis": {"source": {"storage": "shar"}, "target": {}}},
@@ -59,7 +53,7 @@ def _write(folder: Path, content: object) -> Path:
     ],
 )
 def test_mistakes(tmp_path: Path, change: dict[str, object], message: str) -> None:
-    file = _write(tmp_path, {**GOOD, **change})
+    file = _write(tmp_path, {**RECIPE, **change})
     with pytest.raises(ConfigError, match=message) as caught:
         load_recipe(file)
     assert "\n" not in str(caught.value)
@@ -78,7 +72,7 @@ def test_missing_recipe(tmp_path: Path) -> None:
 
 
 def test_overrides_and_data(tmp_path: Path) -> None:
-    file = _write(tmp_path, GOOD)
+    file = _write(tmp_path, RECIPE)
     recipe, folder = load_recipe(file, ["training.epochs=7", "scales=[1]", "base=a/b"], data=tmp_path)
     assert (recipe.training.epochs, recipe.scales, recipe.base) == (7, (1.0,), "a/b")
     assert recipe.corpus.path == str(tmp_path.resolve())
@@ -90,7 +84,7 @@ def test_overrides_and_data(tmp_path: Path) -> None:
 
 def test_a_system_may_be_trained_with_values_of_its_own(tmp_path: Path) -> None:
     changes = {"training": {"epochs": 3, "batch_size": 8}, "training_of": {"mixed": {"learning_rate": 1e-4}}}
-    recipe, _ = load_recipe(_write(tmp_path, {**GOOD, **changes}))
+    recipe, _ = load_recipe(_write(tmp_path, {**RECIPE, **changes}))
     assert recipe.training_for("source_real") == recipe.training
     assert recipe.training_for("mixed") == recipe.training.model_copy(update={"learning_rate": 1e-4})
     assert recipe.training_for("target_synthetic_replay", like="mixed") == recipe.training_for("mixed")

@@ -15,23 +15,11 @@ import yaml
 from speech_analogy.cli import main as cli
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.recognisers.whisper.folder import write_folder
-from tests.adaptation.test_recipe import GOOD
+from tests.adaptation.building import RECIPE
+from tests.cli.conftest import Run, run_in_a_process
 from tests.conftest import REPOSITORY, make_corpus, small_whisper_tensors
 
 HELP_SECONDS = 1.0
-
-
-def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """`speech-analogy ARGUMENTS` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from speech_analogy.cli.main import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", "HF_ENDPOINT": "http://127.0.0.1:9"},
-        check=False,
-    )
 
 
 def fails(found: subprocess.CompletedProcess[str], *parts: str) -> None:
@@ -45,7 +33,7 @@ def fails(found: subprocess.CompletedProcess[str], *parts: str) -> None:
 
 
 def test_help_answers_within_a_second_and_names_every_verb() -> None:
-    """A second of the processor's time: the wall's hangs on what else the machine does."""
+    """A second of processor time: wall-clock time depends on what else the machine does."""
     seconds, text = _timed_help()
     assert seconds < HELP_SECONDS
     for verb in ("corpus", "synthesize", "finetune", "vector", "merge", "analogy", "transcribe", "evaluate", "adapt",
@@ -55,7 +43,7 @@ def test_help_answers_within_a_second_and_names_every_verb() -> None:
 
 def _timed_help() -> tuple[float, str]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    text = run("--help").stdout
+    text = run_in_a_process("--help").stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, text
 
@@ -75,7 +63,7 @@ def test_public_names() -> None:
         speech_analogy.nothing  # noqa: B018
 
 
-def test_missing_file(tmp_path: Path, small_whisper: Path) -> None:
+def test_missing_file(run: Run, tmp_path: Path, small_whisper: Path) -> None:
     fails(run("transcribe", tmp_path / "nowhere.wav", "--model", small_whisper), "nowhere.wav", "no such file")
     fails(run("evaluate", tmp_path / "no.jsonl.gz", "--model", small_whisper), "no.jsonl.gz", "missing")
     fails(run("finetune", tmp_path / "no.jsonl.gz", "--out", tmp_path / "m"), "no.jsonl.gz")
@@ -84,19 +72,19 @@ def test_missing_file(tmp_path: Path, small_whisper: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_empty_corpus(tmp_path: Path) -> None:
+def test_empty_corpus(run: Run, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     fails(run("corpus", "import", "folder", tmp_path / "empty", "--out", tmp_path / "c.jsonl.gz"), "empty")
     assert not (tmp_path / "c.jsonl.gz").exists()
 
 
-def test_text_file_with_no_usable_line(tmp_path: Path) -> None:
+def test_text_file_with_no_usable_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("\n  \n\n")
     fails(run("synthesize", tmp_path / "t.txt", "--engines", "hibari", "--out", tmp_path / "o"), "t.txt")
     assert not (tmp_path / "o").exists()
 
 
-def test_corrupt_safetensors(tmp_path: Path, small_whisper: Path) -> None:
+def test_corrupt_safetensors(run: Run, tmp_path: Path, small_whisper: Path) -> None:
     import shutil
 
     broken = tmp_path / "broken"
@@ -117,25 +105,26 @@ def _cuts(folder: Path) -> Path:
     return path
 
 
-def test_checkpoints_of_different_size(tmp_path: Path, small_whisper: Path) -> None:
+def test_checkpoints_of_different_size(run: Run, tmp_path: Path, small_whisper: Path) -> None:
     wide = write_folder(small_whisper_tensors(width=128), tmp_path / "wide", {}, tmp_path)
     found = run("analogy", "--c", small_whisper, "--plus", wide, "--minus", small_whisper, "--out", tmp_path / "d")
     fails(found, "shape")
     assert not (tmp_path / "d").exists()
 
 
-def test_unknown_recipe_key(tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**GOOD, "sistems": []}))
+def test_unknown_recipe_key(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "sistems": []}))
     fails(run("adapt", tmp_path, "--out", tmp_path / "run"), "sistems", "did you mean 'systems'")
     assert not (tmp_path / "run").exists()
 
 
 def test_unreachable_hub(tmp_path: Path) -> None:
-    found = run("transcribe", _cuts(tmp_path), "--model", "nobody/nothing")
+    """In its own process: the hub's client reads its address when it is imported."""
+    found = run_in_a_process("transcribe", _cuts(tmp_path), "--model", "nobody/nothing")
     fails(found, "nobody/nothing", "no model hub", "pip:whisper-tiny.en")
 
 
-def test_nothing_is_overwritten(tmp_path: Path, small_whisper: Path) -> None:
+def test_nothing_is_overwritten(run: Run, tmp_path: Path, small_whisper: Path) -> None:
     cuts = _cuts(tmp_path)
     before = cuts.read_bytes()
     fails(run("corpus", "import", "folder", tmp_path / "corpus", "--out", cuts), "cuts.jsonl.gz")
@@ -146,7 +135,7 @@ def test_nothing_is_overwritten(tmp_path: Path, small_whisper: Path) -> None:
     fails(run("finetune", cuts, "--base", small_whisper, "--out", taken), "must not exist")
 
 
-def test_verbs_one_by_one(tmp_path: Path, small_whisper: Path) -> None:
+def test_verbs_one_by_one(run: Run, tmp_path: Path, small_whisper: Path) -> None:
     """Import, fine-tune twice, extract a vector, analogy, transcribe, evaluate against each other."""
     cuts = _cuts(tmp_path)
     for seed in (0, 1):
@@ -174,7 +163,7 @@ def test_verbs_one_by_one(tmp_path: Path, small_whisper: Path) -> None:
     assert all(system["window"] == "trimmed" for system in content["systems"])
 
 
-def test_dry_run_prints_stages_and_writes_nothing(tmp_path: Path) -> None:
+def test_dry_run_prints_stages_and_writes_nothing(run: Run, tmp_path: Path) -> None:
     done = run("adapt", REPOSITORY / "recipes" / "phone_line", "--dry-run", "--out", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for stage in (
@@ -189,7 +178,7 @@ def test_dry_run_prints_stages_and_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_transcribe_with_ctranslate2(tmp_path: Path, small_whisper: Path) -> None:
+def test_transcribe_with_ctranslate2(run: Run, tmp_path: Path, small_whisper: Path) -> None:
     """In float32 it prints what torch prints."""
     pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
     corpus = make_corpus(tmp_path / "corpus", 3)
@@ -216,12 +205,12 @@ def test_threads_wait_awake_where_operations_are_short(
 @pytest.mark.parametrize(
     "option", [["--shared-source"], ["--drop-models"], ["--seeds", "0"], ["--join", "domains.json"]], ids=lambda o: o[0]
 )
-def test_what_is_of_many_targets_needs_them(tmp_path: Path, option: list[str]) -> None:
+def test_options_for_many_targets_require_targets(run: Run, tmp_path: Path, option: list[str]) -> None:
     fails(run("adapt", "phone_line", *option, cwd=tmp_path), "--targets", option[0])
     assert not list(tmp_path.iterdir())
 
 
-def test_vary_goes_alone_and_says_what_it_would_do(tmp_path: Path) -> None:
+def test_vary_stands_alone_and_reports_what_it_would_do(run: Run, tmp_path: Path) -> None:
     recipe = REPOSITORY / "recipes" / "phone_line"
     vary = ("--vary", "training.epochs=1,2")
     fails(run("adapt", recipe, "--targets", "each", *vary, cwd=tmp_path), "--vary", "together")
@@ -233,7 +222,7 @@ def test_vary_goes_alone_and_says_what_it_would_do(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_table_to_join_must_be_one(tmp_path: Path) -> None:
+def test_a_table_to_join_must_be_one(run: Run, tmp_path: Path) -> None:
     recipe = REPOSITORY / "recipes" / "phone_line"
     options = ("--targets", "each", "--out", "run", "--join")
     fails(run("adapt", recipe, *options, "no.json", cwd=tmp_path), "no.json", "no table of domains here")
