@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,16 @@ def write_whole(path: Path, content: bytes | str) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
-        temporary.write_bytes(data)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-    temporary.replace(path)
+        try:
+            temporary.write_bytes(data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -59,7 +64,8 @@ def whole_file(
             yield temporary
             temporary.replace(out)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager
@@ -87,11 +93,16 @@ def whole_folder(
 
 
 def replace_folder(new: Path, out: Path) -> None:
-    """Rename a finished folder to `out`; what stood there is removed after it."""
+    """Rename a finished folder to `out`; what stood there is removed after it, or put back if that fails."""
     old = beside(out) if out.exists() else None
     if old is not None:
         out.rename(old)
-    new.rename(out)
+    try:
+        new.rename(out)
+    except OSError:
+        if old is not None:
+            old.rename(out)
+        raise
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -109,7 +120,7 @@ def link_tree(source: Path, target: Path, *ignored: str) -> None:
 def link(source: str | Path, target: str | Path) -> None:
     """A second name for a file: a hard link, or a copy where links are not possible."""
     try:
-        os.link(source, target)
+        os.link(os.path.realpath(source), target)  # of what a symbolic link points to: it may point from here alone
     except OSError:
         shutil.copy2(source, target)
 
@@ -154,12 +165,27 @@ def sweep(out: Path) -> None:
 
 @contextmanager
 def os_errors(out: Path, error: type[SpeechAnalogyError] = DataError) -> Iterator[None]:
-    """What the system refuses, a full disk for one, as one line that names the output."""
+    """What the system refuses, a full disk for one, as one line that names the output, or another file if it was that.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`.
+    """
     try:
         yield
     except OSError as problem:
+        reason, other = problem.strerror or str(problem), _other_file(problem, out)
+        if other is not None:
+            raise error(f"cannot be used: {reason}", file=other) from None
         raise error(
-            f"the output must be writable: {problem.strerror or problem}",
+            f"the output must be writable: {reason}",
             file=out,
             do="make room on the disk" if problem.errno in FULL_DISK else "check the path and its permissions",
         ) from None
+
+
+def _other_file(problem: OSError, out: Path) -> str | None:
+    """The file that the system refused, if that is neither the output, nor beside, in or above it."""
+    if not isinstance(problem.filename, str | bytes):
+        return None
+    file, folder = Path(os.fsdecode(problem.filename)).absolute(), out.absolute().parent
+    return None if file.is_relative_to(folder) or folder.is_relative_to(file) else str(file)

@@ -20,9 +20,9 @@ def held(folder: Path, error: type[SpeechAnalogyError] = DataError) -> Iterator[
     Raises:
         SpeechAnalogyError: of the type `error`, if another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK_NAME)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise error(

@@ -73,8 +73,10 @@ def config_error(error: ValidationError, model: type[BaseModel], file: Path | No
     value = None if not loc or first["type"] == "missing" else first["input"]
     value = None if isinstance(value, dict | list) else value
     if first["type"] == "literal_error":
-        known = re.findall(r"'([^']*)'", first["ctx"]["expected"])
-        return ConfigError("there is no such value", file=file, field=field, value=value, do=nearest(str(value), known))
+        expected = first["ctx"]["expected"]
+        known = re.findall(r"'([^']*)'", expected)
+        do = nearest(str(value), known) if known else f"use {expected}"  # numbers have no quotes around them
+        return ConfigError("there is no such value", file=file, field=field, value=value, do=do)
     return ConfigError(first["msg"].removeprefix("Value error, "), file=file, field=field, value=value)
 
 

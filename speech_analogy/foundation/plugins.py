@@ -37,8 +37,8 @@ class Plugins(Generic[T]):
         self._added[name] = plugin
 
     def remove(self, name: str) -> None:
-        """Take back what `add` registered."""
-        del self._added[name]
+        """Take back what `add` registered, if anything."""
+        self._added.pop(name, None)
 
     def __contains__(self, name: object) -> bool:
         return name in self._added or name in _points(self.group)

@@ -174,6 +174,17 @@ def renderer() -> Renderer:
     return _renderer
 
 
+@contextmanager
+def rendered_by(other: Renderer | None) -> Iterator[None]:
+    """Show this process's tasks by another renderer while the block lasts; None: the one that fits stderr then."""
+    global _renderer
+    before, _renderer = _renderer, other
+    try:
+        yield
+    finally:
+        _renderer = before
+
+
 def send_to(queue: Any) -> None:
     """Show this process's tasks in the process that reads the queue."""
     global _renderer

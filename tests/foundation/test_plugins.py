@@ -1,0 +1,48 @@
+"""What is found by registration, added and removed."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pytest
+
+from speech_analogy.errors import SynthesisError
+from speech_analogy.foundation import digests, plugins
+from speech_analogy.foundation.plugins import Plugins
+
+
+@pytest.fixture
+def things(monkeypatch: pytest.MonkeyPatch) -> Plugins[Any]:
+    points = {
+        "digest": EntryPoint("digest", "speech_analogy.foundation.digests:digest", "test.things"),
+        "gone": EntryPoint("gone", "speech_analogy.foundation.digests:nothing_of_this_name", "test.things"),
+        "absent": EntryPoint("absent", "package_that_is_not_installed:x", "test.things"),
+    }
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points.values() if group == "test.things" else ())
+    return Plugins("test.things", "thing", field="thing", error=SynthesisError)
+
+
+def test_plugins_are_found_by_name(things: Plugins[Any]) -> None:
+    assert things.names() == ("absent", "digest", "gone")
+    assert things.load("digest") is digests.digest
+    assert "digest" in things
+    assert "digits" not in things
+    with pytest.raises(SynthesisError, match=r"thing: no such thing \(found 'digets'\); did you mean 'digest'"):
+        things.load("digets")
+    for name in ("gone", "absent"):
+        with pytest.raises(SynthesisError, match=f"{name}: the thing cannot be loaded"):
+            things.load(name)
+
+
+def test_plugins_can_be_added_and_removed(things: Plugins[Any]) -> None:
+    mine = object()
+    things.add("mine", mine)
+    things.add("digest", mine)
+    assert things.names() == ("absent", "digest", "gone", "mine")
+    assert things.load("mine") is things.load("digest") is mine
+    things.remove("mine")
+    things.remove("digest")
+    assert things.load("digest") is digests.digest
+    assert "mine" not in things
+    things.remove("never added")
