@@ -222,7 +222,7 @@ def test_an_existing_output_is_kept_unless_told(corners: dict[str, Path], tmp_pa
     precious.mkdir()
     (precious / "thesis.txt").write_text("x")
     message = refused(tmp_path, corners["c"], corners["b"], corners["a"], 0.5, precious, overwrite=True)
-    assert "only a model folder is overwritten" in message
+    assert "only a model folder can be overwritten" in message
 
 
 def test_a_result_that_does_not_fit_is_refused(tmp_path: Path) -> None:

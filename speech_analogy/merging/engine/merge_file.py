@@ -180,7 +180,10 @@ def _models(file: Path, content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _from_slices(file: Path, slices: Any) -> list[Any]:
     if not isinstance(slices, list) or len(slices) != 1 or not isinstance(slices[0], Mapping):
         raise ConfigError(
-            "layers cannot be rearranged here: one slice over all layers", file=file, field="slices", do="use models"
+            "layers cannot be rearranged; there must be one slice over all layers",
+            file=file,
+            field="slices",
+            do="use models",
         )
     sources = slices[0].get("sources")
     _require_keys(file, slices[0], ("sources", "parameters"), "slices[0].")
@@ -234,7 +237,7 @@ def _input(
         found = fingerprint(base)
         if vector.base.fingerprint != found:
             raise CheckpointError(
-                f"a vector is applied to its own base {vector.base.name} ({vector.base.fingerprint})",
+                f"a vector must be applied to its own base {vector.base.name} ({vector.base.fingerprint})",
                 file=base.label,
                 field="base fingerprint",
                 value=found,
@@ -279,7 +282,7 @@ class _Adapted(TensorSource):
 
 
 def _resolved(parsed: MergeFile, path: str) -> Path:
-    """A path as written, seen from the merge file, or else from the working folder."""
+    """A path relative to the merge file, or else to the working folder."""
     beside = parsed.file.parent / path
     return beside if beside.exists() else Path(path)
 
@@ -298,7 +301,7 @@ def _require_all_layers(parsed: MergeFile, models: Sequence[Checkpoint]) -> None
             layers = set(Depth(model).layers.values())
             if layers != {item["layer_range"][1]}:
                 raise ConfigError(
-                    f"layers cannot be left out: {model.label} has {sorted(layers)} layers",
+                    f"layers cannot be left out; {model.label} has {sorted(layers)}",
                     file=parsed.file,
                     field="slices[0].sources.layer_range",
                     value=item["layer_range"],

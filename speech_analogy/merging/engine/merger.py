@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.foundation.page.wording import plural
 from speech_analogy.foundation.suggest import nearest
 from speech_analogy.merging.arithmetic import cast_piece, shifted
 from speech_analogy.merging.engine.order import as_text, in_order, with_draws
@@ -105,20 +106,22 @@ class Merger:
             _require_known(method.name, item.source.label, item.settings, method.known(per_model=True))
         if len(inputs) < method.min_inputs:
             raise ConfigError(
-                f"{method.name} needs at least {method.min_inputs} inputs beside the base",
+                f"{method.name} needs at least {plural(method.min_inputs, 'input')} beside the base",
                 field="models",
                 value=len(inputs),
             )
         if method.base_is_input and len(inputs) + (self.base is not None) != 1 + method.others:
             raise ConfigError(
-                f"{method.name} takes the base and {method.others} other inputs", field="models", value=len(inputs)
+                f"{method.name} takes the base and {plural(method.others, 'other input')}",
+                field="models",
+                value=len(inputs),
             )
         if self.base is None and method.on == "deltas" and not all(item.is_delta for item in inputs):
             raise ConfigError(
                 f"{method.name} needs a base", field="base_model", do="name the model the others were tuned from"
             )
         if self.base is None and len({item.is_delta for item in inputs}) > 1:
-            raise ConfigError("models and vectors are merged only with a base", field="base_model")
+            raise ConfigError("models and vectors can only be merged together with a base", field="base_model")
 
     def _layout(self) -> TensorSource:
         """What has the names, shapes and dtypes of the result."""
@@ -161,7 +164,7 @@ class Merger:
                 value = parameter.default_for(self.plan.definitions)
             if value is None:
                 raise ConfigError(
-                    f"{self.method.name} needs this parameter", field=f"parameters.{parameter.name}", value=None
+                    f"{self.method.name} requires this parameter", field=f"parameters.{parameter.name}", value=None
                 )
             where = item.source.label if item else "parameters"
             found[parameter.name] = parameter.checked(value, where, self.plan.definitions)

@@ -26,7 +26,7 @@ def merge_tensors(plan: MergePlan) -> Iterator[tuple[str, Tensor]]:
     """The tensors of a merge, one at a time, in memory; the same bits as `write_merge` writes.
 
     Raises:
-        CheckpointError: inputs that do not fit, NaN or infinity.
+        CheckpointError: inputs of other names or shapes, NaN or infinity.
         ConfigError: parameters that the method does not have.
     """
     merger = Merger(plan)
@@ -53,7 +53,9 @@ def write_merge(
     """
     merger = Merger(plan)
     if merger.gives_delta:
-        raise ConfigError("a merge of vectors alone gives a vector", field="base_model", do="name a base_model")
+        raise ConfigError(
+            "a merge of vectors alone gives a vector, not a model", field="base_model", do="name a base_model"
+        )
     models = [source for source in merger.inputs() if isinstance(source, Checkpoint)]
     return write_model_folder(
         out,

@@ -25,7 +25,7 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-"""What a model folder may hold, in the order in which transformers looks."""
+"""The weight files of a model folder, in the order in which transformers looks for them."""
 
 PROVENANCE_FILE = "provenance.json"
 
@@ -107,7 +107,7 @@ class Checkpoint(TensorSource):
         while wanted:
             found = os.preadv(stored.file.fileno(), [view[len(view) - wanted :]], position)
             if not found:
-                raise CheckpointError("the file became shorter while it was read", file=self.label, field=name)
+                raise CheckpointError("the file was truncated while it was being read", file=self.label, field=name)
             position, wanted = position + found, wanted - found
         return target
 
@@ -233,7 +233,7 @@ def _read_index(file: Path) -> tuple[_Table, dict[str, str]]:
                 file=file,
                 field=named[0],
                 value=shard,
-                do="copy it too",
+                do="copy that file too",
             )
         if shard_file.suffix == ".safetensors":
             found, shard_metadata = _read_safetensors(shard_file)

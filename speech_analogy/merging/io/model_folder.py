@@ -75,7 +75,7 @@ def new_folder(out: str | Path, overwrite: bool = False) -> Iterator[Path]:
     out = Path(out)
     require_free(out, overwrite, CheckpointError)
     if out.exists() and not (out.is_dir() and any((out / name).exists() for name in (*WEIGHT_FILES, PROVENANCE_FILE))):
-        raise CheckpointError("only a model folder is overwritten", file=out, do="give another output folder")
+        raise CheckpointError("only a model folder can be overwritten", file=out, do="give another output folder")
     with whole_folder(out, overwrite=overwrite, error=CheckpointError) as temporary:
         yield temporary
 

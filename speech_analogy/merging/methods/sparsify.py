@@ -145,4 +145,4 @@ def l1_norm(values: Tensor) -> float:
 def require_share(value: float, field: str) -> None:
     """Refuse what is not a share between 0 and 1."""
     if not 0 <= value <= 1:
-        raise ConfigError("a share must lie between 0 and 1", field=field, value=value)
+        raise ConfigError("a share must be a number from 0 to 1", field=field, value=value)

@@ -63,7 +63,7 @@ class Compression:
         if self.values not in CODINGS:
             raise ConfigError(f"must be one of {', '.join(CODINGS)}", field="values", value=self.values)
         if not 0 < self.keep <= 1:
-            raise ConfigError("must lie above 0 and not above 1", field="keep", value=self.keep)
+            raise ConfigError("must be above 0 and at most 1", field="keep", value=self.keep)
         if self.method not in SELECTING and self.keep != 1:
             raise ConfigError(f"{self.method} keeps every number", field="keep", value=self.keep, do="use topk")
 

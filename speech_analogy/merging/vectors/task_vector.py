@@ -162,7 +162,7 @@ class TaskVector:
         found = fingerprint(target)
         if found != self.base.fingerprint and not allow_other_base:
             raise CheckpointError(
-                f"a vector is applied to its own base {self.base.name} ({self.base.fingerprint})",
+                f"a vector must be applied to its own base {self.base.name} ({self.base.fingerprint})",
                 file=target.label,
                 field="base fingerprint",
                 value=found,

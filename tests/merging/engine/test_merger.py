@@ -236,10 +236,10 @@ def test_merged_vectors_are_vectors() -> None:
         ("ties", {"lambda_": float("nan")}, "must be a number"),
         ("ties", {"normalize": 1}, "must be true or false"),
         ("ties", {"trim": "row"}, "must be one of global, tensor"),
-        ("slerp", {}, "slerp takes the base and 1 other inputs"),
+        ("slerp", {}, "slerp takes the base and 1 other input (found 3)"),
         ("model_stock", {"models": MODELS[:1]}, "at least 2 inputs"),
         ("ties", {"base": None}, "needs a base"),
-        ("interpolate", {"models": MODELS[:1]}, "interpolate needs this parameter"),
+        ("interpolate", {"models": MODELS[:1]}, "interpolate requires this parameter"),
     ],
 )
 def test_what_makes_no_sense_is_refused(name: str, options: dict[str, Any], message: str) -> None:

@@ -72,7 +72,10 @@ def test_everything_of_a_model_folder_is_written(tmp_path: Path) -> None:
 
 def test_only_a_model_folder_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "diary").mkdir()
-    with pytest.raises(CheckpointError, match="only a model folder"), new_folder(tmp_path / "diary", overwrite=True):
+    with (
+        pytest.raises(CheckpointError, match="only a model folder can be overwritten"),
+        new_folder(tmp_path / "diary", overwrite=True),
+    ):
         pass
     with pytest.raises(CheckpointError, match="exists already"), new_folder(tmp_path / "diary"):
         pass
