@@ -6,12 +6,9 @@ was not disturbed. What a clip is made from is its key; what has a row in the le
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
-
-from tqdm import tqdm
+from typing import Any
 
 from data_synth.engines import load_engine
 from data_synth.engines.gpus import gpus_of
@@ -31,10 +28,10 @@ from data_synth.store.protocol import Placing, Store, next_attempt
 from data_synth.store.tar_shards import SharClips
 from data_synth.text.texts import Text
 from speech_analogy.errors import SynthesisError
+from speech_analogy.foundation.progress import Bar, bar
 
 __all__ = ["Shard", "SynthesisOptions", "SynthesisReport", "make_plans", "synthesize"]
 
-PROGRESS_S, QUIET_PROGRESS_S = 0.5, 30.0  # between lines, on a terminal and elsewhere
 ROWS_AT_ONCE = 1000  # of texts with nothing to be said, in one write
 
 
@@ -140,26 +137,19 @@ def _make_clips(
 ) -> int:
     """Make what the ledger lacks; returns the number of attempts made."""
     made = 0
-    bar = tqdm(
-        total=plan.clips,
-        desc="speaking",
-        unit="clip",
-        disable=not progress,
-        mininterval=PROGRESS_S if sys.stderr.isatty() else QUIET_PROGRESS_S,
-    )
-    with bar:
+    with bar(plan.clips, "speak", "clips", show=progress) as shown:
         store.prepare(plan, ledger)
-        jobs = _jobs(_pending(plan, ledger, store, bar), settings)
+        jobs = _jobs(_pending(plan, ledger, store, shown), settings)
         pool = PoolOptions(options.workers, options.isolated, options.timeout_s, gpus_of(options.engines))
         for job, rows in run_jobs(jobs, pool):
             ledger.append(rows)
             made += len(rows)
-            bar.update(len(job.work))
+            shown.update(len(job.work))
             store.done(clip for clip, _ in job.work)
     return made
 
 
-def _pending(plan: Plan, ledger: Ledger, store: Store, bar: tqdm[NoReturn]) -> Iterator[tuple[int, ClipPlan, int]]:
+def _pending(plan: Plan, ledger: Ledger, store: Store, shown: Bar) -> Iterator[tuple[int, ClipPlan, int]]:
     """The clips that are not finished, each with its stretch of the plan and the attempt to go on with.
 
     Texts with nothing to be said are noted on the way, and finished clips, which the time left is not judged by.
@@ -177,10 +167,7 @@ def _pending(plan: Plan, ledger: Ledger, store: Store, bar: tqdm[NoReturn]) -> I
             if len(silent) == ROWS_AT_ONCE:
                 ledger.append(silent)
                 silent.clear()
-        finished = len(text.parts) - len(waiting)
-        bar.n += finished
-        if not bar.disable:
-            bar.initial += finished
+        shown.skip(len(text.parts) - len(waiting))
     store.close()
     if silent:
         ledger.append(silent)

@@ -35,6 +35,11 @@ class SpeechAnalogyError(Exception):
         super().__init__(" ".join(f"{where}{rule}{found}{remedy}".split()))
 
 
+def one_line(error: BaseException) -> str:
+    """An exception of any kind on one line: `ValueError: no such word`."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 class ConfigError(SpeechAnalogyError):
     """A recipe or an option is not what it must be."""
 

@@ -21,22 +21,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from data_synth.engines.base import (
-    VOICE_SEPARATOR,
-    BatchEngine,
-    Failure,
-    Outcome,
-    Parameters,
-    Utterance,
-    Waveform,
-    describe,
-    number,
-    unknown_voice,
-)
+from data_synth.audio.samples import Waveform
+from data_synth.engines.base import BatchEngine, Failure, Outcome, Parameters, Utterance, number
 from data_synth.engines.support.pace import at_speed
 from data_synth.engines.support.pretrained import Hardware, Source, find_source, whole_number
 from data_synth.engines.support.sampling import SeededDraw
-from speech_analogy.errors import SynthesisError
+from data_synth.engines.support.voice_names import selected, unknown_voice
+from speech_analogy.errors import SynthesisError, one_line
 from speech_analogy.foundation.digests import derive
 
 if TYPE_CHECKING:
@@ -93,8 +84,7 @@ class BarkEngine(BatchEngine):
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`. Weights that are neither here nor to be had are told at once."""
-        names = selection.split(VOICE_SEPARATOR) if selection else self.voices()
-        return tuple(self._canonical(name.strip()) for name in names)
+        return tuple(self._canonical(name) for name in selected(selection, self.voices()))
 
     def _canonical(self, name: str) -> str:
         checkpoint, _, preset = name.partition("/")
@@ -144,7 +134,7 @@ class BarkEngine(BatchEngine):
             return [Failure(str(error))] * len(chunk)
         except Exception as error:  # an engine's fault is this clip's reason, whatever it is
             if len(chunk) == 1:
-                return [Failure(describe(error))]
+                return [Failure(one_line(error))]
             return [outcome for utterance in chunk for outcome in self._attempt([utterance])]
 
     def _model(self, checkpoint: str) -> _Bark:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeAlias
 
-from data_synth.audio.samples import Samples
-from speech_analogy.errors import SynthesisError
+from data_synth.audio.samples import Waveform
+from data_synth.engines.support.voice_names import selected, unknown_voice
+from speech_analogy.errors import SynthesisError, one_line
 
 Parameters: TypeAlias = Mapping[str, str | int | float]
 
-VOICE_SEPARATOR = "+"
 SPEED_RANGE = (0.25, 4.0)  # times the voice's own pace; beyond it no engine is intelligible
 
 
@@ -24,14 +24,6 @@ class Utterance:
     voice: str
     seed: int = 0
     parameters: Parameters = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Waveform:
-    """What was spoken: float32 mono `samples` of shape (samples,), nominally in [-1, 1], at `rate` Hz."""
-
-    samples: Samples
-    rate: int
 
 
 @dataclass(frozen=True)
@@ -117,7 +109,7 @@ class BaseEngine(ABC):
         """See `Engine.resolve`: names joined by `+`, each one of `known_voices()`."""
         if not selection:
             return self.voices()
-        names = tuple(part.strip() for part in selection.split(VOICE_SEPARATOR))
+        names = selected(selection, ())
         for name in names:
             if name not in self.known_voices():
                 raise unknown_voice(self.name, name, self.known_voices())
@@ -147,7 +139,7 @@ class BaseEngine(ABC):
         try:
             return self.speak(utterance)
         except Exception as error:  # an engine's fault is this clip's reason, whatever it is
-            return Failure(describe(error))
+            return Failure(one_line(error))
 
 
 class BatchEngine(BaseEngine):
@@ -172,16 +164,3 @@ class BatchEngine(BaseEngine):
 def number(parameters: Parameters, name: str, default: float) -> float:
     """A numeric parameter, or its default."""
     return float(parameters.get(name, default))
-
-
-def describe(error: BaseException) -> str:
-    """An exception on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def unknown_voice(engine: str, name: str, known: Sequence[str]) -> SynthesisError:
-    """The error for a voice that an engine does not have; names the nearest ones."""
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.3) or known[:8]
-    return SynthesisError("the engine has no such voice", field=engine, value=name, do=f"use {', '.join(near)}")

@@ -8,7 +8,6 @@ template is parted into arguments before anything is put in, so a text or a voic
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import shlex
@@ -25,19 +24,20 @@ from typing import Any, ClassVar
 import numpy as np
 import soundfile
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from data_synth.audio.samples import Samples
-from data_synth.engines.base import BaseEngine, Utterance, Waveform, number
+from data_synth.audio.samples import Samples, Waveform
+from data_synth.engines.base import BaseEngine, Utterance, number
 from data_synth.engines.support.pace import at_speed
 from speech_analogy.errors import ConfigError, SynthesisError
 from speech_analogy.foundation.digests import canonical_json
-from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.options import Options, config_error
+from speech_analogy.foundation.suggest import nearest
 
 COMMAND_VARIABLE, FILE_VARIABLE = "DATA_SYNTH_COMMAND", "DATA_SYNTH_COMMAND_FILE"
 PLACEHOLDERS = ("text_file", "out", "voice", "speed", "seed")
-REPORT_CHARACTERS = 200  # of a program's complaint
-REVISION_DIGITS = 12  # of the sha256 of template and program
+COMPLAINT_CHARACTERS = 200  # of a program's complaint
+COMMAND_DIGITS = 12  # of the sha256 of template and program
 
 
 class CommandOptions(Options):
@@ -66,8 +66,7 @@ class CommandOptions(Options):
         used = _placeholders(command)
         for name in used:
             if name not in PLACEHOLDERS:
-                near = difflib.get_close_matches(name, PLACEHOLDERS, n=1) or PLACEHOLDERS
-                raise ValueError(f"there is no placeholder {{{name}}}: use {', '.join(near)}")
+                raise ValueError(f"there is no placeholder {{{name}}}: {nearest(name, PLACEHOLDERS)}")
         if "out" not in used:
             raise ValueError("the command must name {out}, the file it is to write")
         return command
@@ -152,9 +151,9 @@ def read_options(path: Path) -> CommandOptions:
     if not isinstance(values, Mapping):
         raise ConfigError("must hold keys and values", file=path, value=type(values).__name__)
     try:
-        return CommandOptions.parse(values)
-    except ConfigError as error:
-        raise ConfigError(error.rule, file=path, field=error.field, value=error.value, do=error.do) from None
+        return CommandOptions.model_validate(values)
+    except ValidationError as error:
+        raise config_error(error, CommandOptions, path) from None
 
 
 def _run(arguments: list[str], text_file: Path, complaint: Path, timeout_s: float) -> None:
@@ -175,7 +174,7 @@ def _run(arguments: list[str], text_file: Path, complaint: Path, timeout_s: floa
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     if status != 0:
-        said = " ".join(complaint.read_text(encoding="utf-8", errors="replace").split())[-REPORT_CHARACTERS:]
+        said = " ".join(complaint.read_text(encoding="utf-8", errors="replace").split())[-COMPLAINT_CHARACTERS:]
         raise RuntimeError(f"exit status {status}: {said or 'the program says nothing'}")
 
 
@@ -215,4 +214,4 @@ def _revision(options: CommandOptions) -> str:
         if Path(name).is_file():
             with Path(name).open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
-    return " ".join((options.revision, total.hexdigest()[:REVISION_DIGITS])).strip()
+    return " ".join((options.revision, total.hexdigest()[:COMMAND_DIGITS])).strip()

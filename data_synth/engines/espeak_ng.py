@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-from data_synth.engines.base import VOICE_SEPARATOR, BaseEngine, Utterance, Waveform, number, unknown_voice
+from data_synth.audio.samples import Waveform
+from data_synth.engines.base import BaseEngine, Utterance, number
 from data_synth.engines.support.program import ask, find_program, record
+from data_synth.engines.support.voice_names import VOICE_SEPARATOR, unknown_voice
 
 WORDS_PER_MINUTE = 175  # espeak-ng's own pace
 PITCH = 50  # espeak-ng's own, on its scale of 0-99

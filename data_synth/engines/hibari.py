@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from data_synth.engines.base import BaseEngine, Utterance, Waveform, number
+from data_synth.audio.samples import Waveform
+from data_synth.engines.base import BaseEngine, Utterance, number
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.packages import require
 

@@ -12,8 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from data_synth.engines.base import VOICE_SEPARATOR, BaseEngine, Utterance, Waveform, number, unknown_voice
+from data_synth.audio.samples import Waveform
+from data_synth.engines.base import BaseEngine, Utterance, number
 from data_synth.engines.support.pretrained import Hardware, Source, find_source
+from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.packages import require
 
@@ -53,7 +55,7 @@ class KokoroEngine(BaseEngine):
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`; a voice is fetched here, once, or refused."""
-        names = tuple(part.strip() for part in selection.split(VOICE_SEPARATOR)) if selection else self.voices()
+        names = selected(selection, self.voices())
         for name in names:
             if not VOICE.fullmatch(name):
                 raise unknown_voice(self.name, name, (FIRST_VOICE, "am_michael", "bf_emma", "ef_dora", "ff_siwis"))

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from data_synth.audio.samples import Samples
-from data_synth.engines.base import BaseEngine, Utterance, Waveform, number, unknown_voice
+from data_synth.audio.samples import Samples, Waveform
+from data_synth.engines.base import BaseEngine, Utterance, number
+from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.packages import require
 
@@ -56,8 +57,8 @@ class PiperEngine(BaseEngine):
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`: `joe`, or paths ending in `.onnx`."""
-        names = [selection] if Path(selection).is_file() else selection.split("+") if selection else self.voices()
-        return tuple(self._canonical(name.strip()) for name in names)
+        names = (selection,) if Path(selection).is_file() else selected(selection, self.voices())
+        return tuple(self._canonical(name) for name in names)
 
     def _canonical(self, name: str) -> str:
         if name == "joe":

@@ -19,23 +19,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from data_synth.audio.samples import Samples
-from data_synth.engines.base import (
-    VOICE_SEPARATOR,
-    BatchEngine,
-    Failure,
-    Outcome,
-    Utterance,
-    Waveform,
-    describe,
-    number,
-    unknown_voice,
-)
+from data_synth.audio.samples import Samples, Waveform
+from data_synth.engines.base import BatchEngine, Failure, Outcome, Utterance, number
 from data_synth.engines.support.pace import at_speed
 from data_synth.engines.support.pretrained import Hardware, Source, find_source, whole_number
 from data_synth.engines.support.reference import Speakers
+from data_synth.engines.support.voice_names import selected, unknown_voice
 from data_synth.engines.support.x_vectors import X_VECTOR_SIZE
-from speech_analogy.errors import SynthesisError
+from speech_analogy.errors import SynthesisError, one_line
 from speech_analogy.foundation.digests import derive
 from speech_analogy.foundation.packages import require
 
@@ -93,12 +84,12 @@ class SpeechT5Engine(BatchEngine):
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`. Weights that are neither here nor to be had are told at once."""
         self._find()
-        names = [name.strip() for name in selection.split(VOICE_SEPARATOR)] if selection else self.voices()
+        names = selected(selection, self.voices())
         known = set(self.known_voices())
         for name in names:
             if name not in known:
                 raise unknown_voice(self.name, name, self.known_voices())
-        return tuple(names)
+        return names
 
     def voice_revision(self, voice: str) -> str:
         """The version of transformers, the precision, the weights' commits or sha256, and the x-vectors' sha256."""
@@ -129,7 +120,7 @@ class SpeechT5Engine(BatchEngine):
             try:
                 ids = self._loaded().tokens(utterance.text)
             except Exception as error:  # an engine's fault is this clip's reason, whatever it is
-                outcomes[index] = Failure(str(error) if isinstance(error, SynthesisError) else describe(error))
+                outcomes[index] = Failure(str(error) if isinstance(error, SynthesisError) else one_line(error))
                 continue
             threshold = number(utterance.parameters, "threshold", STOP_THRESHOLD)
             groups.setdefault((-(-len(ids) // BUCKET_TOKENS), threshold), []).append((index, ids))
@@ -149,7 +140,7 @@ class SpeechT5Engine(BatchEngine):
             clips = self._loaded().speak([ids for _, ids in full], speakers, seeds, threshold)[: len(chunk)]
         except Exception as error:  # as above
             if len(chunk) == 1:
-                return [Failure(describe(error))]
+                return [Failure(one_line(error))]
             return [outcome for row in chunk for outcome in self._attempt([row], threshold)]
         return [
             clip if isinstance(clip, Failure) else _at_speed(clip, utterance)

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from data_synth.audio.samples import Samples
-from data_synth.engines.base import describe
 from data_synth.gates import quality, round_trip
 from data_synth.gates.quality import QualityOptions
 from data_synth.gates.round_trip import RoundTripOptions
 from data_synth.gates.spoken_length import spoken_characters
-from speech_analogy.errors import SpeechAnalogyError
+from speech_analogy.errors import SpeechAnalogyError, one_line
 from speech_analogy.foundation.options import Options
 
 FRAME_S = 0.01  # of the level contour
@@ -172,7 +171,7 @@ def _dear(samples: Samples, rate: int, text: str, options: GateOptions) -> Itera
         except SpeechAnalogyError:
             raise
         except Exception as error:  # a plug-in's own: the clip is told of it and the run goes on
-            yield "quality", Reading(None, minimum=least, note=describe(error))
+            yield "quality", Reading(None, minimum=least, note=one_line(error))
     if options.round_trip:
         most = options.round_trip.max_character_error_rate
         try:
@@ -181,7 +180,7 @@ def _dear(samples: Samples, rate: int, text: str, options: GateOptions) -> Itera
         except SpeechAnalogyError:
             raise
         except Exception as error:
-            yield "character_error_rate", Reading(None, maximum=most, note=describe(error))
+            yield "character_error_rate", Reading(None, maximum=most, note=one_line(error))
 
 
 def _first_failure(readings: dict[str, Reading]) -> str | None:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from pydantic import Field
 
 from data_synth.audio.samples import Samples
-from data_synth.engines.base import describe
-from data_synth.gates.round_trip import load_named
-from speech_analogy.errors import ConfigError, SynthesisError
+from data_synth.gates.injection import load_named
+from speech_analogy.errors import ConfigError, SynthesisError, one_line
 from speech_analogy.foundation.digests import canonical_json
 from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.plugins import Plugins
 
-SCORER_GROUP = "data_synth.scorers"  # entry points
-FIELD = "gates.quality.metric"
-INSTALL = "pip install 'torchmetrics>=1.6' librosa onnxruntime requests"
+METRIC_FIELD = "gates.quality.metric"
+SCORERS: Plugins[Any] = Plugins("data_synth.scorers", "scorer", METRIC_FIELD)
+QUALITY_INSTALL = "pip install 'torchmetrics>=1.6' librosa onnxruntime requests"
 WEIGHTS_FOLDER = "~/.torchmetrics"  # torchmetrics' own, DNSMOS_DIR and NISQA_DIR
 DNSMOS_OVERALL, NISQA_OVERALL = 3, 0  # indices of the overall score in what torchmetrics' functions return
 PROBE_S, PROBE_RATE_HZ = 2, 16_000  # of noise, scored once when a metric is loaded: its weights are fetched then
@@ -75,7 +75,7 @@ def load_scorer(options: QualityOptions) -> Scorer:
         if options.parameters:
             raise ConfigError("takes no parameters", field="gates.quality.parameters", value=options.metric)
         return _built_in(options.metric)
-    scorer: Scorer = load_named(options.metric, SCORER_GROUP, canonical_json(options.parameters), FIELD)
+    scorer: Scorer = load_named(options.metric, SCORERS, canonical_json(options.parameters))
     return scorer
 
 
@@ -100,7 +100,9 @@ def _built_in(name: str) -> Scorer:
 
         functional = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise SynthesisError(f"needs torchmetrics ({error})", field=FIELD, value=name, do=INSTALL) from None
+        raise SynthesisError(
+            f"needs torchmetrics ({error})", field=METRIC_FIELD, value=name, do=QUALITY_INSTALL
+        ) from None
 
     def scorer(samples: Samples, rate: int) -> float:
         if not samples.size:
@@ -111,9 +113,9 @@ def _built_in(name: str) -> Scorer:
     try:
         scorer(probe, PROBE_RATE_HZ)
     except ImportError as error:
-        raise SynthesisError(f"lacks a package: {error}", field=FIELD, value=name, do=INSTALL) from None
+        raise SynthesisError(f"lacks a package: {error}", field=METRIC_FIELD, value=name, do=QUALITY_INSTALL) from None
     except Exception as error:  # of requests, onnxruntime or torch, according to what is wrong with the weights
-        rule = f"its weights are missing or broken, and cannot be fetched: {describe(error)[:REASON_LETTERS]}"
+        rule = f"its weights are missing or broken, and cannot be fetched: {one_line(error)[:REASON_LETTERS]}"
         do = f"connect this machine, or copy {WEIGHTS_FOLDER} from one where it works"
-        raise SynthesisError(rule, field=FIELD, value=name, do=do) from None
+        raise SynthesisError(rule, field=METRIC_FIELD, value=name, do=do) from None
     return scorer

@@ -7,27 +7,23 @@ the recogniser's, and the clip goes (`yields.py` shows which words were lost).
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import inspect
-import json
 import unicodedata
 from collections.abc import Callable, Iterable
-from functools import cache, lru_cache, partial
-from importlib.metadata import entry_points
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import Field
 
 from data_synth.audio.samples import Samples
-from data_synth.engines.base import describe
-from speech_analogy.errors import ConfigError, SpeechAnalogyError, SynthesisError
+from data_synth.gates.injection import load_named
+from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.digests import canonical_json
 from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.plugins import Plugins
 
-RECOGNISER_GROUP = "data_synth.recognisers"  # entry points
-FIELD = "gates.round_trip.recogniser"  # in errors
+RECOGNISER_FIELD = "gates.round_trip.recogniser"  # in errors
+RECOGNISERS: Plugins[Any] = Plugins("data_synth.recognisers", "recogniser", RECOGNISER_FIELD)
 MODEL_PARAMETER = "model"  # what a recogniser calls the name of its weights
 PREFIXES = ("pip:", "openai/")  # of names for the same published weights
 HEARD_LETTERS = 120  # of what was heard, in a reason
@@ -72,7 +68,7 @@ def load_recogniser(options: RoundTripOptions) -> Transcribe:
     refuse_trained(options)
     name, model = _weights_of(options.recogniser)
     parameters = {**({} if model is None else {MODEL_PARAMETER: model}), **options.parameters}
-    recogniser: Transcribe = load_named(name, RECOGNISER_GROUP, canonical_json(parameters), FIELD)
+    recogniser: Transcribe = load_named(name, RECOGNISERS, canonical_json(parameters))
     _refuse(getattr(recogniser, "identities", ()), options)
     return recogniser
 
@@ -90,7 +86,7 @@ def refuse_trained(options: RoundTripOptions) -> None:
 def _weights_of(spec: str) -> tuple[str, str | None]:
     """`whisper:pip:whisper-base` is the entry point `whisper` and the weights that it is to load."""
     name, separator, model = spec.partition(":")
-    if separator and any(point.name == name for point in entry_points(group=RECOGNISER_GROUP)):
+    if separator and name in RECOGNISERS:
         return name, model
     return spec, None
 
@@ -151,7 +147,7 @@ def _refuse(names: Iterable[str], options: RoundTripOptions) -> None:
         if _identity(name) in trained:
             raise ConfigError(
                 "must be another recogniser than the one being trained, which would choose what it knows already",
-                field=FIELD,
+                field=RECOGNISER_FIELD,
                 value=name,
                 do="name another, or leave round_trip out",
             )
@@ -165,71 +161,3 @@ def _identity(name: str) -> str:
     for prefix in PREFIXES:
         bare = bare.removeprefix(prefix)
     return bare
-
-
-@cache
-def load_named(spec: str, group: str, parameters: str, field: str) -> Any:
-    """What `spec` names, made once a process: a class is instantiated, a function given its keyword arguments.
-
-    Args:
-        spec: `module:attribute`, or the name of an entry point.
-        group: of the entry points.
-        parameters: keyword arguments as a JSON object.
-        field: the option that names it, for errors.
-
-    Raises:
-        ConfigError: there is no such thing, it cannot be called, or takes no such parameter.
-        SynthesisError: it cannot be imported or made.
-    """
-    target = _find(spec, group, field)
-    arguments: dict[str, Any] = json.loads(parameters)
-    if not callable(target):
-        raise ConfigError("names something that cannot be called", field=field, value=spec)
-    _check_arguments(target, arguments, spec, field)
-    if not inspect.isclass(target):
-        return partial(target, **arguments) if arguments else target
-    try:
-        return target(**arguments)
-    except SpeechAnalogyError:
-        raise
-    except Exception as error:  # a plug-in's own; the user is told in one line
-        raise SynthesisError(f"cannot be made: {describe(error)}", field=field, value=spec) from None
-
-
-def _find(spec: str, group: str, field: str) -> Any:
-    """The object behind a name."""
-    module, separator, attribute = spec.partition(":")
-    if not separator:
-        points = {point.name: point for point in entry_points(group=group)}
-        if spec not in points:
-            near = difflib.get_close_matches(spec, points, n=1, cutoff=0.5)
-            known = f"; did you mean {near[0]!r}?" if near else ""
-            rule = f"must be module:attribute or an entry point of {group}"
-            raise ConfigError(rule, field=field, value=spec, do=f"name one{known}")
-        module, _, attribute = points[spec].value.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.strip().split("."):
-            found = getattr(found, part)
-    except ImportError as error:
-        raise SynthesisError(
-            f"cannot be imported ({error})", field=field, value=spec, do="install its package"
-        ) from None
-    except (AttributeError, ValueError) as error:
-        raise ConfigError(f"names nothing ({error})", field=field, value=spec) from None
-    return found
-
-
-def _check_arguments(target: Any, arguments: dict[str, Any], spec: str, field: str) -> None:
-    """Refuse keyword arguments that a class or function does not take, where its signature can be had."""
-    try:
-        signature = inspect.signature(target)
-    except (TypeError, ValueError):
-        return
-    try:
-        if inspect.isclass(target):
-            signature.bind(**arguments)
-        else:
-            signature.bind_partial(None, 0, **arguments)
-    except TypeError as error:
-        raise ConfigError(f"takes other parameters: {error}", field=field, value=spec) from None

@@ -8,7 +8,6 @@ is kept over the whole list; a clip whose text and voice are as before keeps its
 
 from __future__ import annotations
 
-import difflib
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from data_synth.engines import load_engine
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.digests import derive
 from speech_analogy.foundation.options import Range, draw, ends
+from speech_analogy.foundation.suggest import nearest
 
 REPEAT_SPEED = (0.9, 1.1)  # speeds drawn when a voice must speak a text again and no range was given
 SPEED_DIGITS = 3  # decimals
@@ -79,28 +79,6 @@ def find_voices(specs: Sequence[str]) -> tuple[Voice, ...]:
 
 
 def cast(
-    text_ids: Sequence[str],
-    voices: Sequence[Voice],
-    voices_per_text: int,
-    seed: int,
-    speed: tuple[float, float] = (1.0, 1.0),
-    ranges: Ranges = MappingProxyType({}),
-) -> list[list[Part]]:
-    """The parts of every text: `voices_per_text` clips each, in the least used voices.
-
-    Args:
-        text_ids: the texts, in order; what a text is given depends on its id and on the texts before it.
-        voices: distinct voices.
-        voices_per_text: clips a text. Above `len(voices)` every voice speaks once before one speaks again,
-            then with another seed and, unless `speed` is a range, a speed of 0.9 to 1.1.
-        seed: of the run.
-        speed: lowest and highest speed (1.0 = the voice's own); drawn for every clip.
-        ranges: of single voices, `speed` before the one above; see `voice_ranges`.
-    """
-    return list(cast_each(text_ids, voices, voices_per_text, seed, speed, ranges))
-
-
-def cast_each(
     text_ids: Iterable[str],
     voices: Sequence[Voice],
     voices_per_text: int,
@@ -108,7 +86,19 @@ def cast_each(
     speed: tuple[float, float] = (1.0, 1.0),
     ranges: Ranges = MappingProxyType({}),
 ) -> Iterator[list[Part]]:
-    """As `cast`, one text at a time: a million texts are cast in the memory of one."""
+    """The parts of every text, one text at a time: `voices_per_text` clips each, in the least used voices.
+
+    A million texts are cast in the memory of one.
+
+    Args:
+        text_ids: the texts, in order; what a text is given depends on its id and on the texts before it.
+        voices: distinct voices.
+        voices_per_text: clips per text. Above `len(voices)` every voice speaks once before one speaks again,
+            then with another seed and, unless `speed` is a range, a speed of 0.9 to 1.1.
+        seed: of the run.
+        speed: lowest and highest speed (1.0 = the voice's own); drawn for every clip.
+        ranges: of single voices, `speed` before the one above; see `voice_ranges`.
+    """
     used = [0] * len(voices)
     whole_rounds, remainder = divmod(voices_per_text, len(voices))
     for text_id in text_ids:
@@ -133,9 +123,8 @@ def voice_ranges(given: Mapping[str, Mapping[str, Range]], voices: Sequence[Voic
     names = {str(voice) for voice in voices} | {voice.engine for voice in voices}
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-            do = f"did you mean {near[0]!r}?" if near else "name it in engines"
-            raise ConfigError("no such voice is asked for", field="voices", value=name, do=do)
+            rule = "no such voice or engine is among those that speak"
+            raise ConfigError(rule, field="voices", value=name, do=nearest(name, names))
     return {voice: {**given.get(voice.engine, {}), **given.get(str(voice), {})} for voice in voices}
 
 

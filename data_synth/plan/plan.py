@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from data_synth.engines import load_engine
 from data_synth.gates.judge import is_speakable
-from data_synth.plan.casting import Part, Voice, cast_each, clip_seed, voice_ranges
+from data_synth.plan.casting import Part, Voice, cast, clip_seed, voice_ranges
 from data_synth.plan.clip_plan import ClipPlan
 from data_synth.text.fingerprints import Fingerprints
 from data_synth.text.spoken import spoken_form
@@ -126,7 +126,7 @@ class Plan:
         listed, asked = tee((text, self._is_speakable(text)) for text in self._texts)
         ids = (text.id for text, speakable in asked if speakable)
         ranges = voice_ranges(options.voices, self._voices)
-        parts = cast_each(ids, self._voices, options.voices_per_text, options.seed, options.speed, ranges)
+        parts = cast(ids, self._voices, options.voices_per_text, options.seed, options.speed, ranges)
         spoken_before = silent_before = 0
         for text, speakable in listed:
             if speakable:

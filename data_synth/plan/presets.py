@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from speech_analogy.errors import ConfigError
+from speech_analogy.foundation.suggest import nearest
 
 _OWN_PACE = (1.0, 1.0001)
 """Speeds that round to 1.000 in every clip; at exactly (1, 1) a voice's second clip of a text gets another speed."""
@@ -34,8 +34,7 @@ def with_preset(name: str, given: Mapping[str, Any] = MappingProxyType({})) -> d
         ConfigError: there is no such preset (the nearest is named).
     """
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.3) or sorted(PRESETS)
-        raise ConfigError("there is no such preset", field="preset", value=name, do=f"use {', '.join(near)}")
+        raise ConfigError("no such preset", field="preset", value=name, do=nearest(name, sorted(PRESETS)))
     values = {**PRESETS[name], **given}
     if "engines" in given and "parameters" not in given:
         values.pop("parameters", None)

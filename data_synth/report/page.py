@@ -20,7 +20,7 @@ from data_synth.store.ledger import read_rows, reason_gate
 from data_synth.store.rejects import find_rejected
 from data_synth.store.tar_shards import open_clip
 from speech_analogy.errors import DataError
-from speech_analogy.foundation.files import PARTIAL_SUFFIX
+from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.page.templating import template_environment
 
 REPORT_NAME = "report.html"
@@ -73,15 +73,9 @@ def write_report(
         DataError: there is no ledger or no row in it, it is broken, or the page cannot be written.
     """
     path = folder / REPORT_NAME if out is None else out
-    if path.exists() and not path.is_file():
-        raise DataError("is not a file", file=path, do="name a file for the page")
     page = render(folder, clips=clips, seed=seed, audio_bytes=audio_bytes)
-    temporary = path.with_name(path.name + PARTIAL_SUFFIX)
-    try:
+    with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"the page cannot be written: {error.strerror}", file=path) from None
     return path
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from data_synth.audio.encode import Storage, encode
 from data_synth.audio.recordings import file_digest
@@ -20,11 +18,10 @@ from data_synth.store.folder import hold_folder
 from speech_analogy.errors import DataError, SynthesisError
 from speech_analogy.foundation.digests import derive, digest
 from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.progress import bar
 
 if TYPE_CHECKING:
     from lhotse import CutSet, MonoCut, SupervisionSegment
-
-PROGRESS_S, QUIET_PROGRESS_S = 0.5, 30.0  # between lines, on a terminal and elsewhere
 
 
 def channel_cuts(
@@ -74,15 +71,8 @@ def channel_cuts(
     settings: dict[str, Any] = {"channel": options.model_dump(mode="json"), "storage": storage}
     root = (clips_root or out).absolute()
     with hold_folder(out, settings):
-        bar = tqdm(
-            total=len(sources) * copies,
-            desc="channel",
-            unit="clip",
-            disable=not progress,
-            mininterval=PROGRESS_S if sys.stderr.isatty() else QUIET_PROGRESS_S,
-        )
         made: list[MonoCut] = []
-        with bar:
+        with bar(len(sources) * copies, "channel", "clips", show=progress) as shown:
             for cut, copy in _copies(sources, copies):
                 its_seed = derive(seed, "channel", cut.id, copy)
                 path, count = _channel_clip(cut, out, options, its_seed, storage)
@@ -90,7 +80,7 @@ def channel_cuts(
                 drawn = options.drawn(its_seed)
                 told = {"channel": options.describe(), "copy": copy, **({"drawn": drawn} if drawn else {})}
                 made.append(_heard_cut(cut, cut.id + suffix, root / path, count, options.pace_of(its_seed), told))
-                bar.update()
+                shown.update()
         write_cuts(made, out / CUTS_NAME)
     return CutSet.from_cuts(made)
 

@@ -20,6 +20,7 @@ from speech_analogy.foundation.files import write_whole
 
 UNSPEAKABLE = "unspeakable: the text has no letter and no digit"
 FINISHED_NAME = "finished.json"  # in the folder of a shard
+SECONDS_PER_MINUTE = 60
 REASONS_COUNTED = 10_000  # different ones, where every clip was rejected
 
 
@@ -53,6 +54,29 @@ class SynthesisReport:
     texts_without_clip: tuple[str, ...]
     respelled: int = 0
     digits_left: int = 0
+
+    def summary(self) -> str:
+        """A few lines: what was kept, what was rejected and why, the yield by domain and by voice."""
+        lines = [
+            f"{self.kept} of {self.clips} clips kept ({self.seconds / SECONDS_PER_MINUTE:.1f} min) "
+            f"of {self.texts} texts; {self.made} made now"
+        ]
+        if self.rejections:
+            lines.append("rejected: " + ", ".join(f"{name} {count}" for name, count in self.rejections.items()))
+        if self.texts_without_clip:
+            lines.append(f"texts without a clip: {len(self.texts_without_clip)}")
+        if self.respelled:
+            lines.append(f"texts spoken otherwise than written: {self.respelled}")
+        if self.digits_left:
+            lines.append(f"texts whose digits were left to the engine: {self.digits_left}")
+        for index, what in enumerate(("domain", "voice")):
+            asked: Counter[str] = Counter()
+            kept: Counter[str] = Counter()
+            for pair, (pair_asked, pair_kept) in self.yields.items():
+                asked[pair[index]] += pair_asked
+                kept[pair[index]] += pair_kept
+            lines.append(f"by {what}: " + ", ".join(f"{name} {kept[name]}/{asked[name]}" for name in asked))
+        return "\n".join([*lines, f"cuts: {self.cuts}", f"ledger: {self.ledger}"])
 
 
 @dataclass

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import filecmp
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from heapq import merge as merge_sorted
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeAlias
-
-from tqdm import tqdm
+from typing import Any, Literal, TypeAlias
 
 from data_synth.plan.attempt import LedgerRow
 from data_synth.plan.layout import SHAR_LAYOUTS, clip_format
@@ -30,13 +26,13 @@ from data_synth.store.protocol import Placing
 from data_synth.store.rejects import find_rejected
 from data_synth.store.tar_shards import SHAR_FOLDER, cuts_name, number_of
 from speech_analogy.errors import ConfigError, DataError, SynthesisError
-from speech_analogy.foundation.files import PARTIAL_SUFFIX
+from speech_analogy.foundation.files import replacing
+from speech_analogy.foundation.progress import BYTES, bar
 
 Transfer: TypeAlias = Literal["link", "copy", "move"]
 
 TRANSFERS: tuple[Transfer, ...] = ("link", "copy", "move")
 SHARD_FIELDS = ("shard", "of_shards", "plan", "texts_per_block", "language")  # of settings.json
-PROGRESS_S, QUIET_PROGRESS_S = 0.5, 30.0  # between lines, on a terminal and elsewhere
 
 
 @dataclass
@@ -142,13 +138,14 @@ def _merge(
     tally = Tally()
     needed: dict[Path, _Shard] = {}  # tar shards
     ledger = placing.out / LEDGER_NAME
-    with _bar(shards, progress) as bar, ExitStack() as stack:
+    nbytes = sum((shard.folder / LEDGER_NAME).stat().st_size for shard in shards)
+    with bar(nbytes, "join", BYTES, show=progress) as shown, ExitStack() as stack:
         write_cut = None if packed else stack.enter_context(loose_cuts(placing))
         write_row = stack.enter_context(_writing_ledger(ledger))
         for shard, rows in _texts(shards):
             _count(rows, tally)
             for row in rows:
-                bar.update(write_row(row))
+                shown.update(write_row(row))
                 if row.path is not None and packed:
                     needed[Path(row.path)] = shard
                 else:
@@ -158,7 +155,7 @@ def _merge(
         for row in merge_sorted(*(shard.others for shard in shards), key=lambda row: row.key):
             tally.reject(row)
             tally.text(row.text_id, False, row.text, row.text, clips=False)
-            bar.update(write_row(row))
+            shown.update(write_row(row))
         for tar, shard in needed.items():
             manifest = tar.with_name(cuts_name(number_of(tar)))
             for path in (tar, manifest):
@@ -213,13 +210,17 @@ def _bring(source: Path, target: Path, transfer: Transfer) -> None:
     if not exists(source):
         raise DataError("the file is missing or empty", file=source, do="start its shard again; it is made anew")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if transfer == "link":
-        with suppress(OSError):  # another file system, or one without links
+    with suppress(OSError):  # another file system, or one without links
+        if transfer == "link":
             os.link(source, target)
             return
-    temporary = target.with_name(target.name + PARTIAL_SUFFIX)
-    (shutil.move if transfer == "move" else shutil.copyfile)(source, temporary)
-    temporary.replace(target)
+        if transfer == "move":
+            source.replace(target)
+            return
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+    if transfer == "move":
+        source.unlink()
 
 
 @contextmanager
@@ -229,44 +230,8 @@ def _writing_ledger(path: Path) -> Iterator[Callable[[LedgerRow], int]]:
     Raises:
         DataError: there is one already that says something else.
     """
-    temporary = path.with_name(path.name + PARTIAL_SUFFIX)
-    try:
+    with replacing(path) as temporary:
         with temporary.open("wb") as file:
             yield lambda row: file.write(line_of(row))
         if path.is_file() and not filecmp.cmp(path, temporary, shallow=False):
             raise DataError("the folder has a ledger of other clips", file=path, do="name a new folder")
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    temporary.replace(path)
-
-
-def _bar(shards: Sequence[_Shard], progress: bool) -> tqdm[NoReturn]:
-    return tqdm(
-        total=sum((shard.folder / LEDGER_NAME).stat().st_size for shard in shards),
-        desc="merging",
-        unit="B",
-        unit_scale=True,
-        disable=not progress,
-        mininterval=PROGRESS_S if sys.stderr.isatty() else QUIET_PROGRESS_S,
-    )
-
-
-def main(arguments: Sequence[str], program: str) -> SynthesisReport:
-    """Run `merge` with what comes after it; `program` is what comes before.
-
-    Raises:
-        SpeechAnalogyError: see `merge_shards`.
-    """
-    given = _parser(program).parse_args(arguments)
-    return merge_shards(given.folders, given.out, transfer=given.clips, progress=not given.quiet)
-
-
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program, description=__doc__)
-    add = parser.add_argument
-    add("folders", type=Path, nargs="+", metavar="DIR", help="the folders of all shards, finished")
-    add("--out", type=Path, required=True, help="a new folder, or one that an earlier call began")
-    add("--clips", choices=TRANSFERS, default="link", help="how files are brought (default: %(default)s)")
-    add("--quiet", action="store_true", help="no progress bar")
-    return parser

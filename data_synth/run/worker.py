@@ -12,12 +12,12 @@ from pathlib import Path
 from data_synth.audio.encode import Storage, encode, resample
 from data_synth.channel.chain import apply_channel
 from data_synth.engines import Engine, Failure, Outcome, Utterance, load_engine
-from data_synth.engines.base import describe
 from data_synth.gates.judge import GateOptions, judge
 from data_synth.plan.attempt import GateRow, LedgerRow
 from data_synth.plan.clip_plan import ClipPlan, Work, channel_seed
 from data_synth.store.clip_files import clip_path
 from data_synth.store.rejects import store_rejected
+from speech_analogy.errors import one_line
 from speech_analogy.foundation.digests import sha256
 from speech_analogy.foundation.files import write_whole
 
@@ -96,7 +96,7 @@ def _speak(engine: Engine, batch: Sequence[Utterance]) -> list[Outcome]:
             return outcomes
         reason = f"{len(outcomes)} outcomes for {len(batch)} utterances"
     except Exception as error:  # whatever an engine does, the clip is told of it and the run goes on
-        reason = describe(error)
+        reason = one_line(error)
     if len(batch) == 1:
         return [Failure(reason)]
     return [outcome for utterance in batch for outcome in _speak(engine, [utterance])]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 from data_synth.store.clip_files import sweep_partials
 from speech_analogy.errors import ConfigError, DataError
-from speech_analogy.foundation.files import PARTIAL_SUFFIX
+from speech_analogy.foundation.files import PARTIAL_SUFFIX, write_whole
+from speech_analogy.foundation.locks import LOCK_NAME, held
 
 SETTINGS_NAME = "settings.json"
 
@@ -28,44 +28,28 @@ def hold_folder(out: Path, settings: Mapping[str, Any]) -> Iterator[None]:
         ConfigError: the folder was made with other settings.
         DataError: it holds something else, cannot be written, or another run is at work in it.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"the folder cannot be made: {error.strerror}", file=out) from None
-    handle = _lock(out)
-    try:
+    _refuse_strangers(out)  # before a lock is put there
+    with held(out):
         _check_settings(out, json.loads(json.dumps(settings)))
         sweep_partials(out)
         yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
-def _lock(out: Path) -> int | None:
-    """Lock the folder itself; the lock ends with the process. None where the system cannot."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    handle = os.open(out, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise DataError("another run is at work in this folder", file=out, do="wait for it to end") from None
-    return handle
+def _refuse_strangers(out: Path) -> None:
+    """Refuse a folder that is neither empty nor of clips."""
+    if not out.is_dir() or (out / SETTINGS_NAME).is_file():
+        return
+    names = sorted(entry.name for entry in out.iterdir())
+    strangers = [name for name in names if name != LOCK_NAME and not name.endswith(PARTIAL_SUFFIX)]
+    if strangers:
+        raise DataError("the folder holds something else", file=out, value=strangers[0], do="name a new folder")
 
 
 def _check_settings(out: Path, settings: dict[str, Any]) -> None:
     path = out / SETTINGS_NAME
     if not path.is_file():
-        strangers = sorted(entry.name for entry in out.iterdir() if not entry.name.endswith(PARTIAL_SUFFIX))
-        if strangers:
-            raise DataError("the folder holds something else", file=out, value=strangers[0], do="name a new folder")
-        temporary = path.with_name(path.name + PARTIAL_SUFFIX)
-        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        _refuse_strangers(out)
+        write_whole(path, json.dumps(settings, indent=2) + "\n")
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from data_synth.plan.attempt import LedgerRow
 from data_synth.store.key_index import KeyIndex
 from speech_analogy.errors import DataError
-from speech_analogy.foundation.files import PARTIAL_SUFFIX
+from speech_analogy.foundation.files import replacing
 
 LEDGER_NAME = "ledger.jsonl"
 
@@ -70,14 +70,6 @@ class Ledger:
             self._index.add(key, self._size)
             self._size += len(line)
 
-    def rewrite(self, order: Iterable[str]) -> None:
-        """Write each row once: those of `order` (keys) first and in that order, then the others by key."""
-        with self.rewriting() as place:
-            for key in order:
-                row = self.find(key)
-                if row is not None:
-                    place(row)
-
     @contextmanager
     def rewriting(self, mend: Callable[[LedgerRow], LedgerRow] | None = None) -> Iterator[Callable[[LedgerRow], None]]:
         """Write the ledger anew: what is yielded takes the rows in their order; the others follow by key.
@@ -91,27 +83,21 @@ class Ledger:
         placed = bytearray(len(self._index))
         written = KeyIndex()
         size = 0
-        temporary = self.path.with_name(self.path.name + PARTIAL_SUFFIX)
-        try:
-            with temporary.open("wb") as file:
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
 
-                def write(row: LedgerRow) -> None:
-                    nonlocal size
-                    written.add(row.key, size)
-                    size += file.write(line_of(row))
+            def write(row: LedgerRow) -> None:
+                nonlocal size
+                written.add(row.key, size)
+                size += file.write(line_of(row))
 
-                def place(row: LedgerRow) -> None:
-                    if self._mark(row.key, placed):
-                        write(row)
+            def place(row: LedgerRow) -> None:
+                if self._mark(row.key, placed):
+                    write(row)
 
-                yield place
-                for row in self._others(placed):
-                    write(row if mend is None else mend(row))
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        self._close()
-        temporary.replace(self.path)
+            yield place
+            for row in self._others(placed):
+                write(row if mend is None else mend(row))
+            self._close()
         self._index, self._size = written, size
 
     def offsets(self) -> list[int]:
@@ -161,17 +147,13 @@ class Ledger:
                 try:
                     self._index.add(LedgerRow.model_validate_json(line).key, good)
                 except ValidationError as error:
-                    raise self._broken(number, error.errors()[0]["msg"]) from None
+                    raise _broken(self.path, number, error.errors()[0]["msg"]) from None
                 except ValueError:
-                    raise self._broken(number, "its key is not hexadecimal") from None
+                    raise _broken(self.path, number, "its key is not hexadecimal") from None
                 good += len(line)
         if good < self.path.stat().st_size:
             os.truncate(self.path, good)
         self._size = good
-
-    def _broken(self, number: int, why: str) -> DataError:
-        rule = f"line {number} is not a row of a ledger: {why}"
-        return DataError(rule, file=self.path, do="delete that line, or give another folder")
 
 
 class _Rows(Mapping[str, LedgerRow]):
@@ -216,8 +198,12 @@ def read_rows(ledger: Path) -> Iterator[LedgerRow]:
             try:
                 yield LedgerRow.model_validate_json(line)
             except ValidationError as error:
-                rule = f"line {number} is not a row of a ledger: {error.errors()[0]['msg']}"
-                raise DataError(rule, file=path, do="delete that line, or name another folder") from None
+                raise _broken(path, number, error.errors()[0]["msg"]) from None
+
+
+def _broken(path: Path, number: int, why: str) -> DataError:
+    rule = f"line {number} is not a row of a ledger: {why}"
+    return DataError(rule, file=path, do="delete that line, or name another folder")
 
 
 def reason_gate(row: LedgerRow) -> str:

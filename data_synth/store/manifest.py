@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from speech_analogy.foundation.files import PARTIAL_SUFFIX
+from speech_analogy.foundation.files import replacing
 
 if TYPE_CHECKING:
     from lhotse import MonoCut, Recording
@@ -86,24 +86,6 @@ def cut_entry(row: LedgerRow, recording: dict[str, Any], language: str) -> dict[
     return _cut(recording, row.text, f"{row.engine}:{row.voice}", language, custom)
 
 
-def make_cut(
-    name: str,
-    path: Path,
-    samples: int,
-    sampling_rate: int,
-    *,
-    text: str,
-    speaker: str | None,
-    language: str | None,
-    custom: dict[str, Any],
-) -> MonoCut:
-    """A whole mono file as a cut: `samples` at `sampling_rate` Hz, labelled with `text`."""
-    from lhotse import MonoCut
-
-    recording = recording_entry(name, "file", str(path), samples, sampling_rate)
-    return MonoCut.from_dict(_cut(recording, text, speaker, language, custom))
-
-
 def _cut(
     recording: dict[str, Any], text: str, speaker: str | None, language: str | None, custom: dict[str, Any]
 ) -> dict[str, Any]:
@@ -141,21 +123,16 @@ def writing_cuts(path: Path, temporary: Path | None = None) -> Iterator[CutWrite
 
     The same cuts give the same bytes.
     """
-    temporary = temporary or path.with_name(path.name + PARTIAL_SUFFIX)
-    try:
-        with (
-            temporary.open("wb") as raw,
-            gzip.GzipFile("", "wb", COMPRESSION_LEVEL, fileobj=raw, mtime=0) as file,
-        ):
+    with (
+        replacing(path, temporary) as partial,
+        partial.open("wb") as raw,
+        gzip.GzipFile("", "wb", COMPRESSION_LEVEL, fileobj=raw, mtime=0) as file,
+    ):
 
-            def write(cut: dict[str, Any]) -> None:
-                file.write(cut_line(cut))
+        def write(cut: dict[str, Any]) -> None:
+            file.write(cut_line(cut))
 
-            yield write
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    temporary.replace(path)
+        yield write
 
 
 def write_cuts(cuts: Iterable[MonoCut], path: Path) -> int:

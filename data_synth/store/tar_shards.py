@@ -28,7 +28,7 @@ from data_synth.store.ledger import Ledger
 from data_synth.store.manifest import CUT_KEY_DIGITS, cut_entry, cut_line, recording_entry, writing_cuts
 from data_synth.store.protocol import Placing, attempts_at, samples_in
 from speech_analogy.foundation.digests import sha256
-from speech_analogy.foundation.files import PARTIAL_SUFFIX, write_whole
+from speech_analogy.foundation.files import PARTIAL_SUFFIX, replacing, write_whole
 
 SHAR_FOLDER = "shar"
 NUMBER_DIGITS = 6  # of a shard's number in its files' names
@@ -81,12 +81,11 @@ def shar_cut(row: LedgerRow, placing: Placing) -> dict[str, Any]:
 
 def write_tar(path: Path, temporary: Path, members: Iterable[tuple[str, bytes]]) -> None:
     """Write a tar of names and contents, which alone decide about its bytes; whole or not at all."""
-    with tarfile.open(temporary, "w", format=tarfile.GNU_FORMAT) as file:
+    with replacing(path, temporary), tarfile.open(temporary, "w", format=tarfile.GNU_FORMAT) as file:
         for name, content in members:
             header = tarfile.TarInfo(name)  # no time, no owner
             header.size = len(content)
             file.addfile(header, io.BytesIO(content))
-    temporary.replace(path)
 
 
 @dataclass

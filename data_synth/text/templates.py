@@ -6,7 +6,6 @@ alike has the same value twice. `{{` and `}}` are braces.
 
 from __future__ import annotations
 
-import difflib
 import math
 import random
 import re
@@ -19,6 +18,7 @@ from typing import TypeAlias
 from data_synth.text.texts import Text, folded
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.digests import derive
+from speech_analogy.foundation.suggest import nearest
 from speech_analogy.foundation.user_files import read_mapping, read_text
 
 PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -175,9 +175,8 @@ def _check(templates: Sequence[Template], slots: Slots) -> None:
     for template in templates:
         for slot, _ in template.places:
             if slot not in slots:
-                near = difflib.get_close_matches(slot, slots, n=1, cutoff=0.4)
-                do = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(slots) or 'none'}"
-                raise DataError("a template names a slot that has no list", field="slot", value=slot, do=do)
+                rule = "a template names a slot that has no list"
+                raise DataError(rule, field="slot", value=slot, do=nearest(slot, slots))
             if not slots[slot]:
                 raise DataError("a slot must have a value", field=slot)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data_synth.cli.main import app as synthesis_app
 from speech_analogy import __version__
 from speech_analogy.cli.exporting import export_command, vector_card_command
 from speech_analogy.cli.merging import merge_command, vector_app
@@ -30,12 +31,14 @@ from speech_analogy.cli.options import (
     decoding_options,
 )
 from speech_analogy.cli.training import finetune_command, shorten_command
-from speech_analogy.errors import ConfigError, SpeechAnalogyError
+from speech_analogy.errors import ConfigError
+from speech_analogy.foundation.program import Verbs, run
 
 if TYPE_CHECKING:
     from speech_analogy.evaluation.evaluate import Evaluation
 
 app = typer.Typer(
+    cls=Verbs,
     help="Adapt a speech recogniser to a domain with text but no recorded speech: τ_D = τ_C + λ(τ_B − τ_A).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -44,13 +47,13 @@ app = typer.Typer(
 corpus_app = typer.Typer(help="Turn corpora into Lhotse cuts.", no_args_is_help=True)
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(vector_app, name="vector")
+app.add_typer(synthesis_app, name="synthesize", help="Speak texts into a folder of labelled clips: TEXTS --out DIR.")
 app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)
 app.command(name="export")(export_command)
 vector_app.command(name="card")(vector_card_command)
 
-USER_ERROR_STATUS = 2
 DEMO_RECIPE = "phone_line"
 LEARNING = {"finetune", "shorten"}  # thousands of short operations a step: threads that sleep in between cost a third
 
@@ -59,14 +62,7 @@ def main() -> None:
     """Entry point: what the user can mend is one line on stderr and exit status 2."""
     if not set(sys.argv[1:2]) & LEARNING:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve whoever shares the cores
-    try:
-        app()
-    except SpeechAnalogyError as error:
-        print(f"speech-analogy: {error}", file=sys.stderr)
-        raise SystemExit(USER_ERROR_STATUS) from None
-    except KeyboardInterrupt:
-        print("speech-analogy: interrupted; the same command goes on from here", file=sys.stderr)
-        raise SystemExit(130) from None
+    run(app, "speech-analogy")
 
 
 def _version(value: bool) -> None:
@@ -99,17 +95,6 @@ def corpus_import(
     reading = import_corpus(kind, path, out, options=options, overwrite=overwrite)
     print(reading.summary())
     print(f"cuts: {out}")
-
-
-@app.command(
-    add_help_option=False,  # data_synth prints its own
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def synthesize(context: typer.Context) -> None:
-    """Speak texts into a folder of labelled clips: `synthesize TEXTS --out DIR`; options are those of data_synth."""
-    from data_synth.__main__ import run
-
-    run(context.args, "speech-analogy synthesize")
 
 
 @app.command()

@@ -44,6 +44,24 @@ def write_json(path: Path, content: Any) -> None:
 
 
 @contextmanager
+def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
+    """A temporary file name that becomes `path` when the block ends, and is removed when it fails.
+
+    For whoever holds the folder: the name is always the same, `NAME.partial` unless `temporary` says otherwise.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = temporary or path.with_name(path.name + PARTIAL_SUFFIX)
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def whole_file(
     out: str | Path, *, overwrite: bool = True, error: type[SpeechAnalogyError] = DataError
 ) -> Iterator[Path]:

@@ -18,7 +18,7 @@ def held(folder: Path, error: type[SpeechAnalogyError] = DataError) -> Iterator[
     """Hold `folder/.lock` while the block lasts; the folder is made where it is missing.
 
     Raises:
-        SpeechAnalogyError: of the type `error`, if another process holds it.
+        SpeechAnalogyError: of the type `error`: another process holds it, or it cannot be made or locked.
     """
     lock = FileLock(folder / LOCK_NAME)
     try:
@@ -28,9 +28,10 @@ def held(folder: Path, error: type[SpeechAnalogyError] = DataError) -> Iterator[
         raise error(
             "another process is working in this folder", file=folder, do="wait for it to end, or name another"
         ) from None
-    except OSError as problem:
+    except (OSError, NotImplementedError) as problem:  # the latter: a file system without locks
+        reason = getattr(problem, "strerror", None) or problem
         raise error(
-            f"the folder cannot be locked: {problem.strerror}", file=folder, do="check its permissions"
+            f"the folder cannot be made and locked: {reason}", file=folder, do="check its permissions"
         ) from None
     try:
         yield

@@ -43,6 +43,10 @@ class Plugins(Generic[T]):
     def __contains__(self, name: object) -> bool:
         return name in self._added or name in _points(self.group)
 
+    def refresh(self) -> None:
+        """Look at the installed packages again: one was installed while this process ran."""
+        _points.cache_clear()
+
     def load(self, name: str) -> T:
         """The object called `name`.
 

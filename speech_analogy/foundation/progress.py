@@ -249,6 +249,13 @@ class Bar:
             self._task = replace(self._task, done=self._task.done + amount)
         self._changed()
 
+    def skip(self, amount: float = 1) -> None:
+        """So much more was done before this start: it counts, but not towards the pace."""
+        with self._lock:
+            done, resumed = self._task.done + amount, self._task.resumed + amount
+            self._task = replace(self._task, done=done, resumed=resumed)
+        self._changed()
+
     def reached(self, done: float, total: float | None = None, left_s: float | None = None) -> None:
         """So much is done in all; the total, and the seconds left, where they are known anew."""
         with self._lock:

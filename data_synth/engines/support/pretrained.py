@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
-from data_synth.engines.base import describe
-from speech_analogy.errors import SynthesisError
+from speech_analogy.errors import SynthesisError, one_line
 from speech_analogy.foundation.options import Options
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class Source:
             raise
         except Exception as error:  # each format of weights has errors of its own
             raise SynthesisError(
-                f"it cannot be loaded: {describe(error)}", field=self.engine, value=self.name
+                f"it cannot be loaded: {one_line(error)}", field=self.engine, value=self.name
             ) from None
 
     def file(self, name: str) -> Path | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import soundfile
 
-from data_synth.engines.base import Waveform
+from data_synth.audio.samples import Waveform
 from speech_analogy.errors import SynthesisError
 
 TIMEOUT_S = 60  # a program that takes longer for one text is hung

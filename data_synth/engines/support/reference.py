@@ -17,12 +17,13 @@ import numpy as np
 from data_synth.audio.recordings import find_recordings, read_recording
 from data_synth.audio.samples import Samples
 from data_synth.engines.support.pretrained import Hardware, Source, find_source, folder_digest
-from data_synth.engines.support.x_vectors import RESERVED, X_VECTOR_SIZE, read_x_vectors
+from data_synth.engines.support.voice_names import RESERVED_MARKS
+from data_synth.engines.support.x_vectors import X_VECTOR_SIZE, read_x_vectors
 from speech_analogy.errors import DataError, SynthesisError
 
-MODEL = ("DATA_SYNTH_XVECTOR_MODEL", "microsoft/wavlm-base-plus-sv")
+X_VECTOR_MODEL = ("DATA_SYNTH_XVECTOR_MODEL", "microsoft/wavlm-base-plus-sv")
 X_VECTORS_VARIABLE, REFERENCE_VARIABLE = "DATA_SYNTH_XVECTORS", "DATA_SYNTH_REFERENCE"
-SHORTEST_S, LONGEST_S = 1.0, 30.0  # of a recording; what is longer is cut
+REFERENCE_SHORTEST_S, REFERENCE_LONGEST_S = 1.0, 30.0  # of a recording; what is longer is cut
 
 
 class Speakers:
@@ -112,11 +113,11 @@ class ReferenceSpeech:
         model, extractor = self._model()
         rate = int(extractor.sampling_rate)
         try:
-            samples = read_recording(path, rate, count=round(LONGEST_S * rate))
+            samples = read_recording(path, rate, count=round(REFERENCE_LONGEST_S * rate))
         except DataError as error:
             raise SynthesisError(error.rule, file=path, do="take it out") from None
-        if len(samples) < SHORTEST_S * rate or not samples.any():
-            rule = f"reference speech must have {SHORTEST_S:g} s and a sound"
+        if len(samples) < REFERENCE_SHORTEST_S * rate or not samples.any():
+            rule = f"reference speech must have {REFERENCE_SHORTEST_S:g} s and a sound"
             raise SynthesisError(rule, file=path, value=f"{len(samples) / rate:.2f} s", do="take it out")
         values = extractor(samples, sampling_rate=rate, return_tensors="pt")  # input_values: (1, samples)
         with torch.inference_mode():
@@ -128,7 +129,7 @@ class ReferenceSpeech:
 
     def _find(self) -> Source:
         if self._source is None:
-            self._source = find_source(self._engine, *MODEL)
+            self._source = find_source(self._engine, *X_VECTOR_MODEL)
         return self._source
 
     def _model(self) -> tuple[Any, Any]:
@@ -158,7 +159,7 @@ def _named(folder: Path) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for path in files:
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in named or any(mark in name for mark in RESERVED):
+        if name in named or any(mark in name for mark in RESERVED_MARKS):
             rule = "names of reference speech must be distinct, without + and comma"
             raise SynthesisError(rule, file=path, value=name, do="rename the file")
         named[name] = path

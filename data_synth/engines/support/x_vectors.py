@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from data_synth.audio.samples import Samples
-from data_synth.engines.base import VOICE_SEPARATOR, describe
-from speech_analogy.errors import SynthesisError
+from data_synth.engines.support.voice_names import RESERVED_MARKS
+from speech_analogy.errors import SynthesisError, one_line
 
 X_VECTOR_SIZE = 512
-SUFFIXES = (".npy", ".json")
-RESERVED = (VOICE_SEPARATOR, ",")  # they part the names of voices
+X_VECTOR_SUFFIXES = (".npy", ".json")
 
 
 def read_x_vectors(folder: Path) -> dict[str, Samples]:
@@ -29,11 +28,11 @@ def read_x_vectors(folder: Path) -> dict[str, Samples]:
     if not folder.is_dir():
         raise SynthesisError("there is no such folder of x-vectors", file=folder)
     vectors: dict[str, Samples] = {}
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES):
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in X_VECTOR_SUFFIXES):
         stem = path.relative_to(folder).with_suffix("").as_posix()
         for part, values in _parts(path):
             name = f"{stem}/{part}" if part else stem
-            if name in vectors or any(mark in name for mark in RESERVED):
+            if name in vectors or any(mark in name for mark in RESERVED_MARKS):
                 rule = "names of x-vectors must be distinct, without + and comma"
                 raise SynthesisError(rule, file=path, value=name, do="rename the file")
             vectors[name] = _checked(values, path)
@@ -50,7 +49,7 @@ def _parts(path: Path) -> Iterator[tuple[str, object]]:
         else:
             content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, EOFError) as error:
-        raise SynthesisError(f"it cannot be read: {describe(error)}", file=path) from None
+        raise SynthesisError(f"it cannot be read: {one_line(error)}", file=path) from None
     if isinstance(content, dict):
         yield from ((str(name), values) for name, values in content.items())
         return
