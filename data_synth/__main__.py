@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_synth.cli.main import main
+from data_synth.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -15,24 +15,23 @@ from data_synth.engines.gpus import gpus_of
 from data_synth.plan.attempt import LedgerRow
 from data_synth.plan.casting import Voice, check_ranges, find_voices, voice_ranges
 from data_synth.plan.clip_plan import ClipPlan
-from data_synth.plan.layout import CLIPS_PER_SHARD, SHAR_LAYOUTS, clip_format
+from data_synth.plan.layout import CLIPS_PER_TAR, SHAR_LAYOUTS, clip_format
 from data_synth.plan.options import SynthesisOptions
-from data_synth.plan.plan import Plan, Shard, Texts
+from data_synth.plan.plan import Shard, SynthesisPlan, Texts
 from data_synth.run.finish import SynthesisReport, mark_finished, unspeakable_row, write_files
 from data_synth.run.pool import PoolOptions, run_jobs
-from data_synth.run.worker import ClipSettings, Job
-from data_synth.store.folder import hold_folder
+from data_synth.run.worker import ClipJob, ClipSettings
+from data_synth.store.clip_store import Placing, Store, next_attempt
+from data_synth.store.held_folder import hold_folder
 from data_synth.store.ledger import Ledger
-from data_synth.store.loose import LooseClips
-from data_synth.store.protocol import Placing, Store, next_attempt
-from data_synth.store.tar_shards import SharClips
-from data_synth.text.texts import Text
+from data_synth.store.loose_clips import LooseClips
+from data_synth.store.tars import SharClips
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.progress import Bar, bar
 
-__all__ = ["Shard", "SynthesisOptions", "SynthesisReport", "make_plans", "synthesize"]
+__all__ = ["Shard", "SynthesisOptions", "SynthesisReport", "synthesize"]
 
-ROWS_AT_ONCE = 1000  # of texts with nothing to be said, in one write
+SILENT_ROWS_AT_ONCE = 1000  # of texts with nothing to be said, in one write
 
 
 def synthesize(
@@ -43,7 +42,7 @@ def synthesize(
     progress: bool = True,
     clips_root: Path | None = None,
     shard: Shard | None = None,
-    clips_per_shard: int = CLIPS_PER_SHARD,
+    clips_per_tar: int = CLIPS_PER_TAR,
 ) -> SynthesisReport:
     """Speak `texts` into the folder `out`: clips/, ledger.jsonl and cuts.jsonl.gz, or shar/ in their place.
 
@@ -63,8 +62,8 @@ def synthesize(
         progress: show a bar with the time left.
         clips_root: the name `out` will have when it is used, if it is to be renamed; cuts name their clips
             by absolute paths.
-        shard: make this part alone of what these texts and options come to; `merge_shards` joins the folders.
-        clips_per_shard: clips asked for in a tar shard (`shar`).
+        shard: make this part alone of what these texts and options come to; `join_shards` joins the folders.
+        clips_per_tar: clips asked for in a tar shard (`shar`).
 
     Raises:
         SynthesisError: an engine or voice is missing or takes no such parameter, a worker died, or a clip
@@ -78,8 +77,8 @@ def synthesize(
     if gates is not None:
         gates.load()  # mistakes in them, and the recogniser that is trained, are told before a clip is made
     packed = options.storage in SHAR_LAYOUTS
-    texts_per_block = max(1, clips_per_shard // options.voices_per_text) if packed else 1
-    plan = Plan(texts, voices, options, shard, texts_per_block)
+    texts_per_block = max(1, clips_per_tar // options.voices_per_text) if packed else 1
+    plan = SynthesisPlan(texts, voices, options, shard, texts_per_block)
     out = out.resolve()
     placing = Placing(
         out, (clips_root or out).absolute(), clip_format(options.storage), options.sampling_rate, options.language
@@ -103,12 +102,7 @@ def synthesize(
     return report
 
 
-def make_plans(texts: Sequence[Text], voices: Sequence[Voice], options: SynthesisOptions) -> list[ClipPlan]:
-    """The clips to be made, in the order of the cuts. Texts with nothing to be said have none."""
-    return [clip for text in Plan(texts, voices, options) for clip in text.clips]
-
-
-def _shard_settings(plan: Plan, language: str) -> dict[str, Any]:
+def _shard_settings(plan: SynthesisPlan, language: str) -> dict[str, Any]:
     """What a shard's folder is held to, beyond what every folder is: it is part of one plan, and of no other."""
     if plan.shard.of == 1:
         return {}
@@ -133,7 +127,7 @@ def _check_parameters(voices: Sequence[Voice], options: SynthesisOptions) -> Non
 
 
 def _make_clips(
-    plan: Plan, ledger: Ledger, store: Store, options: SynthesisOptions, settings: ClipSettings, progress: bool
+    plan: SynthesisPlan, ledger: Ledger, store: Store, options: SynthesisOptions, settings: ClipSettings, progress: bool
 ) -> int:
     """Make what the ledger lacks; returns the number of attempts made."""
     made = 0
@@ -149,7 +143,7 @@ def _make_clips(
     return made
 
 
-def _pending(plan: Plan, ledger: Ledger, store: Store, shown: Bar) -> Iterator[tuple[int, ClipPlan, int]]:
+def _pending(plan: SynthesisPlan, ledger: Ledger, store: Store, shown: Bar) -> Iterator[tuple[int, ClipPlan, int]]:
     """The clips that are not finished, each with its stretch of the plan and the attempt to go on with.
 
     Texts with nothing to be said are noted on the way, and finished clips, which the time left is not judged by.
@@ -164,7 +158,7 @@ def _pending(plan: Plan, ledger: Ledger, store: Store, shown: Bar) -> Iterator[t
             yield from ((stretch, clip, attempt) for clip, attempt in waiting)
         elif not text.parts and ledger.find((row := unspeakable_row(text.text)).key) is None:
             silent.append(row)
-            if len(silent) == ROWS_AT_ONCE:
+            if len(silent) == SILENT_ROWS_AT_ONCE:
                 ledger.append(silent)
                 silent.clear()
         shown.skip(len(text.parts) - len(waiting))
@@ -173,7 +167,7 @@ def _pending(plan: Plan, ledger: Ledger, store: Store, shown: Bar) -> Iterator[t
         ledger.append(silent)
 
 
-def _jobs(pending: Iterable[tuple[int, ClipPlan, int]], settings: ClipSettings) -> Iterator[Job]:
+def _jobs(pending: Iterable[tuple[int, ClipPlan, int]], settings: ClipSettings) -> Iterator[ClipJob]:
     """Batches of one engine and one stretch of the plan each, about in the order of the plan."""
     open_batches: dict[str, list[tuple[ClipPlan, int]]] = {}
     latest = None
@@ -184,13 +178,13 @@ def _jobs(pending: Iterable[tuple[int, ClipPlan, int]], settings: ClipSettings) 
         batch = open_batches.setdefault(clip.engine, [])
         batch.append((clip, attempt))
         if len(batch) >= load_engine(clip.engine).batch_size:
-            yield Job(clip.engine, tuple(batch), settings)
+            yield ClipJob(clip.engine, tuple(batch), settings)
             batch.clear()
     yield from _flushed(open_batches, settings)
 
 
-def _flushed(open_batches: dict[str, list[tuple[ClipPlan, int]]], settings: ClipSettings) -> Iterator[Job]:
+def _flushed(open_batches: dict[str, list[tuple[ClipPlan, int]]], settings: ClipSettings) -> Iterator[ClipJob]:
     for engine, batch in open_batches.items():
         if batch:
-            yield Job(engine, tuple(batch), settings)
+            yield ClipJob(engine, tuple(batch), settings)
             batch.clear()

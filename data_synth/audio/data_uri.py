@@ -12,8 +12,8 @@ import soundfile
 
 from data_synth.audio.encode import encode, resample
 
-OPUS_RATE_HZ = 16_000
-LONGEST_S = 20.0  # of a clip that is embedded; a longer one is cut
+EMBEDDED_RATE_HZ = 16_000
+EMBEDDED_S = 20.0  # of a clip that is embedded; a longer one is cut
 AUDIO_BYTES = 6_000_000  # of all clips of a page, as base64
 
 
@@ -29,13 +29,15 @@ class Embedder:
         try:
             with soundfile.SoundFile(file) as recording:
                 rate = recording.samplerate
-                samples = recording.read(int(LONGEST_S * rate), dtype="float32", always_2d=True)
+                samples = recording.read(int(EMBEDDED_S * rate), dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, OSError):
             return None
         mono = np.nan_to_num(samples.mean(axis=1))  # (samples,)
         if not mono.size:
             return None
-        packed = base64.b64encode(encode(resample(mono, rate, OPUS_RATE_HZ), OPUS_RATE_HZ, "opus")).decode("ascii")
+        packed = base64.b64encode(encode(resample(mono, rate, EMBEDDED_RATE_HZ), EMBEDDED_RATE_HZ, "opus")).decode(
+            "ascii"
+        )
         if len(packed) > self.left:
             self.refused += 1
             return None

@@ -14,7 +14,7 @@ import soxr
 from data_synth.audio.samples import Samples
 from speech_analogy.errors import DataError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # what libsndfile reads
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # what libsndfile reads
 FILES_REMEMBERED = 4096  # digests of files, 64 characters each
 
 
@@ -31,9 +31,9 @@ def find_recordings(given: tuple[Path, ...]) -> tuple[Path, ...]:
     found: list[Path] = []
     for path in given:
         if path.is_dir():
-            below = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
+            below = [file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file()]
             if not below:
-                raise DataError(f"the folder holds no audio ({', '.join(SUFFIXES)})", file=path)
+                raise DataError(f"the folder holds no audio ({', '.join(AUDIO_SUFFIXES)})", file=path)
             found += sorted(below, key=lambda file: file.relative_to(path).as_posix())
         elif path.is_file():
             found.append(path)

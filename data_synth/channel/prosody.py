@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from data_synth.audio.samples import Samples
 from speech_analogy.foundation.packages import optional_package
 
-SEMITONES = 12  # an octave
-FRAME_S, HOPS = 0.032, 4  # of the short-time spectrum; hops a frame
+OCTAVE_SEMITONES = 12  # an octave
+SPECTRUM_FRAME_S, HOPS = 0.032, 4  # of the short-time spectrum; hops a frame
 ENVELOPE_S = 0.002  # quefrency: what varies more slowly over frequency is the vocal tract and not the pitch
 ENVELOPE_ROUNDS = 8  # of the true envelope
 GAIN_LIMIT = math.log(10 ** (30 / 20))  # 30 dB: an envelope's valley is not lifted further
@@ -49,7 +49,7 @@ def change_voice(
     count = changed_length(len(samples), speed, tempo)
     if speed != 1.0:
         samples = soxr.resample(samples, rate * speed, rate)
-    pitch = 2 ** (pitch_semitones / SEMITONES)
+    pitch = 2 ** (pitch_semitones / OCTAVE_SEMITONES)
     if tempo != 1.0 or pitch != 1.0:
         samples = _stretch(samples, rate, tempo, pitch)
     if formants != pitch:
@@ -70,7 +70,7 @@ def move_formants(samples: Samples, rate: int, ratio: float) -> Samples:
     """
     from scipy.signal import ShortTimeFFT, get_window  # slow to import, and most runs change no voice
 
-    size = 2 ** math.ceil(math.log2(FRAME_S * rate))
+    size = 2 ** math.ceil(math.log2(SPECTRUM_FRAME_S * rate))
     transform = ShortTimeFFT(get_window("hann", size), size // HOPS, rate, fft_mode="onesided")
     padded = np.pad(samples.astype(np.float64), (0, max(0, size - len(samples))))
     spectrum = transform.stft(padded)  # (bins, frames)

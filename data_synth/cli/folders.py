@@ -36,9 +36,9 @@ def join_command(
     quiet: QuietBar = False,
 ) -> None:
     """Join the shards that --shard made into the folder that a single run makes, byte for byte."""
-    from data_synth.run.join_parts import merge_shards
+    from data_synth.run.join_shards import join_shards
 
-    print(merge_shards(folders, out, transfer=clips.value, progress=not quiet).summary())
+    print(join_shards(folders, out, transfer=clips.value, progress=not quiet).summary())
 
 
 def report_command(
@@ -53,19 +53,16 @@ def report_command(
     seed: Annotated[int, typer.Option(help="Of the choice of clips.")] = 0,
 ) -> None:
     """Write a page of what was made: yields, histograms, clips to listen to."""
-    from data_synth.report import markdown
-    from data_synth.report.page import write_report
+    from data_synth.report import yield_tables
+    from data_synth.report.clip_report import write_file, write_report
     from data_synth.report.yields import measure
-    from speech_analogy.foundation.files import whole_file
 
     if format is ReportFormat.html:
         print(f"report: {write_report(folder, out, clips=clips, seed=seed)}")
         return
     yields = measure(folder)
-    text = yields.to_json() if format is ReportFormat.json else markdown.render(yields)
+    text = yields.to_json() if format is ReportFormat.json else yield_tables.render(yields)
     if out is None:
         print(text, end="")
         return
-    with whole_file(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print(f"report: {out}")
+    print(f"report: {write_file(out, text)}")

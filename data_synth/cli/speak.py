@@ -178,7 +178,7 @@ def speak_command(
         server = {"model": llm, "endpoint": llm_endpoint, "texts": llm_texts, "seed": seed or 0}
         absolute = out.absolute()
         asked = _enlarged(asked, server, llm_cache or absolute.with_name(f"{absolute.name}.llm"))
-    made = synthesize(asked, out, options, progress=not quiet, shard=part, clips_per_shard=clips_per_tar)
+    made = synthesize(asked, out, options, progress=not quiet, shard=part, clips_per_tar=clips_per_tar)
     print(made.summary())
 
 

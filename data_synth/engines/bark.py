@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from data_synth.audio.samples import Waveform
 from data_synth.engines.base import BatchEngine, Failure, Outcome, Parameters, Utterance, number
 from data_synth.engines.support.pace import at_speed
-from data_synth.engines.support.pretrained import Hardware, Source, find_source, whole_number
+from data_synth.engines.support.pretrained import Hardware, WeightsSource, find_source, whole_number
 from data_synth.engines.support.sampling import SeededDraw
 from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError, one_line
@@ -37,8 +37,8 @@ CHECKPOINTS = {  # voice -> (environment variable for a folder or another hub id
     "small": ("DATA_SYNTH_BARK_SMALL", "suno/bark-small"),
     "large": ("DATA_SYNTH_BARK_LARGE", "suno/bark"),
 }
-BATCH_VARIABLE = "DATA_SYNTH_BARK_BATCH"
-BATCH_SIZE = 8  # clips
+BARK_BATCH_VARIABLE = "DATA_SYNTH_BARK_BATCH"
+BARK_BATCH_SIZE = 8  # clips
 PRESETS_FILE = "speaker_embeddings_path.json"
 PRESETS_HOME = "repo_or_path"  # the key of that file that is no preset
 TEMPERATURE_RANGE = (0.05, 2.0)
@@ -59,7 +59,7 @@ class BarkEngine(BatchEngine):
 
     name = "bark"
     patience_s = 900.0  # a clip of 13 s on a slow processor, the download of the weights before the first
-    batch_size = BATCH_SIZE
+    batch_size = BARK_BATCH_SIZE
     on_gpu = True
     parameter_ranges: ClassVar = {
         "speed": (0.5, 2.0),
@@ -72,11 +72,11 @@ class BarkEngine(BatchEngine):
 
     def __init__(self) -> None:
         self.hardware = Hardware.from_environment()
-        self.batch_size = whole_number(BATCH_VARIABLE, BATCH_SIZE)
+        self.batch_size = whole_number(BARK_BATCH_VARIABLE, BARK_BATCH_SIZE)
         self.revision = f"transformers {version('transformers')} {self.hardware.dtype}"
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, WeightsSource] = {}
         self._presets: dict[str, tuple[str, ...]] = {}
-        self._models: dict[str, _Bark | SynthesisError] = {}
+        self._models: dict[str, LoadedBark | SynthesisError] = {}
 
     def voices(self) -> tuple[str, ...]:
         """`small`, without a preset."""
@@ -101,7 +101,7 @@ class BarkEngine(BatchEngine):
         """The version of transformers, the precision, and the commit or the sha256 of the weights."""
         return f"{self.revision}, {self._source(voice.partition('/')[0]).revision}"
 
-    def _source(self, checkpoint: str) -> Source:
+    def _source(self, checkpoint: str) -> WeightsSource:
         if checkpoint not in self._sources:
             self._sources[checkpoint] = find_source(self.name, *CHECKPOINTS[checkpoint])
         return self._sources[checkpoint]
@@ -129,7 +129,7 @@ class BarkEngine(BatchEngine):
     def _attempt(self, chunk: Sequence[Utterance]) -> list[Outcome]:
         """Outcomes of utterances of one voice and setting; where they fail together, each is asked alone."""
         try:
-            return self._model(chunk[0].voice.partition("/")[0]).speak(chunk, self.batch_size)
+            return self.loaded(chunk[0].voice.partition("/")[0]).speak(chunk, self.batch_size)
         except SynthesisError as error:
             return [Failure(str(error))] * len(chunk)
         except Exception as error:  # an engine's fault is this clip's reason, whatever it is
@@ -137,7 +137,7 @@ class BarkEngine(BatchEngine):
                 return [Failure(one_line(error))]
             return [outcome for utterance in chunk for outcome in self._attempt([utterance])]
 
-    def _model(self, checkpoint: str) -> _Bark:
+    def loaded(self, checkpoint: str) -> LoadedBark:
         if checkpoint not in CHECKPOINTS:
             raise unknown_voice(self.name, checkpoint, tuple(CHECKPOINTS))
         if checkpoint not in self._models:
@@ -151,7 +151,7 @@ class BarkEngine(BatchEngine):
         return model
 
 
-def load_bark(source: Source, hardware: Hardware) -> _Bark:
+def load_bark(source: WeightsSource, hardware: Hardware) -> LoadedBark:
     """A checkpoint ready to speak.
 
     Raises:
@@ -171,10 +171,10 @@ def load_bark(source: Source, hardware: Hardware) -> _Bark:
     else:
         rule = "offloading needs a GPU to bring the parts to"
         raise SynthesisError(rule, field="DATA_SYNTH_OFFLOAD", value=device.type, do="unset it")
-    return _Bark(model, processor)
+    return LoadedBark(model, processor)
 
 
-class _Bark:
+class LoadedBark:
     """One loaded checkpoint."""
 
     def __init__(self, model: Any, processor: Any) -> None:

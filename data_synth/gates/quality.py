@@ -74,7 +74,7 @@ def load_scorer(options: QualityOptions) -> Scorer:
     if options.metric in BUILT_IN:
         if options.parameters:
             raise ConfigError("takes no parameters", field="gates.quality.parameters", value=options.metric)
-        return _built_in(options.metric)
+        return built_in_scorer(options.metric)
     scorer: Scorer = load_named(options.metric, SCORERS, canonical_json(options.parameters))
     return scorer
 
@@ -92,7 +92,7 @@ def score(samples: Samples, rate: int, options: QualityOptions) -> float:
 
 
 @cache
-def _built_in(name: str) -> Scorer:
+def built_in_scorer(name: str) -> Scorer:
     """One of torchmetrics' metrics, tried once, so that missing weights are told before clips are made."""
     module, function, arguments, index = BUILT_IN[name]
     try:

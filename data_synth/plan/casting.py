@@ -40,7 +40,7 @@ Ranges: TypeAlias = Mapping[Voice, Mapping[str, Range]]
 
 
 @dataclass(frozen=True)
-class Part:
+class Role:
     """One clip a text is to have. `take` counts how often this voice has spoken this text before.
 
     `drawn` holds the other parameters of its engine that were drawn for it, by name.
@@ -85,7 +85,7 @@ def cast(
     seed: int,
     speed: tuple[float, float] = (1.0, 1.0),
     ranges: Ranges = MappingProxyType({}),
-) -> Iterator[list[Part]]:
+) -> Iterator[list[Role]]:
     """The parts of every text, one text at a time: `voices_per_text` clips each, in the least used voices.
 
     A million texts are cast in the memory of one.
@@ -110,7 +110,7 @@ def cast(
         for index, _ in picked:
             used[index] += 1
         yield [
-            _part(text_id, voices[index], take, seed, speed, ranges.get(voices[index], {})) for index, take in picked
+            _role(text_id, voices[index], take, seed, speed, ranges.get(voices[index], {})) for index, take in picked
         ]
 
 
@@ -140,14 +140,14 @@ def check_ranges(ranges: Ranges, parameters: Mapping[str, Mapping[str, int | flo
             load_engine(voice.engine).check({**parameters.get(voice.engine, {}), **drawn})
 
 
-def clip_seed(seed: int, text_id: str, part: Part, attempt: int) -> int:
+def clip_seed(seed: int, text_id: str, part: Role, attempt: int) -> int:
     """The seed given to the engine for one attempt at one clip."""
     return derive(seed, "clip", text_id, str(part.voice), part.take, attempt)
 
 
-def _part(
+def _role(
     text_id: str, voice: Voice, take: int, seed: int, speed: tuple[float, float], its: Mapping[str, Range]
-) -> Part:
+) -> Role:
     drawn = tuple(
         (name, draw(value, seed, "voice", name, text_id, str(voice), take))
         for name, value in its.items()
@@ -158,4 +158,4 @@ def _part(
     else:
         low, high = REPEAT_SPEED if take > 0 and speed[0] == speed[1] else speed
     share = random.Random(derive(seed, "speed", text_id, str(voice), take)).random()
-    return Part(voice, take, round(low + share * (high - low), SPEED_DIGITS), drawn)
+    return Role(voice, take, round(low + share * (high - low), SPEED_DIGITS), drawn)

@@ -44,7 +44,7 @@ class ClipPlan:
         return row.attempt + 1
 
 
-Work = Sequence[tuple[ClipPlan, int]]
+ClipWork = Sequence[tuple[ClipPlan, int]]
 """Clips, each with the attempt to be made at it."""
 
 

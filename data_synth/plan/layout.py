@@ -6,15 +6,15 @@ from typing import Literal, TypeAlias
 
 from data_synth.audio.encode import Storage
 
-Layout: TypeAlias = Literal["flac", "opus", "shar", "shar-opus"]
+StorageLayout: TypeAlias = Literal["flac", "opus", "shar", "shar-opus"]
 
 
-CLIPS_PER_SHARD = 1000  # of a tar shard: about 30 MB of FLAC at 16 kHz
+CLIPS_PER_TAR = 1000  # of a tar shard: about 30 MB of FLAC at 16 kHz
 
 
-SHAR_LAYOUTS: tuple[Layout, ...] = ("shar", "shar-opus")
+SHAR_LAYOUTS: tuple[StorageLayout, ...] = ("shar", "shar-opus")
 
 
-def clip_format(layout: Layout) -> Storage:
+def clip_format(layout: StorageLayout) -> Storage:
     """The format of a clip."""
     return "opus" if layout in ("opus", "shar-opus") else "flac"

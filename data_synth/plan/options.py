@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from data_synth.channel.chain import ChannelOptions
 from data_synth.gates.judge import GateOptions
-from data_synth.plan.layout import Layout, clip_format
+from data_synth.plan.layout import StorageLayout, clip_format
 from data_synth.text.spoken import Speaking
 from speech_analogy.foundation.options import Options, Range
 
@@ -41,7 +41,9 @@ class SynthesisOptions(Options):
     timeout_s: float | None = Field(
         default=None, gt=0.0, description="for one clip, loading included; None: 120, or what the engine asks for"
     )
-    storage: Layout = Field(default="flac", description="a file a clip, or shar, shar-opus: Lhotse Shar's tar shards")
+    storage: StorageLayout = Field(
+        default="flac", description="a file a clip, or shar, shar-opus: Lhotse Shar's tar shards"
+    )
     sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000, description="Hz")
     language: str = "en"
     spoken: Speaking = Field(

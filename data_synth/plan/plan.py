@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from data_synth.engines import load_engine
 from data_synth.gates.judge import is_speakable
-from data_synth.plan.casting import Part, Voice, cast, clip_seed, voice_ranges
+from data_synth.plan.casting import Role, Voice, cast, clip_seed, voice_ranges
 from data_synth.plan.clip_plan import ClipPlan
 from data_synth.text.fingerprints import Fingerprints
 from data_synth.text.spoken import spoken_form
@@ -77,8 +77,8 @@ class TextPlan:
 
     text: Text
     number: int
-    parts: tuple[Part, ...]
-    plan: Plan = field(repr=False)
+    parts: tuple[Role, ...]
+    plan: SynthesisPlan = field(repr=False)
 
     @cached_property
     def spoken(self) -> str:
@@ -91,7 +91,7 @@ class TextPlan:
         return tuple(self.plan.clip(self.text, self.spoken, part) for part in self.parts)
 
 
-class Plan:
+class SynthesisPlan:
     """The texts of a run, or of one shard of it, with their clips.
 
     Voices are balanced over the whole list, so that the shards together are the plan of one run. Texts that can be
@@ -139,7 +139,7 @@ class Plan:
                     yield TextPlan(text, silent_before, (), self)
                 silent_before += 1
 
-    def clip(self, text: Text, spoken: str, part: Part) -> ClipPlan:
+    def clip(self, text: Text, spoken: str, part: Role) -> ClipPlan:
         """One clip of a text."""
         options, voice = self._options, part.voice
         return ClipPlan(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from data_synth.plan.attempt import LedgerRow
-from data_synth.report.figures import Histogram
+from data_synth.report.histograms import Histogram
 from data_synth.store.ledger import reason_gate
 
 KEPT, REJECTED = "kept", "rejected"
@@ -18,7 +18,7 @@ RATE_BIN_S, RATE_LIMIT_S = 0.0025, 1.0
 
 
 @dataclass
-class Choice:
+class ClipChoice:
     """Rows drawn by the sha256 of seed and key: `count` at most of every group (a voice, or a gate)."""
 
     count: int
@@ -53,8 +53,8 @@ class Gathering:
 
     duration: Histogram
     rate: Histogram
-    kept: Choice
-    rejected: Choice
+    kept: ClipChoice
+    rejected: ClipChoice
 
 
 def gather(rows: Iterable[LedgerRow], clips: int, seed: int) -> Gathering:
@@ -67,7 +67,7 @@ def gather(rows: Iterable[LedgerRow], clips: int, seed: int) -> Gathering:
     """
     found = Gathering(
         Histogram(DURATION_BIN_S, DURATION_LIMIT_S), Histogram(RATE_BIN_S, RATE_LIMIT_S),
-        Choice(clips, seed), Choice(clips, seed),
+        ClipChoice(clips, seed), ClipChoice(clips, seed),
     )  # fmt: skip
     for row in rows:
         if row.duration_s is not None:

@@ -58,7 +58,7 @@ class GateYield:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class AttemptYield:
     """The first, second, ... attempt at a clip: how often it was made, and kept."""
 
     number: int
@@ -111,7 +111,7 @@ class Yields:
     by_engine: tuple[Yield, ...]
     by_voice: tuple[Yield, ...]
     by_gate: tuple[GateYield, ...]
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[AttemptYield, ...]
     by_frequency: tuple[Band, ...]
     words: int
     words_unheard: int
@@ -130,12 +130,12 @@ class Yields:
 def measure(ledger: Path, words_listed: int = WORDS_LISTED) -> Yields:
     """The yields of a folder's ledger. A clip that was made again (its file had gone) counts once."""
     path = ledger / LEDGER_NAME if ledger.is_dir() else ledger
-    tally = Tally()
+    tally = YieldCounts()
     for row in read_rows(path):
         tally.add(row)
     again = tally.repeated()
     if again:  # only in the ledger of a run that was killed after making lost clips again
-        tally = Tally(skip=again)
+        tally = YieldCounts(skip=again)
         for row in read_rows(path):
             tally.add(row)
     return tally.result(words_listed, torn=_torn(path))
@@ -171,7 +171,7 @@ class _WordCount:
 
 
 @dataclass
-class Tally:
+class YieldCounts:
     """The counts of rows added so far; `skip` says how many earlier copies of a repeated key are to be left out."""
 
     skip: Counter[int] = field(default_factory=Counter)
@@ -238,7 +238,7 @@ class Tally:
                 GateYield(name, **dataclasses.asdict(count))
                 for name, count in sorted(self.gates.items(), key=lambda item: -item[1].reason)
             ),
-            attempts=tuple(Attempt(n + 1, self.made[n], self.kept[n]) for n in sorted(self.made)),
+            attempts=tuple(AttemptYield(n + 1, self.made[n], self.kept[n]) for n in sorted(self.made)),
             by_frequency=_bands(self.words),
             words=len(self.words),
             words_unheard=sum(count.kept == 0 for count in self.words.values()),

@@ -14,7 +14,7 @@ from data_synth.audio.recordings import file_digest
 from data_synth.audio.samples import Samples
 from data_synth.channel.chain import ChannelOptions, apply_channel
 from data_synth.store.clip_files import clip_path, exists
-from data_synth.store.folder import hold_folder
+from data_synth.store.held_folder import hold_folder
 from speech_analogy.errors import DataError, SynthesisError
 from speech_analogy.foundation.digests import derive, digest
 from speech_analogy.foundation.files import write_whole

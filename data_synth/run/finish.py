@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_synth.plan.attempt import LedgerRow, clip_key
-from data_synth.plan.plan import Plan, TextPlan
+from data_synth.plan.plan import SynthesisPlan, TextPlan
+from data_synth.store.clip_store import Store, attempts_at
 from data_synth.store.ledger import Ledger, reason_gate
-from data_synth.store.protocol import Store, attempts_at
 from data_synth.text.spoken import has_digits
 from data_synth.text.texts import Text
 from speech_analogy.errors import DataError
@@ -80,7 +80,7 @@ class SynthesisReport:
 
 
 @dataclass
-class Tally:
+class ReportCounts:
     """The counts of a report; what is held grows with voices, domains, reasons and texts without a clip."""
 
     texts: int = 0
@@ -156,13 +156,13 @@ def unspeakable_row(text: Text) -> LedgerRow:
     )
 
 
-def write_files(plan: Plan, ledger: Ledger, store: Store, made: int) -> SynthesisReport:
+def write_files(plan: SynthesisPlan, ledger: Ledger, store: Store, made: int) -> SynthesisReport:
     """Write the ledger and the cuts of a run whose clips are made, in the order of the plan.
 
     Raises:
         DataError: no clip was kept, in a run that is not a shard; the ledger is written all the same.
     """
-    tally = Tally()
+    tally = ReportCounts()
     with store.writing() as write_cut:
         with ledger.rewriting(lambda row: store.placed(row, None)) as place:
             for text in plan:
@@ -190,7 +190,7 @@ def is_finished(ledger: Path) -> bool:
         return False
 
 
-def _placed(text: TextPlan, ledger: Ledger, store: Store, tally: Tally) -> Iterator[LedgerRow]:
+def _placed(text: TextPlan, ledger: Ledger, store: Store, tally: ReportCounts) -> Iterator[LedgerRow]:
     """The rows of a text, in order, as they are to stand in the ledger; a text without clips is no part of that."""
     any_kept = False
     for clip in text.clips:

@@ -24,7 +24,7 @@ from typing import Any
 
 from data_synth.engines import Failure, load_engine
 from data_synth.plan.attempt import LedgerRow
-from data_synth.run.worker import Job, make_row, run_job
+from data_synth.run.worker import ClipJob, make_row, run_job
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.machine import VISIBLE_GPUS
 
@@ -35,7 +35,7 @@ LOST_IN_A_ROW = 12
 """Processes lost one after the other, without one batch done, after which an engine is said to be broken."""
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from data_synth.run.serve import serve; serve()"
 
-Finished = tuple[Job, list[LedgerRow]]
+Finished = tuple[ClipJob, list[LedgerRow]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class PoolOptions:
         return self.timeout_s or float(getattr(load_engine(engine), "patience_s", PATIENCE_S))
 
 
-def run_jobs(jobs: Iterable[Job], options: PoolOptions) -> Iterator[Finished]:
+def run_jobs(jobs: Iterable[ClipJob], options: PoolOptions) -> Iterator[Finished]:
     """Finished batches as they come, in any order. A clip that ended its process may come in a batch of its own.
 
     Raises:
@@ -70,7 +70,7 @@ def run_jobs(jobs: Iterable[Job], options: PoolOptions) -> Iterator[Finished]:
     if options.workers == 1 and not options.isolated:
         yield from ((job, run_job(job)) for job in jobs)
         return
-    pool = _Pool(jobs, options)
+    pool = WorkerPool(jobs, options)
     try:
         yield from pool.run()
     finally:
@@ -78,12 +78,12 @@ def run_jobs(jobs: Iterable[Job], options: PoolOptions) -> Iterator[Finished]:
 
 
 @dataclass
-class _Process:
+class WorkerProcess:
     """One process, the batches it was given by number, those it has begun, and when it must have gone on."""
 
     popen: subprocess.Popen[bytes]
     gpu: str | None = None
-    jobs: dict[int, Job] = field(default_factory=dict)
+    jobs: dict[int, ClipJob] = field(default_factory=dict)
     begun: set[int] = field(default_factory=set)
     due: float | None = None
 
@@ -93,12 +93,12 @@ class _Process:
         return any(job.once for job in self.jobs.values())
 
 
-class _Pool:
-    def __init__(self, jobs: Iterable[Job], options: PoolOptions) -> None:
+class WorkerPool:
+    def __init__(self, jobs: Iterable[ClipJob], options: PoolOptions) -> None:
         self._jobs, self._options = iter(jobs), options
-        self._again: deque[Job] = deque()  # single clips of batches that were lost
-        self._processes: list[_Process] = []
-        self._answers: queue.SimpleQueue[tuple[_Process, Any]] = queue.SimpleQueue()
+        self._again: deque[ClipJob] = deque()  # single clips of batches that were lost
+        self._processes: list[WorkerProcess] = []
+        self._answers: queue.SimpleQueue[tuple[WorkerProcess, Any]] = queue.SimpleQueue()
         self._lost_in_a_row = 0
         self._given = 0
 
@@ -128,20 +128,20 @@ class _Pool:
                         break
                     self._give(process, job)
             while len(self._processes) < self._options.workers and (job := self._next_job(idle=True)) is not None:
-                self._give(self._start(), job)
+                self._give(self.start(), job)
 
-    def _next_job(self, idle: bool) -> Job | None:
+    def _next_job(self, idle: bool) -> ClipJob | None:
         """The next batch for a process that is idle, or not: then not one that must be alone."""
         if not self._again:
             return next(self._jobs, None)
         return self._again.popleft() if idle or not self._again[0].once else None
 
-    def _start(self) -> _Process:
+    def start(self) -> WorkerProcess:
         command = [sys.executable, "-c", _START, json.dumps(sys.path)]
         gpu = self._idlest_gpu()
         environment = os.environ | ({} if gpu is None else {VISIBLE_GPUS: gpu})
         popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-        process = _Process(popen, gpu)
+        process = WorkerProcess(popen, gpu)
         self._processes.append(process)
         threading.Thread(target=self._listen, args=(process,), daemon=True).start()
         return process
@@ -150,14 +150,14 @@ class _Pool:
         taken = [process.gpu for process in self._processes]
         return min(self._options.gpus, key=taken.count, default=None)
 
-    def _listen(self, process: _Process) -> None:
+    def _listen(self, process: WorkerProcess) -> None:
         assert process.popen.stdout is not None
         with process.popen.stdout as stream, contextlib.suppress(Exception):  # its end, perhaps within a message
             while True:
                 self._answers.put((process, pickle.load(stream)))
         self._answers.put((process, None))
 
-    def _give(self, process: _Process, job: Job) -> None:
+    def _give(self, process: WorkerProcess, job: ClipJob) -> None:
         assert process.popen.stdin is not None
         if not process.jobs:
             process.due = self._due(job.engine, len(job.work))
@@ -167,7 +167,7 @@ class _Pool:
             process.popen.stdin.write(pickle.dumps((self._given, job)))
             process.popen.stdin.flush()
 
-    def _take(self, process: _Process, message: Any) -> Iterator[Finished]:
+    def _take(self, process: WorkerProcess, message: Any) -> Iterator[Finished]:
         if process not in self._processes:
             return  # what a process said before it was ended
         if message is None:
@@ -202,7 +202,7 @@ class _Pool:
             patience = self._options.patience_s(next(iter(process.jobs.values())).engine)
             yield from self._lose(process, f"no answer within {patience:g} s; its process was ended")
 
-    def _lose(self, process: _Process, cause: str) -> Iterator[Finished]:
+    def _lose(self, process: WorkerProcess, cause: str) -> Iterator[Finished]:
         """A process is gone: what it had begun is suspect, or what it was to begin with; the rest is not."""
         self._processes.remove(process)
         _end(process)
@@ -222,7 +222,7 @@ class _Pool:
             else:
                 self._again.extend(replace(job, work=(item,), once=True) for item in job.work)
 
-    def _go_on(self, job: Job, row: LedgerRow) -> Iterator[Finished]:
+    def _go_on(self, job: ClipJob, row: LedgerRow) -> Iterator[Finished]:
         """One attempt at one clip is done; the next one, if there is to be one, is put in line."""
         [(plan, _)] = job.work
         following = plan.after(row)
@@ -244,7 +244,7 @@ def _cause(status: int) -> str:
         return f"its process was ended by signal {-status}"
 
 
-def _end(process: _Process) -> None:
+def _end(process: WorkerProcess) -> None:
     process.popen.kill()
     process.popen.wait()
     assert process.popen.stdin is not None

@@ -2,7 +2,7 @@
 
 It has two hands: while what the engine spoke is judged and stored, the engine speaks the next batch.
 
-Messages are pickled one after the other. (number, `Job`) come in on standard input; out go ("round", number, clips)
+Messages are pickled one after the other. (number, `ClipJob`) come in on standard input; out go ("round", number, clips)
 when the engine is about to be asked, ("rows", number, rows) when a batch is done, ("error", number, exception) when
 it cannot be. What engines print goes to standard error.
 """
@@ -21,8 +21,8 @@ from typing import IO, Any
 
 from data_synth.engines import Outcome
 from data_synth.plan.attempt import LedgerRow
-from data_synth.plan.clip_plan import Work
-from data_synth.run.worker import Job, judge_round, speak_round
+from data_synth.plan.clip_plan import ClipWork
+from data_synth.run.worker import ClipJob, judge_round, speak_round
 
 SWITCH_S = 0.0005  # between threads: the engine shall not wait long for the one that judges
 
@@ -32,8 +32,8 @@ class _Batch:
     """A batch under way: what is to be spoken next, and the rows there are."""
 
     number: int
-    job: Job
-    work: Work
+    job: ClipJob
+    work: ClipWork
     rows: list[LedgerRow] = field(default_factory=list)
 
 

@@ -14,7 +14,7 @@ from data_synth.channel.chain import apply_channel
 from data_synth.engines import Engine, Failure, Outcome, Utterance, load_engine
 from data_synth.gates.judge import GateOptions, judge
 from data_synth.plan.attempt import GateRow, LedgerRow
-from data_synth.plan.clip_plan import ClipPlan, Work, channel_seed
+from data_synth.plan.clip_plan import ClipPlan, ClipWork, channel_seed
 from data_synth.store.clip_files import clip_path
 from data_synth.store.rejects import store_rejected
 from speech_analogy.errors import one_line
@@ -37,7 +37,7 @@ class ClipSettings:
 
 
 @dataclass(frozen=True)
-class Job:
+class ClipJob:
     """A batch for one engine: plans, each with the attempt to begin at; `once`: nothing is tried again."""
 
     engine: str
@@ -46,7 +46,7 @@ class Job:
     once: bool = False
 
 
-def run_job(job: Job) -> list[LedgerRow]:
+def run_job(job: ClipJob) -> list[LedgerRow]:
     """Make the clips of one batch, with retries. Clips are on disk before their rows are returned.
 
     Raises:
@@ -54,14 +54,14 @@ def run_job(job: Job) -> list[LedgerRow]:
         SynthesisError: the engine cannot be loaded.
     """
     rows: list[LedgerRow] = []
-    work: Work = job.work
+    work: ClipWork = job.work
     while work:
         made, work = judge_round(job, work, speak_round(job, work))
         rows += made
     return rows
 
 
-def speak_round(job: Job, work: Work) -> list[Outcome]:
+def speak_round(job: ClipJob, work: ClipWork) -> list[Outcome]:
     """What the engine makes of one round of attempts.
 
     Raises:
@@ -70,7 +70,7 @@ def speak_round(job: Job, work: Work) -> list[Outcome]:
     return _speak(load_engine(job.engine), [_utterance(plan, attempt) for plan, attempt in work])
 
 
-def judge_round(job: Job, work: Work, outcomes: Sequence[Outcome]) -> tuple[list[LedgerRow], Work]:
+def judge_round(job: ClipJob, work: ClipWork, outcomes: Sequence[Outcome]) -> tuple[list[LedgerRow], ClipWork]:
     """Judge and store what was made in one round; returns its rows, and the attempts of the next round.
 
     Raises:

@@ -21,23 +21,23 @@ from speech_analogy.foundation.digests import derive
 from speech_analogy.foundation.suggest import nearest
 from speech_analogy.foundation.user_files import read_mapping, read_text
 
-PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+TEMPLATE_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 SLOT = re.compile(r"\s*([^\s:{}]+)\s*(?::\s*([^\s:{}]+)\s*)?")
 LARGEST_PRODUCT = 1_000_000  # texts, above which a number must be asked for
 
 Slots: TypeAlias = Mapping[str, Sequence[str]]
-Place: TypeAlias = tuple[str, str]  # a slot, and the label that tells its places in a template apart
+SlotPlace: TypeAlias = tuple[str, str]  # a slot, and the label that tells its places in a template apart
 
 
 @dataclass(frozen=True)
 class Template:
     """A template taken apart: literal pieces and places of slots, in order."""
 
-    pieces: tuple[str | Place, ...]
+    pieces: tuple[str | SlotPlace, ...]
     domain: str
 
     @cached_property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[SlotPlace, ...]:
         """The places that are filled, each once."""
         return tuple(dict.fromkeys(piece for piece in self.pieces if not isinstance(piece, str)))
 
@@ -45,7 +45,7 @@ class Template:
         """How many ways there are to fill it: the product of its places' numbers of values; 1 without a slot."""
         return math.prod(len(slots[slot]) for slot, _ in self.places)
 
-    def fill(self, values: Mapping[Place, str]) -> str:
+    def fill(self, values: Mapping[SlotPlace, str]) -> str:
         """The text with these values in place, white space made single."""
         filled = (piece if isinstance(piece, str) else values[piece] for piece in self.pieces)
         return " ".join("".join(filled).split())
@@ -124,9 +124,9 @@ def parse_template(template: str, domain: str = "") -> Template:
     Raises:
         DataError: a brace is single, or a slot's name is none.
     """
-    pieces: list[str | Place] = []
+    pieces: list[str | SlotPlace] = []
     at = 0
-    for found in PIECE.finditer(template):
+    for found in TEMPLATE_PIECE.finditer(template):
         pieces.append(template[at : found.start()])
         at = found.end()
         if found[0] in ("{{", "}}"):
@@ -188,16 +188,16 @@ def _all(templates: Sequence[Template], slots: Slots) -> Iterator[tuple[str, str
             yield template.domain, template.fill(_values(template, slots, index))
 
 
-def _values(template: Template, slots: Slots, index: int) -> dict[Place, str]:
+def _values(template: Template, slots: Slots, index: int) -> dict[SlotPlace, str]:
     """The values of combination `index`: its digits in the mixed radix of the lists' lengths."""
-    values: dict[Place, str] = {}
+    values: dict[SlotPlace, str] = {}
     for place in reversed(template.places):
         index, digit = divmod(index, len(slots[place[0]]))
         values[place] = slots[place[0]][digit]
     return values
 
 
-def _index(template: Template, slots: Slots, digits: Mapping[Place, int]) -> int:
+def _index(template: Template, slots: Slots, digits: Mapping[SlotPlace, int]) -> int:
     index = 0
     for place in template.places:
         index = index * len(slots[place[0]]) + digits[place]

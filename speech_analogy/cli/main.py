@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from data_synth.cli.main import app as synthesis_app
+from data_synth.cli.app import app as synthesis_app
 from speech_analogy import __version__
 from speech_analogy.cli.exporting import export_command, vector_card_command
 from speech_analogy.cli.merging import merge_command, vector_app

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data_synth.engines import load_engine
+from data_synth.engines import ENGINES, load_engine
 from data_synth.engines.support.pretrained import hub_silence
 
 METADATA = "Metadata-Version: 2.1\nName: fake-tts\nVersion: 1.0\n"
@@ -43,7 +43,9 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (information / "entry_points.txt").write_text(ENTRY_POINTS)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
+    ENGINES.refresh()
     load_engine.cache_clear()
     yield folder
     sys.path.remove(str(folder))
+    ENGINES.refresh()
     load_engine.cache_clear()

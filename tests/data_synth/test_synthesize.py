@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections import Counter
 from pathlib import Path
@@ -22,6 +21,8 @@ from data_synth.synthesize import SynthesisReport, synthesize
 from data_synth.text.texts import Text
 from speech_analogy.errors import ConfigError, DataError, SynthesisError
 from speech_analogy.foundation.digests import sha256
+from speech_analogy.foundation.locks import held
+from tests.data_synth.contents import files
 
 pytestmark = pytest.mark.usefixtures("plugin")
 
@@ -30,15 +31,6 @@ TEXTS = [Text.of(words, domain) for words in ("turn it on", "play some jazz", "s
 
 def run(out: Path, engines: str, texts: list[Text] = TEXTS, **options: object) -> SynthesisReport:
     return synthesize(texts, out, SynthesisOptions.parse({"engines": engines, **options}), progress=False)
-
-
-def files(out: Path) -> dict[str, bytes]:
-    """Every file's bytes, with the folder's own path taken out of the cuts."""
-    import gzip
-
-    content = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    cuts = gzip.decompress(content.pop("cuts.jsonl.gz"))
-    return {**content, "cuts": cuts.replace(str(out).encode(), b"OUT")}
 
 
 def rows_of(report: SynthesisReport) -> list[LedgerRow]:
@@ -246,13 +238,8 @@ def test_another_channel_makes_other_clips_and_none_keeps_the_keys_of_old(tmp_pa
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "out", "fake")
-    handle = os.open(tmp_path / "out", os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match="another run"):
-            run(tmp_path / "out", "fake")
-    finally:
-        os.close(handle)
+    with held(tmp_path / "out"), pytest.raises(DataError, match="another process is working in this folder"):
+        run(tmp_path / "out", "fake")
     run(tmp_path / "out", "fake")
 
 

@@ -21,7 +21,7 @@ from speech_analogy.foundation.options import Options
 if TYPE_CHECKING:
     import torch
 
-HUB_TIMEOUT_S = 5.0
+HUB_PROBE_S = 5.0
 REVISION_DIGITS = 12  # of a commit or of a folder's sha256
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 FALSE_WORDS = ("", "0", "false", "no")
@@ -72,7 +72,7 @@ class Hardware(Options):
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """Where one checkpoint lies: a folder, or one commit of a repository on the model hub."""
 
     engine: str
@@ -122,7 +122,7 @@ class Source:
         return _hub_file(self, name, self.commit)
 
 
-def find_source(engine: str, variable: str, default: str) -> Source:
+def find_source(engine: str, variable: str, default: str) -> WeightsSource:
     """The checkpoint that the environment names in `variable` (a folder or a hub id), or `default` (a hub id).
 
     Raises:
@@ -135,14 +135,14 @@ def find_source(engine: str, variable: str, default: str) -> Source:
             raise SynthesisError("a model folder must have a config.json", file=folder, field=variable)
         if not any(file.suffix in WEIGHT_SUFFIXES for file in folder.iterdir()):
             raise SynthesisError("a model folder must have weights (.safetensors)", file=folder, field=variable)
-        return Source(engine, variable, str(folder.resolve()), None)
+        return WeightsSource(engine, variable, str(folder.resolve()), None)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         do = f"give a folder or a hub id such as {default}"
         raise SynthesisError("there is no such folder", field=variable, value=name, do=do)
-    config = _hub_file(Source(engine, variable, name, None), "config.json", None)
+    config = _hub_file(WeightsSource(engine, variable, name, None), "config.json", None)
     if config is None:
         raise SynthesisError("the repository has no config.json", field=variable, value=name)
-    return Source(engine, variable, name, config.parent.name)
+    return WeightsSource(engine, variable, name, config.parent.name)
 
 
 def require_hub(engine: str, name: str, variable: str) -> None:
@@ -180,7 +180,7 @@ def hub_silence() -> str:
         return "HF_HUB_OFFLINE is set"
     endpoint = huggingface_hub.constants.ENDPOINT
     try:
-        urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_TIMEOUT_S).close()
+        urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_PROBE_S).close()
     except urllib.error.HTTPError:
         return ""  # it answered
     except OSError as error:
@@ -188,7 +188,7 @@ def hub_silence() -> str:
     return ""
 
 
-def _hub_file(source: Source, file: str, commit: str | None) -> Path | None:
+def _hub_file(source: WeightsSource, file: str, commit: str | None) -> Path | None:
     """The file's path in the hub's cache; fetched where it is not there yet."""
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError

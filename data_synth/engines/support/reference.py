@@ -16,7 +16,7 @@ import numpy as np
 
 from data_synth.audio.recordings import find_recordings, read_recording
 from data_synth.audio.samples import Samples
-from data_synth.engines.support.pretrained import Hardware, Source, find_source, folder_digest
+from data_synth.engines.support.pretrained import Hardware, WeightsSource, find_source, folder_digest
 from data_synth.engines.support.voice_names import RESERVED_MARKS
 from data_synth.engines.support.x_vectors import X_VECTOR_SIZE, read_x_vectors
 from speech_analogy.errors import DataError, SynthesisError
@@ -83,7 +83,7 @@ class ReferenceSpeech:
     def __init__(self, engine: str, folder: Path, hardware: Hardware) -> None:
         self.folder, self._engine, self._hardware = folder, engine, hardware
         self._files = _named(folder)
-        self._source: Source | None = None
+        self._source: WeightsSource | None = None
         self._loaded: tuple[Any, Any] | None = None
         self._vectors: dict[str, Samples] = {}
 
@@ -127,7 +127,7 @@ class ReferenceSpeech:
             raise SynthesisError("the model gives numbers that are not finite", file=path)
         return vector
 
-    def _find(self) -> Source:
+    def _find(self) -> WeightsSource:
         if self._source is None:
             self._source = find_source(self._engine, *X_VECTOR_MODEL)
         return self._source

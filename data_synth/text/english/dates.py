@@ -7,7 +7,7 @@ from collections.abc import Callable
 from re import Match
 
 from data_synth.text.english import numbers as numbers
-from data_synth.text.english.tables import MONTH_NAMES, MONTHS, cased
+from data_synth.text.english.word_tables import MONTH_NAMES, MONTHS, cased
 
 CENTURY_TURN = 70  # '69 is 2069, '70 is 1970
 DAYS, NOON, HOURS = 31, 12, 24

@@ -5,7 +5,7 @@ from __future__ import annotations
 from re import Match
 
 from data_synth.text.english import numbers as numbers
-from data_synth.text.english.tables import CODES, CURRENCIES, DOLLARS, MAGNITUDES, PER, TOUCHING_UNITS, UNITS
+from data_synth.text.english.word_tables import CODES, CURRENCIES, DOLLARS, MAGNITUDES, PER, TOUCHING_UNITS, UNITS
 
 
 def money(found: Match[str]) -> str:

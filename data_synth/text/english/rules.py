@@ -17,7 +17,7 @@ from typing import TypeAlias
 from data_synth.text.english import dates as dates
 from data_synth.text.english import numbers as numbers
 from data_synth.text.english import quantities as quantities
-from data_synth.text.english.tables import (
+from data_synth.text.english.word_tables import (
     ABBREVIATIONS,
     ADDRESS_SYMBOLS,
     BEFORE_NAMES,

@@ -60,12 +60,12 @@ def ready_rows(jobs: Iterable[object], options: object) -> Iterator[tuple[object
     from data_synth.engines import Failure
     from data_synth.gates.judge import judge
     from data_synth.plan.attempt import GateRow
-    from data_synth.run.worker import Job, make_row
+    from data_synth.run.worker import ClipJob, make_row
     from data_synth.store.clip_files import clip_path
 
     tone = (0.3 * np.sin(np.arange(32_000) / 10)).astype(np.float32)
     for job in jobs:
-        assert isinstance(job, Job)
+        assert isinstance(job, ClipJob)
         readings = judge(tone, 16_000, "a text of thirty-two characters..", job.settings.gates).readings
         gates = {
             name: GateRow(value=one.value, minimum=one.minimum, maximum=one.maximum) for name, one in readings.items()
@@ -99,8 +99,8 @@ def run_phase(phase: str, folder: Path, rows: int) -> dict[str, float]:
     """One phase in this process: seconds and peak memory."""
     from data_synth.plan.casting import find_voices
     from data_synth.plan.options import SynthesisOptions
-    from data_synth.plan.plan import Plan, Shard
-    from data_synth.run.join_parts import merge_shards
+    from data_synth.plan.plan import Shard, SynthesisPlan
+    from data_synth.run.join_shards import join_shards
     from data_synth.synthesize import synthesize
     from data_synth.text.texts import TextFile
 
@@ -109,14 +109,14 @@ def run_phase(phase: str, folder: Path, rows: int) -> dict[str, float]:
     begin = time.perf_counter()
     with (
         mock.patch("data_synth.synthesize.run_jobs", ready_rows),
-        mock.patch("data_synth.store.loose.exists", present),
-        mock.patch("data_synth.run.join_parts._bring", bring_nothing),
+        mock.patch("data_synth.store.loose_clips.exists", present),
+        mock.patch("data_synth.run.join_shards._bring", bring_nothing),
     ):
         match phase:
             case "nothing":
                 pass
             case "plan":
-                plan = Plan(TextFile(folder / "texts.jsonl"), find_voices(options.engines), options)
+                plan = SynthesisPlan(TextFile(folder / "texts.jsonl"), find_voices(options.engines), options)
                 assert sum(len(text.clips) for text in plan) == rows
             case "make" | "resume":
                 texts = TextFile(folder / "texts.jsonl")
@@ -124,7 +124,7 @@ def run_phase(phase: str, folder: Path, rows: int) -> dict[str, float]:
                 assert made == (rows if phase == "make" else 0)
             case "merge":
                 parts = [folder / "1", folder / "2"]
-                assert merge_shards(parts, folder / "merged", progress=False).kept == rows
+                assert join_shards(parts, folder / "merged", progress=False).kept == rows
             case _:
                 shard = Shard.parse(phase.split()[1])
                 synthesize(
