@@ -109,7 +109,7 @@ def one_worker(texts: Path, folder: Path, engine: str) -> tuple[float, float]:
     batches: list[list[tuple[Any, ...]]] = []
     begun: list[float] = []
 
-    class Watched(pool._Pool):
+    class Watched(pool.WorkerPool):
         def _give(self, process: Any, job: Any) -> None:
             batches.append([(c.spoken, c.voice, c.seeds[n], dict(c.parameters)) for c, n in job.work])
             super()._give(process, job)
@@ -119,7 +119,7 @@ def one_worker(texts: Path, folder: Path, engine: str) -> tuple[float, float]:
                 begun.append(time.perf_counter())  # the first batch, which loads the voice, is done
             return super()._take(process, message)
 
-    with mock.patch.object(pool, "_Pool", Watched):
+    with mock.patch.object(pool, "WorkerPool", Watched):
         synthesize(TextFile(texts), folder, SynthesisOptions(engines=(engine,)), progress=False)
         whole = time.perf_counter() - begun[0]
     done = subprocess.run(
