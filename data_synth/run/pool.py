@@ -110,7 +110,7 @@ class WorkerPool:
             except queue.Empty:
                 yield from self._end_late_ones()
             else:
-                yield from self._take(process, message)
+                yield from self.take(process, message)
             self._feed()
 
     def end(self) -> None:
@@ -126,9 +126,9 @@ class WorkerPool:
                     job = self._next_job(idle=not process.jobs)
                     if job is None:
                         break
-                    self._give(process, job)
+                    self.give(process, job)
             while len(self._processes) < self._options.workers and (job := self._next_job(idle=True)) is not None:
-                self._give(self.start(), job)
+                self.give(self.start(), job)
 
     def _next_job(self, idle: bool) -> ClipJob | None:
         """The next batch for a process that is idle, or not: then not one that must be alone."""
@@ -157,7 +157,7 @@ class WorkerPool:
                 self._answers.put((process, pickle.load(stream)))
         self._answers.put((process, None))
 
-    def _give(self, process: WorkerProcess, job: ClipJob) -> None:
+    def give(self, process: WorkerProcess, job: ClipJob) -> None:
         assert process.popen.stdin is not None
         if not process.jobs:
             process.due = self._due(job.engine, len(job.work))
@@ -167,7 +167,7 @@ class WorkerPool:
             process.popen.stdin.write(pickle.dumps((self._given, job)))
             process.popen.stdin.flush()
 
-    def _take(self, process: WorkerProcess, message: Any) -> Iterator[Finished]:
+    def take(self, process: WorkerProcess, message: Any) -> Iterator[Finished]:
         if process not in self._processes:
             return  # what a process said before it was ended
         if message is None:

@@ -197,7 +197,7 @@ def test_threads_wait_awake_where_operations_are_short(
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
     monkeypatch.setattr(cli.os, "environ", environment)
     monkeypatch.setattr(sys, "argv", ["speech-analogy", verb])
-    monkeypatch.setattr(cli, "app", lambda: None)
+    monkeypatch.setattr(cli, "run", lambda app, program: None)
     cli.main()
     assert environment.get("OMP_WAIT_POLICY") == policy
 

@@ -110,14 +110,14 @@ def one_worker(texts: Path, folder: Path, engine: str) -> tuple[float, float]:
     begun: list[float] = []
 
     class Watched(pool.WorkerPool):
-        def _give(self, process: Any, job: Any) -> None:
+        def give(self, process: Any, job: Any) -> None:
             batches.append([(c.spoken, c.voice, c.seeds[n], dict(c.parameters)) for c, n in job.work])
-            super()._give(process, job)
+            super().give(process, job)
 
-        def _take(self, process: Any, message: Any) -> Any:
+        def take(self, process: Any, message: Any) -> Any:
             if message is not None and message[0] == "rows" and not begun:
                 begun.append(time.perf_counter())  # the first batch, which loads the voice, is done
-            return super()._take(process, message)
+            return super().take(process, message)
 
     with mock.patch.object(pool, "WorkerPool", Watched):
         synthesize(TextFile(texts), folder, SynthesisOptions(engines=(engine,)), progress=False)
