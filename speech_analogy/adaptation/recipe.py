@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_synth.channel.chain import ChannelOptions
 from data_synth.plan.options import SynthesisOptions
+from speech_analogy.adaptation.extends import read_source
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.options import Options, config_error
 from speech_analogy.recognisers.decoding import DecodingOptions
@@ -250,7 +251,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = (), data: str | Pat
     """Read a recipe.
 
     Args:
-        path: a recipe.yaml, or the folder that holds one.
+        path: a recipe.yaml, or the folder that holds one. A recipe may extend another; see `adaptation.extends`.
         overrides: `dotted.key=value`, the value in YAML.
         data: the corpus's path, in place of the recipe's.
 
@@ -260,16 +261,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = (), data: str | Pat
     Raises:
         ConfigError: no such file, not YAML, an unknown key (the nearest valid one is named), a value out of range.
     """
-    file = Path(path)
-    file = file / "recipe.yaml" if file.is_dir() else file
-    if not file.is_file():
-        raise ConfigError("no such recipe", file=file, do="name a recipe.yaml or the folder that holds one")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"is not YAML: {error}", file=file) from None
-    if not isinstance(content, dict):
-        raise ConfigError("must be a mapping of keys to values", file=file, value=type(content).__name__)
+    source = read_source(Path(path))
+    file, content = source.files[0], source.content
     for override in overrides:
         _override(content, override)
     if data is not None:
@@ -277,7 +270,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = (), data: str | Pat
     try:
         return Recipe.model_validate(content), file.parent.resolve()
     except ValidationError as error:
-        raise config_error(error, Recipe, file) from None
+        stated_in = source.file_of([str(part) for part in error.errors()[0]["loc"]])
+        raise config_error(error, Recipe, stated_in) from None
 
 
 def _override(content: dict[str, Any], override: str) -> None:
