@@ -27,7 +27,7 @@ ENGINES = ("bark", "speecht5")
 
 
 def overrides_of(size: str, engine: str) -> list[str]:
-    """What of the recipe a size and an engine change."""
+    """What a size and an engine change in the recipe."""
     base, rate, decay = SIZES[size]
     return [
         f"title=SLURP, whisper-{size}, {engine}",
@@ -48,9 +48,9 @@ def main() -> int:
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), help="any that is installed (%(default)s)")
     parser.add_argument("--targets", nargs="+", default=[], help="some of the 18 scenarios; by default all")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="key=value, over all others")
-    parser.add_argument("--workers", type=int, help="processes; by default one a GPU, or else one a core")
+    parser.add_argument("--workers", type=int, help="processes; by default one per GPU, without GPUs one per core")
     parser.add_argument(
-        "--keep-models", action="store_true", help="do not remove a target's models when it is measured"
+        "--keep-models", action="store_true", help="keep a target's models after it has been measured"
     )
     parser.add_argument("--dry-run", action="store_true", help="print hours and disk only")
     given = parser.parse_args()

@@ -2,7 +2,7 @@
 
     python recipes/speechocean762/prepare.py --data FOLDER        # as for the recipe: the corpus itself
 
-Systems and their parameters can be chosen on these, and the five topics of the test stay unheard.
+Systems and their parameters can be chosen on these, and the five topics of the test stay untouched.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def main() -> int:
     except SpeechAnalogyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    told = ", ".join(f"{count} {domain}" for domain, count in sorted(counts.items()))
-    print(f"{given.out / JSONL_NAME}: {told}")
+    counted = ", ".join(f"{count} {domain}" for domain, count in sorted(counts.items()))
+    print(f"{given.out / JSONL_NAME}: {counted}")
     return 0
 
 
