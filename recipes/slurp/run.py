@@ -49,9 +49,7 @@ def main() -> int:
     parser.add_argument("--targets", nargs="+", default=[], help="some of the 18 scenarios; by default all")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="key=value, over all others")
     parser.add_argument("--workers", type=int, help="processes; by default one per GPU, without GPUs one per core")
-    parser.add_argument(
-        "--keep-models", action="store_true", help="keep a target's models after it has been measured"
-    )
+    parser.add_argument("--keep-models", action="store_true", help="keep a target's models after it has been measured")
     parser.add_argument("--dry-run", action="store_true", help="print hours and disk only")
     given = parser.parse_args()
     try:
