@@ -54,7 +54,7 @@ def _assignments(items: list[str]) -> dict[str, Any]:
             raise ConfigError("must be KEY=VALUE", field="option", value=item)
         try:
             found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
             raise ConfigError("the value must be YAML", field=key, value=value) from None
     return found
 

@@ -109,6 +109,8 @@ def test_a_mistake_raises_one_line(corners: dict[str, Path], tmp_path: Path) -> 
         call("vector", "show", tmp_path / "nowhere")
     with pytest.raises(SpeechAnalogyError, match="KEY=VALUE"):
         call("vector", "add", tmp_path / "x", "--out", tmp_path / "y", "--set", "density")
+    with pytest.raises(SpeechAnalogyError, match="density: the value must be YAML"):
+        call("vector", "add", tmp_path / "x", "--out", tmp_path / "y", "--set", "density=2024-13-45")
     with pytest.raises(SpeechAnalogyError, match="must be one of"):
         call("vector", "compress", tmp_path / "x", "--out", tmp_path / "y", "--method", "zip")
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import require_free, whole_folder, write_json
+from speech_analogy.foundation.files import require_free, require_room, whole_folder, write_json
 from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE, WEIGHT_FILES, read_json
 from speech_analogy.merging.io.header import TensorSpec, specs_of
 from speech_analogy.merging.io.provenance import now
@@ -60,7 +60,9 @@ def write_model_folder(
         if companions is not None:
             copy_companions(companions, folder)
             _note_dtype(folder, dtype)
-        write_weights(folder, specs_of(layout, dtype), make, options, cost)
+        specs = specs_of(layout, dtype)
+        require_room(folder, sum(spec.nbytes for spec in specs), Path(out), CheckpointError)
+        write_weights(folder, specs, make, options, cost)
         write_json(folder / PROVENANCE_FILE, {"schema": SCHEMA_NUMBER, "created": now(), **record})
     return Path(out)
 

@@ -14,8 +14,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import require_room
 from speech_analogy.foundation.machine import cores
 from speech_analogy.foundation.progress import BYTES, bar
 from speech_analogy.merging.io.header import ByteRange, TensorSpec, build_header, write_all
@@ -72,11 +70,9 @@ def write_files(
         digests: filled with the sha256 (hexadecimal) of each tensor's bytes, if given.
 
     Raises:
-        CheckpointError: the disk is too small.
         OSError: the disk is full (the caller names the output and removes what was written).
     """
     specs = [spec for group in files.values() for spec in group]
-    require_room(next(iter(files)).parent, sum(spec.nbytes for spec in specs), error=CheckpointError)
     descriptors: list[int] = []
     places: dict[str, tuple[int, ByteRange]] = {}
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import whole_file
+from speech_analogy.foundation.files import require_room, whole_file
 from speech_analogy.merging.arithmetic import cast_piece
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import content_digest, digest_of
@@ -71,6 +71,7 @@ def write_coded_vector(
         **extra,
     }
     with whole_file(path, overwrite=overwrite, error=CheckpointError) as temporary:
+        require_room(temporary.parent, sum(spec.nbytes for spec in specs), Path(path), CheckpointError)
         digests: dict[str, str] = {}
         write_files({temporary: specs}, make, options, metadata={temporary: metadata}, digests=digests)
         header, _ = build_header(specs, metadata | {"content_sha256": digest_of(specs, digests)})

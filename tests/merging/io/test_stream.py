@@ -23,6 +23,7 @@ from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.header import DTYPES, TensorSpec
 from speech_analogy.merging.io.model_folder import write_weights
 from speech_analogy.merging.io.stream import StreamOptions, byte_bar, run_in_threads, write_files
+from speech_analogy.merging.vectors.task_vector import TaskVector
 from tests.merging.conftest import SPECS, make_spec, make_state, write_folder
 
 
@@ -127,11 +128,15 @@ def test_a_tensor_of_another_size_than_announced_is_an_error(tmp_path: Path, cou
 
 
 def test_a_disk_without_room_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the output, not the name it is built under."""
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100))
     folders = [write_folder(tmp_path / corner, make_state(seed)) for seed, corner in enumerate("abc")]
-    with pytest.raises(CheckpointError, match="the disk must hold the output"):
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path}/d: the disk must hold the output") as caught:
         analogy(folders[2], folders[1], folders[0], 1.0, tmp_path / "d")
+    assert str(caught.value).endswith("(found 100); make room on the disk")
+    with pytest.raises(CheckpointError, match=rf"^{tmp_path}/v\.safetensors: the disk must hold the output"):
+        TaskVector.between(folders[0], folders[1]).save(tmp_path / "v.safetensors")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
