@@ -12,23 +12,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from speech_analogy.benching.findings import MIB, Findings, Machine, Peak, Stage
-from speech_analogy.benching.stages import MACHINE, STAGES, Job
+from speech_analogy.benching.findings import MIB, Findings, Machine, Peak, StageFinding
+from speech_analogy.benching.stages import MACHINE, STAGES, BenchJob
 from speech_analogy.errors import DataError, SpeechAnalogyError
 from speech_analogy.foundation.machine import VISIBLE_GPUS, cores
+from speech_analogy.foundation.progress import bar
 from speech_analogy.recognisers.weights import resolve_weights
 
 UTTERANCES = 512  # of noise, where no cuts are given
-SHARES = {  # of the time to measure
+TIME_SHARES = {  # of the time to measure
     "features": 0.06, "fine-tuning": 0.45, "transcription, torch": 0.15, "transcription, CTranslate2 int8": 0.1,
     "transcription, CTranslate2 float32": 0.1, "synthesis": 0.07, "merging": 0.07,
 }  # fmt: skip
 COLUMNS = (
     "stage", "utterances/s", "real-time factor", "GB/s", "GFLOP/s", "of peak", "outside", "peak MiB", "",
 )  # fmt: skip
-GAP = "  "
+COLUMN_GAP = "  "
 
 
 def bench(
@@ -41,17 +40,17 @@ def bench(
     stages: Sequence[str] = tuple(STAGES),
     progress: bool = True,
 ) -> Findings:
-    """How fast this machine is at each stage, and how near to what its processor can do; GPUs are not used.
+    """How fast this machine is at each stage, and how close to the peak of its processor; GPUs are not used.
 
     Args:
         base: weights of a Whisper model (see `resolve_weights`).
         cuts: speech with texts, each at most 30 s; None: noise in the shape of speech (`speech.py`).
-        seconds: about how long to measure, all stages together; starting their processes comes on top, some 5 s each.
-        threads: that torch and CTranslate2 compute with; None: as many as the cores.
+        seconds: about how long to measure, all stages together; starting each stage's process takes some 5 s more.
+        threads: for torch and CTranslate2; None: as many as the cores.
         stages: names of `STAGES`.
 
     Raises:
-        WeightsUnavailableError, CheckpointError: the base is not to be had, or broken.
+        WeightsUnavailableError, CheckpointError: the base is not available, or broken.
         DataError: the cuts cannot be used, or have no text.
         SpeechAnalogyError: the processor itself cannot be measured.
     """
@@ -67,7 +66,7 @@ def bench(
             raise DataError("every cut must have a text", file=None if cuts is None else str(cuts))
         write_cuts(spoken, scratch / "cuts.jsonl.gz")
         said = DESCRIPTION if cuts is None else f"{len(spoken)} utterances of {Path(str(cuts)).name}"
-        job = Job(
+        job = BenchJob(
             folder=folder,
             cuts=scratch / "cuts.jsonl.gz",
             scratch=scratch / "work",
@@ -76,19 +75,19 @@ def bench(
             language=language,
         )
         (scratch / "work").mkdir()
-        with tqdm(total=1 + len(stages), desc="bench", unit="stage", disable=not progress) as bar:
-            first = _in_a_process(MACHINE, job)
+        with bar(1 + len(stages), "bench", "stages", show=progress) as shown:
+            first = in_a_process(MACHINE, job)
             if "machine" not in first:
                 raise SpeechAnalogyError(f"the processor cannot be measured: {first['missing']}")
             peak = {precision: Peak(**found) for precision, found in first["peak"].items()}
             job = job.model_copy(update={"peak": {name: found.gflops for name, found in peak.items()}})
-            bar.update()
+            shown.update()
             found = []
             for name in stages:
-                bar.set_postfix_str(name)
-                given = job.model_copy(update={"seconds": seconds * SHARES[name]})
-                found.append(Stage(**_in_a_process(name, given)))
-                bar.update()
+                shown.note(now=name)
+                given = job.model_copy(update={"seconds": seconds * TIME_SHARES[name]})
+                found.append(StageFinding(**in_a_process(name, given)))
+                shown.update()
     return Findings(
         base=base,
         speech=said,
@@ -99,11 +98,11 @@ def bench(
     )
 
 
-def _in_a_process(name: str, job: Job) -> dict[str, Any]:
-    """What a stage's process prints; where it fails, why."""
+def in_a_process(name: str, job: BenchJob) -> dict[str, Any]:
+    """What a stage's process reports, or why it failed."""
     threads = {key: str(job.threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     waiting = {} if name == "fine-tuning" else {"OMP_WAIT_POLICY": "PASSIVE"}  # as on the command line
-    hidden = {VISIBLE_GPUS: ""}  # the peak is the processor's, and so is what is held against it
+    hidden = {VISIBLE_GPUS: ""}  # the peak is the processor's, and so is what is compared with it
     environment = {**os.environ, **threads, **waiting, **hidden, "TOKENIZERS_PARALLELISM": "false"}
     command = [sys.executable, "-m", "speech_analogy.benching.stages", name, job.model_dump_json()]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -134,9 +133,9 @@ def table(found: Findings) -> str:
     ]
     for number, row in enumerate([COLUMNS, *rows]):
         cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True)), row[-1]]
-        lines.append(GAP.join(cells).rstrip())
+        lines.append(COLUMN_GAP.join(cells).rstrip())
         if number == 0:
-            lines.append("─" * (sum(widths) + len(GAP) * (len(widths) - 1)))
+            lines.append("─" * (sum(widths) + len(COLUMN_GAP) * (len(widths) - 1)))
     lines += [
         "",
         "Windows are trimmed to the utterance. FLOPs: matrix products, convolutions and attention, three times the",
@@ -148,21 +147,21 @@ def table(found: Findings) -> str:
     return "\n".join(lines)
 
 
-def _row(stage: Stage) -> tuple[str, ...]:
+def _row(stage: StageFinding) -> tuple[str, ...]:
     if stage.missing:
         return (stage.name, *[""] * (len(COLUMNS) - 2), stage.missing)
     return (
         stage.name,
-        _told(stage.utterances_per_second, ".1f"),
-        _told(stage.real_time_factor, ".4f"),
-        _told(stage.gigabytes_per_second, ".2f"),
-        _told(stage.gflops, ".0f"),
-        _told(stage.peak_share, ".1%"),
-        _told(stage.outside_share, ".1%"),
-        _told(None if stage.peak_bytes is None else stage.peak_bytes / MIB, ".0f"),
+        _shown(stage.utterances_per_second, ".1f"),
+        _shown(stage.real_time_factor, ".4f"),
+        _shown(stage.gigabytes_per_second, ".2f"),
+        _shown(stage.gflops, ".0f"),
+        _shown(stage.peak_share, ".1%"),
+        _shown(stage.outside_share, ".1%"),
+        _shown(None if stage.peak_bytes is None else stage.peak_bytes / MIB, ".0f"),
         stage.note,
     )
 
 
-def _told(value: float | None, form: str) -> str:
+def _shown(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form).replace("%", " %")

@@ -33,7 +33,7 @@ class Peak(Finding):
     side: int
 
 
-class Stage(Finding):
+class StageFinding(Finding):
     """One stage of the toolkit; None where a figure does not apply."""
 
     name: str
@@ -44,7 +44,7 @@ class Stage(Finding):
     gigabytes: float | None = None
     """Written."""
     gflops: float | None = None
-    """A second, achieved."""
+    """Per second, achieved."""
     peak_share: float | None = None
     """`gflops` as a share of the matmul peak in the precision that was computed in."""
     outside_share: float | None = None
@@ -57,7 +57,7 @@ class Stage(Finding):
 
     @property
     def real_time_factor(self) -> float | None:
-        """Seconds of work a second of speech."""
+        """Seconds of work per second of speech."""
         return self.seconds / self.audio_s if self.seconds and self.audio_s else None
 
     @property
@@ -78,6 +78,6 @@ class Findings(Finding):
     machine: Machine
     peak: dict[str, Peak]
     """By precision: fp32, bf16."""
-    stages: list[Stage]
+    stages: list[StageFinding]
     seconds: float
-    """That the bench took."""
+    """How long the bench took."""

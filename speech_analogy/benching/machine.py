@@ -13,7 +13,7 @@ from pathlib import Path
 from speech_analogy.benching.findings import Machine, Peak
 from speech_analogy.foundation.machine import cores, processor
 
-PACKAGES = ("speech-analogy", "torch", "transformers", "ctranslate2")
+VERSIONED_PACKAGES = ("speech-analogy", "torch", "transformers", "ctranslate2")
 SIDES = (512, 1024, 2048, 4096)
 REPEATS_AT_LEAST = 2
 SIDE_S = 0.4  # given to each size
@@ -31,7 +31,7 @@ def describe() -> Machine:
         threads=torch.get_num_threads(),
         bf16=has_bf16(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        versions={"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        versions={"python": platform.python_version(), **{name: _version(name) for name in VERSIONED_PACKAGES}},
     )
 
 

@@ -1,4 +1,4 @@
-"""Speech-like noise with texts: what a machine can be measured with where there is no corpus."""
+"""Speech-like noise with texts, for measuring a machine without a corpus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 from speech_analogy.corpora.audio import recording_of
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
 
-# Durations are log-normal, as those of SLURP's and other spoken commands are, roughly.
+# Durations are log-normal, roughly as those of SLURP and other spoken commands are.
 MEDIAN_S, SPREAD = 3.0, 0.4  # the spread is of the logarithm
 SHORTEST_S, LONGEST_S = 1.0, 8.0
 WORDS_PER_S = 2.0  # a median of 6 words
@@ -45,7 +45,7 @@ def noise(duration_s: float, generator: np.random.Generator) -> np.ndarray:
 
 
 def make_speech(folder: Path, seconds: list[float] | np.ndarray, seed: int = 0) -> CutSet:
-    """One cut a duration, its noise in a WAV file of `folder`, its text as long as it would be said."""
+    """One cut per duration: noise in a WAV file of `folder`, with a text that would take as long to say."""
     folder.mkdir(parents=True, exist_ok=True)
     return CutSet.from_cuts([_cut(folder, index, float(s), seed) for index, s in enumerate(seconds)])
 
@@ -57,10 +57,10 @@ def _cut(folder: Path, index: int, duration_s: float, seed: int) -> MonoCut:
     soundfile.write(path, noise(duration_s, generator), SAMPLING_RATE_HZ)
     recording = recording_of(path, name)
     text = " ".join(generator.choice(VOCABULARY.split(), max(1, round(WORDS_PER_S * duration_s))))
-    told = SupervisionSegment(
+    supervision = SupervisionSegment(
         id=name, recording_id=name, start=0, duration=recording.duration, text=text, speaker=name, language="en"
     )
     return MonoCut(
-        id=name, start=0, duration=recording.duration, channel=0, recording=recording, supervisions=[told],
+        id=name, start=0, duration=recording.duration, channel=0, recording=recording, supervisions=[supervision],
         custom={"domain": "noise", "kind": "synthetic"},
     )  # fmt: skip

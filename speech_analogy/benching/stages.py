@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from speech_analogy.benching.findings import Finding, Stage
+from speech_analogy.benching.findings import Finding, StageFinding
 from speech_analogy.benching.machine import SIDES, describe, matmul_peak, peak_bytes
 from speech_analogy.errors import SpeechAnalogyError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from speech_analogy.recognisers.protocol import Backend, Compute
 
 WARM_UP = 8  # utterances
-BATCH_SIZE = 16
+TRAINING_BATCH = 16
 EXPECTED_SHARE = 0.3  # of the matmul peak; sizes the fine-tuning to the time there is
 STEPS_AT_LEAST = 4  # of which the first warms up
 LEARNING_RATE = 1e-5
@@ -27,11 +27,11 @@ SCALE = 0.5
 ENGINES = ("hibari", "piper", "flite", "espeak-ng")
 GIGA = 1e9
 WORK = ("forward", "backward", "optimiser")  # what fine-tuning is for, in a row of its log
-JITTER = 1e-4  # of the weights that a merge is given
+JITTER = 1e-4  # added to the weights that are merged
 
 
-class Job(Finding):
-    """What a stage's process is told."""
+class BenchJob(Finding):
+    """The instructions to a stage's process."""
 
     folder: Path
     """Of the base."""
@@ -46,10 +46,10 @@ class Job(Finding):
     peak: dict[str, float] = Field(default_factory=dict)
     """GFLOP/s by precision."""
     sides: tuple[int, ...] = SIDES
-    """Of the squares that the peak is sought with."""
+    """Of the square matrices that the peak is measured with."""
 
 
-def features(job: Job) -> Stage:
+def features(job: BenchJob) -> StageFinding:
     """Log-mel features of trimmed windows, the audio decoded beforehand."""
     from speech_analogy.evaluation.transcribe import batches
     from speech_analogy.recognisers.loading import load_recogniser
@@ -66,10 +66,12 @@ def features(job: Job) -> Stage:
             recogniser.features([waves[row] for row in batch.rows], batch.window_s)
             rows += batch.rows
         passed = time.perf_counter() - begin
-    return Stage(name="features", utterances=len(rows), audio_s=sum(seconds[row] for row in rows), seconds=passed)
+    return StageFinding(
+        name="features", utterances=len(rows), audio_s=sum(seconds[row] for row in rows), seconds=passed
+    )
 
 
-def fine_tuning(job: Job) -> Stage:
+def fine_tuning(job: BenchJob) -> StageFinding:
     """`finetune` with its defaults; the first step warms up and is left out."""
     from lhotse import CutSet
 
@@ -81,14 +83,14 @@ def fine_tuning(job: Job) -> Stage:
 
     operations = _operations(job)
     if operations is None:
-        return Stage(name="fine-tuning", missing="operations are not counted for this family of models")
+        return StageFinding(name="fine-tuning", missing="operations are not counted for this family of models")
     precision = "bf16" if autocast_precision("auto") == "bf16" else "fp32"
-    options = FinetuneOptions(epochs=1, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, language=job.language)
+    options = FinetuneOptions(epochs=1, batch_size=TRAINING_BATCH, learning_rate=LEARNING_RATE, language=job.language)
     cuts = list(cuts_of(job.cuts))
-    least = cuts[: BATCH_SIZE * STEPS_AT_LEAST]
+    least = cuts[: TRAINING_BATCH * STEPS_AT_LEAST]
     wanted = job.seconds * EXPECTED_SHARE * job.peak[precision] * GIGA * len(least) / operations(least)
     chosen = CutSet.from_cuts(cuts[: max(len(least), round(wanted))])
-    batches = epoch_batches(chosen, batch_size=BATCH_SIZE, seed=options.seed, epoch=0)
+    batches = epoch_batches(chosen, batch_size=TRAINING_BATCH, seed=options.seed, epoch=0)
     counted = list(map(operations, batches))
     del operations  # and its model with it
     done = finetune(chosen, job.folder, job.scratch / "tuned", options, progress=False)
@@ -98,7 +100,7 @@ def fine_tuning(job: Job) -> Stage:
     total = sum(seconds for seconds, _ in spent)
     outside = [share for _, share in spent if share is not None]
     gflops = sum(counted[1:]) / total / GIGA
-    return Stage(
+    return StageFinding(
         name="fine-tuning",
         utterances=sum(map(len, batches[1:])),
         audio_s=sum(cut.duration for batch in batches[1:] for cut in batch),
@@ -106,11 +108,11 @@ def fine_tuning(job: Job) -> Stage:
         gflops=gflops,
         peak_share=gflops / job.peak[precision],
         outside_share=sum(outside) / total if len(outside) == len(spent) else None,
-        note=f"{precision}, batches of {BATCH_SIZE}, {len(spent)} steps",
+        note=f"{precision}, batches of {TRAINING_BATCH}, {len(spent)} steps",
     )
 
 
-def _operations(job: Job) -> Callable[[list[Any]], int] | None:
+def _operations(job: BenchJob) -> Callable[[list[Any]], int] | None:
     """What counts the operations of one step on a batch of cuts; None where its family does not count them."""
     from speech_analogy.corpora.cuts import text_of
     from speech_analogy.recognisers.families import family_of
@@ -134,7 +136,7 @@ def _operations(job: Job) -> Callable[[list[Any]], int] | None:
 
 
 def seconds_of(row: dict[str, Any], utterances: int) -> tuple[float, float | None]:
-    """Of a step, from its row in `log.jsonl`: its wall time, and how much of it was none of `WORK`, if it says so."""
+    """Of a step, from its row in `log.jsonl`: its wall time, and the part outside `WORK` where the log has it."""
     parts = row.get("seconds")
     if isinstance(parts, dict):
         total = float(sum(parts.values()))
@@ -142,10 +144,10 @@ def seconds_of(row: dict[str, Any], utterances: int) -> tuple[float, float | Non
     return utterances / float(row["utterances_per_second"]), None
 
 
-def transcription(backend: Backend, compute: Compute) -> Callable[[Job], Stage]:
+def transcription(backend: Backend, compute: Compute) -> Callable[[BenchJob], StageFinding]:
     """Greedy decoding in trimmed windows."""
 
-    def measured(job: Job) -> Stage:
+    def measured(job: BenchJob) -> StageFinding:
         from speech_analogy.evaluation.transcribe import transcribe_arrays
         from speech_analogy.recognisers.decoding import DecodingOptions
         from speech_analogy.recognisers.loading import load_transcriber
@@ -163,7 +165,7 @@ def transcription(backend: Backend, compute: Compute) -> Callable[[Job], Stage]:
                 break
             count = min(len(waves), max(count + 1, int(0.9 * count * job.seconds / passed)))
         words = sum(len(text.split()) for text in texts) / count
-        return Stage(
+        return StageFinding(
             name="transcription, torch" if backend == "torch" else f"transcription, CTranslate2 {compute}",
             utterances=count,
             audio_s=sum(seconds[:count]),
@@ -174,7 +176,7 @@ def transcription(backend: Backend, compute: Compute) -> Callable[[Job], Stage]:
     return measured
 
 
-def synthesis(job: Job) -> Stage:
+def synthesis(job: BenchJob) -> StageFinding:
     """The first installed engine, in this process, on the texts of the speech."""
     from data_synth.engines import Utterance, Waveform, load_engine
     from speech_analogy.corpora.cuts import cuts_of, text_of
@@ -190,20 +192,20 @@ def synthesis(job: Job) -> Stage:
         if isinstance(first, Waveform):
             break
     else:
-        return Stage(name="synthesis", missing=f"none of {', '.join(ENGINES)} is installed")
+        return StageFinding(name="synthesis", missing=f"none of {', '.join(ENGINES)} is installed")
     count, audio, begin = 0, 0.0, time.perf_counter()
     while time.perf_counter() - begin < job.seconds:
         batch = [Utterance(texts[(count + i) % len(texts)], voice, i, {"speed": 1.0}) for i in range(engine.batch_size)]
         spoken = [outcome for outcome in engine.synthesize(batch) if isinstance(outcome, Waveform)]
         if not spoken:
-            return Stage(name="synthesis", missing=f"{name} speaks none of the texts")
+            return StageFinding(name="synthesis", missing=f"{name} speaks none of the texts")
         count += len(spoken)
         audio += sum(len(wave.samples) / wave.rate for wave in spoken)
     passed = time.perf_counter() - begin
-    return Stage(name="synthesis", utterances=count, audio_s=audio, seconds=passed, note=f"{name}, {voice}")
+    return StageFinding(name="synthesis", utterances=count, audio_s=audio, seconds=passed, note=f"{name}, {voice}")
 
 
-def merging(job: Job) -> Stage:
+def merging(job: BenchJob) -> StageFinding:
     """The analogy of three models of the base's size, written again and again."""
     import shutil
 
@@ -235,10 +237,10 @@ def merging(job: Job) -> Stage:
         shutil.rmtree(out)
         if passed >= job.seconds:
             break
-    return Stage(name="merging", seconds=passed, gigabytes=written / GIGA, note="analogy of 3, float32, written")
+    return StageFinding(name="merging", seconds=passed, gigabytes=written / GIGA, note="analogy of 3, float32, written")
 
 
-STAGES: dict[str, Callable[[Job], Stage]] = {
+STAGES: dict[str, Callable[[BenchJob], StageFinding]] = {
     "features": features,
     "fine-tuning": fine_tuning,
     "transcription, torch": transcription("torch", "float32"),
@@ -250,7 +252,7 @@ STAGES: dict[str, Callable[[Job], Stage]] = {
 MACHINE = "machine"
 
 
-def _waves(job: Job) -> tuple[list[Any], list[float]]:
+def _waves(job: BenchJob) -> tuple[list[Any], list[float]]:
     """The speech as float32 (samples,) at 16 kHz, and its seconds."""
     from speech_analogy.corpora.audio import load_audio
     from speech_analogy.corpora.cuts import cuts_of
@@ -259,11 +261,11 @@ def _waves(job: Job) -> tuple[list[Any], list[float]]:
     return waves, [len(wave) / 16_000 for wave in waves]
 
 
-def main(name: str, told: str) -> None:
+def main(name: str, content: str) -> None:
     """One stage, or the machine itself; prints one line of JSON."""
     import torch
 
-    job = Job.model_validate_json(told)
+    job = BenchJob.model_validate_json(content)
     torch.set_num_threads(job.threads)
     if name == MACHINE:
         machine = describe()
@@ -274,7 +276,7 @@ def main(name: str, told: str) -> None:
     try:
         found = STAGES[name](job)
     except SpeechAnalogyError as error:
-        found = Stage(name=name, missing=str(error))
+        found = StageFinding(name=name, missing=str(error))
     print(found.model_copy(update={"peak_bytes": peak_bytes()}).model_dump_json())
 
 

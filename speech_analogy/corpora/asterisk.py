@@ -18,10 +18,10 @@ from speech_analogy.corpora.reading import (
     CHECKING_THREADS,
     MISSING_AUDIO,
     UNKNOWN_SPEAKER,
+    CorpusUtterance,
     Problem,
     Reader,
     ReaderOptions,
-    Utterance,
 )
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import whole_file
@@ -51,7 +51,7 @@ class AsteriskOptions(ReaderOptions):
     decode_to: Path | None = None  # where g722, gsm and sln go as FLAC, as Lhotse reads none of them
 
 
-def utterances(path: Path, options: AsteriskOptions) -> Iterator[Utterance | Problem]:
+def utterances(path: Path, options: AsteriskOptions) -> Iterator[CorpusUtterance | Problem]:
     """List the prompts that have a text, in the order of their names.
 
     Raises:
@@ -75,7 +75,7 @@ def utterances(path: Path, options: AsteriskOptions) -> Iterator[Utterance | Pro
         elif isinstance(audio := playable[name], Problem):
             yield audio
         else:
-            yield Utterance(
+            yield CorpusUtterance(
                 id=identity,
                 audio=audio,
                 text=text,

@@ -13,7 +13,7 @@ from speech_analogy.corpora.reading import prompt_of
 from speech_analogy.errors import DataError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
-LONGEST_S = 30.0  # what a Whisper window holds
+LONGEST_CUT_S = 30.0  # what a Whisper window holds
 
 
 def text_of(cut: Any) -> str:
@@ -54,9 +54,9 @@ def cuts_of(source: str | Path | CutSet) -> CutSet:
     cuts = source if isinstance(source, CutSet) else _from_path(Path(source))
     eager = cuts.to_eager()
     for cut in eager:
-        if cut.duration > LONGEST_S:
+        if cut.duration > LONGEST_CUT_S:
             raise DataError(
-                f"audio must be at most {LONGEST_S:g} s",
+                f"audio must be at most {LONGEST_CUT_S:g} s",
                 file=audio_path(cut) or None,
                 field=cut.id,
                 value=f"{cut.duration:.1f} s",

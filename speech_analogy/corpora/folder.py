@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.corpora.reading import MISSING_AUDIO, UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import (
+    MISSING_AUDIO,
+    UNKNOWN_SPEAKER,
+    CorpusUtterance,
+    Problem,
+    Reader,
+    ReaderOptions,
+)
 from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".aiff", ".aif")
+FOLDER_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".aiff", ".aif")
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
 FILE_COLUMNS = ("file_name", "audio", "path")
 TEXT_COLUMNS = ("text", "transcription", "sentence", "transcript")
@@ -29,7 +36,7 @@ class FolderOptions(ReaderOptions):
     speaker: str = UNKNOWN_SPEAKER  # likewise
 
 
-def utterances(path: Path, options: FolderOptions) -> Iterator[Utterance | Problem]:
+def utterances(path: Path, options: FolderOptions) -> Iterator[CorpusUtterance | Problem]:
     """List the utterances of a folder, or of one metadata file.
 
     Raises:
@@ -49,7 +56,7 @@ def utterances(path: Path, options: FolderOptions) -> Iterator[Utterance | Probl
         yield from _from_text_files(root, options)
 
 
-def _from_table(table: Path, root: Path, options: FolderOptions) -> Iterator[Utterance | Problem]:
+def _from_table(table: Path, root: Path, options: FolderOptions) -> Iterator[CorpusUtterance | Problem]:
     """Utterances of one metadata file, whose file names are relative to itself."""
     for row in read_rows(table):
         if isinstance(row, Problem):
@@ -70,7 +77,7 @@ def _from_table(table: Path, root: Path, options: FolderOptions) -> Iterator[Utt
 
 def _utterance(
     values: dict[str, Any], table: Path, root: Path, options: FolderOptions, file_column: str, text_column: str
-) -> Utterance:
+) -> CorpusUtterance:
     audio = table.parent / str(values[file_column])
     speaker_column = _column(values, None, SPEAKER_COLUMNS)
     language_column = _column(values, None, LANGUAGE_COLUMNS)
@@ -78,7 +85,7 @@ def _utterance(
     folder = table.parent if table.parent != root else None  # audiofolder: one folder a split
     custom = {"split": folder.name} if folder is not None else {}
     prompt = values.get("prompt")
-    return Utterance(
+    return CorpusUtterance(
         id=str(values.get("id") or identity_of(audio, root)),
         audio=audio,
         text="" if values[text_column] is None else str(values[text_column]),
@@ -90,11 +97,11 @@ def _utterance(
     )
 
 
-def _from_text_files(root: Path, options: FolderOptions) -> Iterator[Utterance | Problem]:
+def _from_text_files(root: Path, options: FolderOptions) -> Iterator[CorpusUtterance | Problem]:
     """Audio files with a .txt of the same name beside each; the first sub-folder is the domain."""
-    audio = sorted(file for file in root.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
+    audio = sorted(file for file in root.rglob("*") if file.suffix.lower() in FOLDER_AUDIO_SUFFIXES)
     if not audio:
-        raise DataError(f"no audio ({', '.join(AUDIO_SUFFIXES)}) and no metadata file in it", file=root)
+        raise DataError(f"no audio ({', '.join(FOLDER_AUDIO_SUFFIXES)}) and no metadata file in it", file=root)
     for file in audio:
         identity, text = identity_of(file, root), file.with_suffix(".txt")
         if not text.is_file():
@@ -107,7 +114,7 @@ def _from_text_files(root: Path, options: FolderOptions) -> Iterator[Utterance |
             continue
         parts = file.relative_to(root).parts
         domain = options.domain or (parts[0] if len(parts) > 1 else root.resolve().name)
-        yield Utterance(identity, file, spoken, options.speaker, domain, options.language)
+        yield CorpusUtterance(identity, file, spoken, options.speaker, domain, options.language)
     stems = {file.with_suffix("") for file in audio}
     for text in sorted(root.rglob("*.txt")):
         if text.with_suffix("") not in stems:

@@ -12,14 +12,21 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from speech_analogy.corpora.folder import LANGUAGE_COLUMNS, SPEAKER_COLUMNS, TEXT_COLUMNS
-from speech_analogy.corpora.reading import MISSING_AUDIO, UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import (
+    MISSING_AUDIO,
+    UNKNOWN_SPEAKER,
+    CorpusUtterance,
+    Problem,
+    Reader,
+    ReaderOptions,
+)
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import whole_file
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")  # written by `save_to_disk`
 HUB = "https://huggingface.co"
 HTTPS_PORT = 443
-HUB_TIMEOUT_S = 5.0
+DATASET_HUB_TIMEOUT_S = 5.0
 FOLDER_ADVICE = "a plain folder of audio files is read by the kind `folder`"
 SUFFIX_OF_MAGIC = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3"}
 
@@ -38,7 +45,7 @@ class HuggingFaceOptions(ReaderOptions):
     decode_to: Path | None = None  # where audio that lies inside parquet is unpacked
 
 
-def utterances(path: Path, options: HuggingFaceOptions) -> Iterator[Utterance | Problem]:
+def utterances(path: Path, options: HuggingFaceOptions) -> Iterator[CorpusUtterance | Problem]:
     """List the rows of a dataset.
 
     Raises:
@@ -97,7 +104,7 @@ def _require_hub(path: Path) -> None:
         return
     hub = urlsplit(os.environ.get("HF_ENDPOINT", HUB))
     try:
-        socket.create_connection((hub.hostname, hub.port or HTTPS_PORT), HUB_TIMEOUT_S).close()
+        socket.create_connection((hub.hostname, hub.port or HTTPS_PORT), DATASET_HUB_TIMEOUT_S).close()
     except OSError:
         rule = f"no such folder, and no hub answers at {hub.hostname}"
         raise DataError(rule, file=path, do="for a cached dataset set HF_HUB_OFFLINE=1") from None
@@ -123,7 +130,7 @@ def _utterance(
     split: str,
     path: Path,
     options: HuggingFaceOptions,
-) -> Utterance | Problem:
+) -> CorpusUtterance | Problem:
     identity = str(row.get(names.get("id", ""), identity))
     audio = _audio_file(row[names["audio"]], identity, path, options)
     if audio is None:
@@ -132,7 +139,7 @@ def _utterance(
     extra = {
         name: value for name, value in row.items() if name not in used and isinstance(value, str | int | float | bool)
     }
-    return Utterance(
+    return CorpusUtterance(
         id=identity,
         audio=audio,
         text=str(row[names["text"]] or ""),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions
 from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
 
@@ -22,7 +22,7 @@ class NemoOptions(ReaderOptions):
     speaker: str = UNKNOWN_SPEAKER  # likewise
 
 
-def utterances(path: Path, options: NemoOptions) -> Iterator[Utterance | Problem]:
+def utterances(path: Path, options: NemoOptions) -> Iterator[CorpusUtterance | Problem]:
     """List the utterances of a manifest; relative audio paths are relative to it.
 
     With `offset`, `duration` says how much of the file is the utterance; without, the file's own length holds.
@@ -44,7 +44,7 @@ def utterances(path: Path, options: NemoOptions) -> Iterator[Utterance | Problem
 
 def _utterance(
     number: int, values: dict[str, Any], manifest: Path, options: NemoOptions, taken: dict[str, int]
-) -> Utterance | Problem:
+) -> CorpusUtterance | Problem:
     audio = manifest.parent / str(values[AUDIO_FIELD])
     identity = str(values.get("id") or _identity(audio, manifest, values.get("offset"), taken))
     try:
@@ -53,7 +53,7 @@ def _utterance(
     except (KeyError, TypeError, ValueError):
         return Problem(identity, str(manifest), f"line {number}: offset or duration is not a number")
     prompt = values.get("prompt")
-    return Utterance(
+    return CorpusUtterance(
         id=identity,
         audio=audio,
         text=str(values.get("text") or ""),

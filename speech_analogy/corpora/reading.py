@@ -31,7 +31,7 @@ DUPLICATE_ID = "the id occurs twice; the first is kept"
 
 
 @dataclass(frozen=True)
-class Utterance:
+class CorpusUtterance:
     """One line of a corpus before its audio is looked at."""
 
     id: str
@@ -99,7 +99,7 @@ class Reader:
     """
 
     options: type[ReaderOptions]
-    utterances: Callable[[Path, Any], Iterable[Utterance | Problem]]
+    utterances: Callable[[Path, Any], Iterable[CorpusUtterance | Problem]]
     remote: bool = False
 
 
@@ -113,7 +113,7 @@ def prompt_of(text: str) -> str:
     return hashlib.sha256(normalised(text).encode()).hexdigest()[:PROMPT_DIGITS]
 
 
-def build_cuts(found: Iterable[Utterance | Problem], options: ReaderOptions, source: Path) -> CorpusReading:
+def build_cuts(found: Iterable[CorpusUtterance | Problem], options: ReaderOptions, source: Path) -> CorpusReading:
     """Check every utterance's text, id and audio, and make one cut with one supervision of each.
 
     Args:
@@ -134,7 +134,7 @@ def build_cuts(found: Iterable[Utterance | Problem], options: ReaderOptions, sou
     return CorpusReading(CutSet.from_cuts(cuts), problems, len(entries))
 
 
-def _checked(entries: list[Utterance | Problem], options: ReaderOptions) -> Iterator[MonoCut | Problem]:
+def _checked(entries: list[CorpusUtterance | Problem], options: ReaderOptions) -> Iterator[MonoCut | Problem]:
     seen: set[str] = set()
     with (
         ThreadPoolExecutor(CHECKING_THREADS) as pool,
@@ -143,14 +143,14 @@ def _checked(entries: list[Utterance | Problem], options: ReaderOptions) -> Iter
         for entry, cut in zip(entries, pool.map(lambda e: _cut(e, options.decode), entries), strict=True):
             shown.update()
             if isinstance(cut, MonoCut) and cut.id in seen:
-                assert isinstance(entry, Utterance)
+                assert isinstance(entry, CorpusUtterance)
                 cut = Problem(entry.id, str(entry.audio), DUPLICATE_ID)
             if isinstance(cut, MonoCut):
                 seen.add(cut.id)
             yield cut
 
 
-def _cut(entry: Utterance | Problem, decode: bool | None) -> MonoCut | Problem:
+def _cut(entry: CorpusUtterance | Problem, decode: bool | None) -> MonoCut | Problem:
     """One utterance as a cut, or what is wrong with it."""
     if isinstance(entry, Problem):
         return entry
@@ -175,7 +175,7 @@ def _cut(entry: Utterance | Problem, decode: bool | None) -> MonoCut | Problem:
     return _mono_cut(entry, recording, duration)
 
 
-def _mono_cut(entry: Utterance, recording: Any, duration: float) -> MonoCut:
+def _mono_cut(entry: CorpusUtterance, recording: Any, duration: float) -> MonoCut:
     supervision = SupervisionSegment(
         id=entry.id,
         recording_id=entry.id,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions
 from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
 
@@ -40,7 +40,7 @@ class _Split:
     synthetic: bool
 
 
-def utterances(path: Path, options: SlurpOptions) -> Iterator[Utterance | Problem]:
+def utterances(path: Path, options: SlurpOptions) -> Iterator[CorpusUtterance | Problem]:
     """List the recordings of the repository's folder, of a folder of its .jsonl files, or of one such file.
 
     The domain is `scenario` (the prefix of `intent` differs in some records), the prompt `slurp_id`: the same
@@ -96,7 +96,7 @@ def _speakers(metadata: Path) -> dict[str, str]:
         raise DataError(f"not SLURP's metadata: {type(error).__name__} {error}", file=metadata) from None
 
 
-def _recordings(split: _Split, speakers: dict[str, str], options: SlurpOptions) -> Iterator[Utterance | Problem]:
+def _recordings(split: _Split, speakers: dict[str, str], options: SlurpOptions) -> Iterator[CorpusUtterance | Problem]:
     for row in read_rows(split.table):
         if isinstance(row, Problem):
             yield row
@@ -114,12 +114,12 @@ def _recordings(split: _Split, speakers: dict[str, str], options: SlurpOptions) 
 
 def _utterance(
     record: dict[str, Any], recording: dict[str, Any], split: _Split, speakers: dict[str, str], language: str
-) -> Utterance:
+) -> CorpusUtterance:
     file = str(recording["file"])  # audio-1434542201-headset.flac; some have two dashes, audio--1504194842.flac
     identity = file.rpartition(".")[0]
     speaker = "synthetic" if split.synthetic else speakers.get(file, UNKNOWN_SPEAKER)
     user = USER.fullmatch(speaker)
-    return Utterance(
+    return CorpusUtterance(
         id=identity,
         audio=split.audio / file,
         text=str(record["sentence"]),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, Problem, Reader, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions
 from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
 
@@ -62,7 +62,7 @@ class SpeechoceanOptions(ReaderOptions):
     split: Literal["train", "test", "all"] = "all"
 
 
-def utterances(path: Path, options: SpeechoceanOptions) -> Iterator[Utterance | Problem]:
+def utterances(path: Path, options: SpeechoceanOptions) -> Iterator[CorpusUtterance | Problem]:
     """List the utterances of either layout; texts are in lower case in both.
 
     Raises:
@@ -90,7 +90,7 @@ def topic_of(text: str, age_years: int | None) -> str:
     return "child-other" if age_years is not None and age_years <= LAST_CHILD_AGE_YEARS else "adult-other"
 
 
-def _from_jsonl(table: Path, splits: tuple[str, ...], language: str) -> Iterator[Utterance | Problem]:
+def _from_jsonl(table: Path, splits: tuple[str, ...], language: str) -> Iterator[CorpusUtterance | Problem]:
     for row in read_rows(table):
         if isinstance(row, Problem):
             yield row
@@ -101,7 +101,7 @@ def _from_jsonl(table: Path, splits: tuple[str, ...], language: str) -> Iterator
             yield Problem(f"line {number}", str(table), f"no {missing[0]}")
         elif values.get("split") in (*splits, None):
             age, text = _age(values.get("age")), str(values["text"])
-            yield Utterance(
+            yield CorpusUtterance(
                 id=str(values["id"]),
                 audio=table.parent / str(values["audio"]),
                 text=text,
@@ -112,7 +112,7 @@ def _from_jsonl(table: Path, splits: tuple[str, ...], language: str) -> Iterator
             )
 
 
-def _from_kaldi(root: Path, split: str, language: str) -> Iterator[Utterance | Problem]:
+def _from_kaldi(root: Path, split: str, language: str) -> Iterator[CorpusUtterance | Problem]:
     for name in KALDI_FILES:
         if not (root / split / name).is_file():
             raise DataError("a Kaldi file of the corpus is missing", file=root / split / name)
@@ -124,7 +124,7 @@ def _from_kaldi(root: Path, split: str, language: str) -> Iterator[Utterance | P
             continue
         speaker = speakers.get(identity, UNKNOWN_SPEAKER)
         age, text = _age(ages.get(speaker)), texts.get(identity, "").lower()
-        yield Utterance(
+        yield CorpusUtterance(
             id=identity,
             audio=root / audio[identity],
             text=text,

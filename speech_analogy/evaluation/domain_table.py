@@ -1,6 +1,6 @@
-"""The table of a leave-one-domain-out run: a row a domain, a column a system, averages, relative improvement.
+"""The table of a leave-one-domain-out run: domains by systems, averages, relative improvement.
 
-A row holds every utterance's word edits, so that `domains.json` alone is enough to compare systems and to join runs.
+A row holds every utterance's word edits, so that `domains.json` is all that comparing systems and joining runs needs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.evaluation.significance import compare, holm
+from speech_analogy.foundation.files import write_whole
 
 OURS, AGAINST = "analogy", "target_synthetic"  # the paper's improvement is over fine-tuning on synthetic speech
 SUMMARY_FILE = "domains.json"
@@ -36,7 +37,7 @@ class DomainRow:
         strategies: strategy -> the λ it chose.
         source_wer: system -> WER in percent on held-out source speech, where that was asked for.
         ids, clusters, words: of every test utterance: its name, its speaker or prompt, the words of its text.
-        edits: system -> wrong words of every test utterance; of a system of several draws one draw behind the other.
+        edits: system -> wrong words of every test utterance; of several draws of a system one after another.
     """
 
     domain: str
@@ -56,7 +57,7 @@ class DomainRow:
 
 @dataclass(frozen=True)
 class DomainTable:
-    """What has been measured so far, of the domains that are to be."""
+    """What has been measured so far, and which domains are planned."""
 
     title: str
     note: str
@@ -70,10 +71,10 @@ class DomainTable:
         """The table with one more finished run; `name` is what the row calls its folder."""
         results = Results.read(run / "results.json")
         systems = one_each(results)
-        heard = {system: read_hypotheses(run / found.hypotheses_file) for system, found in systems.items()}
-        edits = {s: [h.substitutions + h.deletions + h.insertions for h in rows] for s, rows in heard.items()}
-        draws = {system: _draws(rows) for system, rows in heard.items()}
-        first = next(rows for system, rows in heard.items() if draws[system] == 1)
+        hypotheses = {system: read_hypotheses(run / found.hypotheses_file) for system, found in systems.items()}
+        edits = {s: [h.substitutions + h.deletions + h.insertions for h in rows] for s, rows in hypotheses.items()}
+        draws = {system: _draws(rows) for system, rows in hypotheses.items()}
+        first = next(rows for system, rows in hypotheses.items() if draws[system] == 1)
         row = DomainRow(
             domain,
             name or str(run),
@@ -92,23 +93,23 @@ class DomainTable:
         return replace(self, rows=[*self.rows, row])
 
     def joined(self, other: DomainTable) -> DomainTable:
-        """This table with the rows of another that it has not itself.
+        """This table, with those rows of another that it lacks.
 
         Raises:
-            ConfigError: the other is of another recipe, or heard other utterances.
+            ConfigError: the other table is of another recipe, or uses different test utterances.
         """
         if other.recipe != self.recipe:
             raise ConfigError(
-                "tables can be joined that were made with one recipe",
+                "only tables made with one recipe can be joined",
                 field="join",
                 value=other.title,
-                do="leave it out, or take the recipe, --set and --shared-source that it was made with",
+                do="leave it out, or use the recipe, --set and --shared-source that it was made with",
             )
         there = {(row.domain, row.seed): row for row in self.rows}
         tests = {row.domain: row.ids for row in self.rows}
         for row in other.rows:
             if row.ids != tests.setdefault(row.domain, row.ids):
-                raise ConfigError("other test utterances were heard", field="join", value=row.domain)
+                raise ConfigError("the tables use different test utterances", field="join", value=row.domain)
             there.setdefault((row.domain, row.seed), row)
         domains = [*dict.fromkeys((*self.domains, *other.domains))]
         seeds = [*dict.fromkeys((*self.seeds, *other.seeds))]
@@ -133,7 +134,7 @@ class DomainTable:
         return [row for row in self.rows if row.domain == domain]
 
     def wer(self, domain: str, system: str) -> float:
-        """Mean over seeds, percent."""
+        """Mean over seeds, in percent."""
         return mean(row.wer[system] for row in self.of(domain))
 
     def spread(self, domain: str, system: str) -> float | None:
@@ -151,7 +152,7 @@ class DomainTable:
         return mean(self.wer(domain, system) for domain in self.measured)
 
     def average_spread(self, system: str) -> float | None:
-        """Standard deviation over seeds of the average; of seeds that have all domains alone."""
+        """Standard deviation over seeds of the average; only seeds that have all domains count."""
         by_seed = [[row.wer[system] for row in self.rows if row.seed == seed] for seed in self.seeds]
         whole = [mean(found) for found in by_seed if len(found) == len(self.domains)]
         return stdev(whole) if len(whole) > 1 else None
@@ -161,7 +162,7 @@ class DomainTable:
         return mean(self.relative(domain, system) for domain in self.measured)
 
     def source_wer(self, system: str) -> float | None:
-        """On held-out source speech: mean over domains of the means over seeds; None where it was not asked for."""
+        """On held-out source speech: mean over domains of the means over seeds; None where it was not measured."""
         by_domain = [[row.source_wer[system] for row in self.of(d) if system in row.source_wer] for d in self.measured]
         return mean(map(mean, by_domain)) if by_domain and all(by_domain) else None
 
@@ -173,7 +174,7 @@ class DomainTable:
         clusters: list[str] = []
         for row in self.rows:
             own, other = row.edits[system], row.edits[against]
-            draws = max(len(own), len(other))  # a control of several seeds was heard several times
+            draws = max(len(own), len(other))  # a control of several seeds was decoded several times
             ours += own * (draws // len(own))
             others += other * (draws // len(other))
             words += row.words * (draws // len(row.words))
@@ -204,14 +205,12 @@ class DomainTable:
         return found
 
     def write(self, path: Path) -> None:
-        """As JSON, a row a line, atomically."""
+        """As JSON, one row per line, whole or not at all."""
         content = {"schema": SCHEMA, **asdict(self)}
         rows = content.pop("rows")
         lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
         head = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
-        temporary = path.with_name(f"{path.name}.partial")
-        temporary.write_text(f'{head},\n "rows": [\n{lines}\n ]\n}}\n', encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, f'{head},\n "rows": [\n{lines}\n ]\n}}\n')
 
     @classmethod
     def read(cls, path: Path) -> DomainTable:
@@ -232,7 +231,7 @@ class DomainTable:
 
 
 def join(tables: Iterable[DomainTable]) -> DomainTable | None:
-    """Several tables of one recipe as one; of what two of them have, the first one's counts."""
+    """Several tables of one recipe as one; where two have the same row, the first one's counts."""
     found: DomainTable | None = None
     for table in tables:
         found = table if found is None else found.joined(table)
@@ -240,7 +239,7 @@ def join(tables: Iterable[DomainTable]) -> DomainTable | None:
 
 
 def _draws(rows: Sequence[Hypothesis]) -> int:
-    """How often each utterance was heard."""
+    """How often each utterance was decoded."""
     return len(rows) // len({row.id for row in rows})
 
 

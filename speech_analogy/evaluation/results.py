@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import ConfigDict, Field, ValidationError
 
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.options import Options, config_error
+from speech_analogy.foundation.user_files import read_text
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    later: ClassVar[tuple[str, ...]] = ()
-    """Fields that came after results had been written: at their defaults they are left out, as in `Options`."""
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = dump(self)
-        for name in self.later:
-            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
-                values.pop(name, None)
-        return values
-
-
-class Hypothesis(_Model):
-    """One utterance as one system heard it: a row of a system's `hypotheses_file`."""
+class Hypothesis(Options):
+    """One utterance as one system transcribed it: a row of a system's `hypotheses_file`."""
 
     id: str
     domain: str
@@ -52,7 +32,7 @@ class Hypothesis(_Model):
     words: int = Field(description="words of the normalised reference")
 
 
-class System(_Model):
+class System(Options):
     """The score of one system on the test set. Rates are percentages of the reference's words."""
 
     later: ClassVar = ("source_wer", "wer_of_seeds", "scopes")
@@ -81,7 +61,7 @@ class System(_Model):
     scopes: dict[str, float] = Field(default_factory=dict, description="scope -> λ, where it is not one for all")
 
 
-class Comparison(_Model):
+class Comparison(Options):
     """A paired comparison on the test set: `difference` = WER(system) − WER(against), in points."""
 
     later: ClassVar = ("p_holm",)
@@ -96,15 +76,15 @@ class Comparison(_Model):
     p_holm: float | None = Field(default=None, description="corrected by Holm for all comparisons of the run")
 
 
-class ScalePoint(_Model):
+class ScalePoint(Options):
     """WER of the analogy at one λ on held-out source speech: what λ was chosen by."""
 
     scale: float
     wer: float
 
 
-class StrategyChoice(_Model):
-    """The λ that one strategy chooses, and what not knowing the test has cost it."""
+class StrategyChoice(Options):
+    """The λ that one strategy chooses, and what choosing without the test set cost."""
 
     strategy: str
     scale: float
@@ -113,7 +93,7 @@ class StrategyChoice(_Model):
     regret: float | None = Field(default=None, description="WER at this λ less the test curve's lowest, in points")
 
 
-class Selection(_Model):
+class Selection(Options):
     """What was chosen, from what, without the test set."""
 
     later: ClassVar = ("strategies",)
@@ -128,7 +108,7 @@ class Selection(_Model):
     )
 
 
-class Test(_Model):
+class Test(Options):
     """What the systems were measured on."""
 
     recipe: str
@@ -144,7 +124,7 @@ class Test(_Model):
     note: str = Field(default="", description="what a reader must know of this test, e.g. a simulated channel")
 
 
-class Results(_Model):
+class Results(Options):
     """`results.json`, schema 1."""
 
     schema_: Literal[1] = Field(default=1, alias="schema")
@@ -163,10 +143,8 @@ class Results(_Model):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     def write(self, path: Path) -> None:
-        """Write as JSON, atomically."""
-        temporary = path.with_name(path.name + ".partial")
-        temporary.write_text(self.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        """Write as JSON, whole or not at all."""
+        write_whole(path, self.model_dump_json(by_alias=True, indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Results:
@@ -175,26 +153,29 @@ class Results(_Model):
             raise DataError("no results here", file=path, do="run `speech-analogy adapt RECIPE` first")
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, ValueError) as error:
-            raise DataError(f"not a results file: {str(error).splitlines()[0]}", file=path) from None
+        except ValidationError as error:
+            raise DataError(f"not a results file: {config_error(error, cls)}", file=path) from None
+        except ValueError:
+            raise DataError("not a results file: it is not UTF-8", file=path) from None
 
 
 def read_hypotheses(path: Path) -> list[Hypothesis]:
-    """Read a system's hypotheses, one JSON object a line."""
+    """Read a system's hypotheses, one JSON object per line."""
     if not path.is_file():
         raise DataError("the hypotheses file is missing", file=path, do="run the recipe again")
     rows: list[Hypothesis] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):  # texts may hold other breaks
+        if not line:
+            continue
         try:
-            rows.append(Hypothesis.model_validate(json.loads(line)))
-        except ValueError as error:
-            message = str(error).splitlines()[0]
-            raise DataError(f"line {number} is not a hypothesis: {message}", file=path) from None
+            rows.append(Hypothesis.model_validate_json(line))
+        except ValidationError as error:
+            raise DataError(
+                f"line {number} is not a hypothesis: {config_error(error, Hypothesis)}", file=path
+            ) from None
     return rows
 
 
 def write_hypotheses(rows: list[Hypothesis], path: Path) -> None:
-    """Write hypotheses as JSONL, atomically."""
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_text("".join(row.model_dump_json() + "\n" for row in rows), encoding="utf-8")
-    temporary.replace(path)
+    """Write hypotheses as JSONL, whole or not at all."""
+    write_whole(path, "".join(row.model_dump_json() + "\n" for row in rows))

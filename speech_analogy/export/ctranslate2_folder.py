@@ -9,7 +9,7 @@ from speech_analogy.errors import ConfigError
 from speech_analogy.export.exporter import Exporter
 from speech_analogy.recognisers.loading import ctranslate2_installed
 
-COMPANIONS = ("tokenizer.json", "preprocessor_config.json", "provenance.json")
+READ_BESIDE = ("tokenizer.json", "preprocessor_config.json", "provenance.json")
 """What faster-whisper reads beside the weights (without a tokenizer it would ask a hub), and where these come from."""
 
 
@@ -25,7 +25,7 @@ def write(model: Path, out: Path) -> None:
     from speech_analogy.recognisers.whisper.ctranslate2_model import convert
 
     shutil.copytree(convert(model), out, dirs_exist_ok=True)
-    for name in COMPANIONS:
+    for name in READ_BESIDE:
         if (model / name).is_file():
             shutil.copyfile(model / name, out / name)
 

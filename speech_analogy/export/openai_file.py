@@ -14,7 +14,7 @@ from speech_analogy.export.exporter import Exporter
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 
 # Hugging Face's part of a name -> OpenAI's, to be applied in this order. Source: openai/whisper, whisper/model.py.
-RENAMES = [
+TO_OPENAI = [
     (r"^model\.", ""),
     (r"^encoder\.layer_norm\.", "encoder.ln_post."),
     (r"^decoder\.layer_norm\.", "decoder.ln."),
@@ -56,7 +56,7 @@ def write(model: Path, out: Path) -> None:
 
 def openai_name(name: str) -> str:
     """`model.encoder.layers.0.fc1.bias` -> `encoder.blocks.0.mlp.0.bias`."""
-    for pattern, replacement in RENAMES:
+    for pattern, replacement in TO_OPENAI:
         name = re.sub(pattern, replacement, name)
     return name
 

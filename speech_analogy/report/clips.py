@@ -17,25 +17,25 @@ import soxr
 from speech_analogy.evaluation.results import Hypothesis
 from speech_analogy.report import words
 
-Outcome = Literal["fewer errors", "more errors", "as many errors", "right in both"]
+ClipOutcome = Literal["fewer errors", "more errors", "as many errors", "right in both"]
 
-CLIPS = 10
-SHARES: dict[Outcome, int] = {"fewer errors": 4, "more errors": 3, "as many errors": 2, "right in both": 1}
-LONGEST_S = 20.0  # a longer recording would weigh more than the rest of the page
-OPUS_RATE_HZ = 16_000
+CLIPS_SHOWN = 10
+OUTCOME_SHARES: dict[ClipOutcome, int] = {"fewer errors": 4, "more errors": 3, "as many errors": 2, "right in both": 1}
+CLIP_LONGEST_S = 20.0  # a longer recording would weigh more than the rest of the page
+CLIP_RATE_HZ = 16_000
 OPUS_COMPRESSION = 0.93  # libsndfile's 0..1 scale; this is about 22 kbit/s
 SEED = "report"
 
 
 @dataclass(frozen=True)
-class Choice:
+class ClipChoice:
     """One utterance to show, and what became of it between the two systems."""
 
-    outcome: Outcome
+    outcome: ClipOutcome
     row: Hypothesis
 
 
-def outcome(before: Hypothesis, after: Hypothesis) -> Outcome:
+def outcome(before: Hypothesis, after: Hypothesis) -> ClipOutcome:
     """Compare two systems' word errors on one utterance."""
     earlier, later = _errors(before), _errors(after)
     if later < earlier:
@@ -46,9 +46,9 @@ def outcome(before: Hypothesis, after: Hypothesis) -> Outcome:
 
 
 def choose(
-    before: Sequence[Hypothesis], after: Sequence[Hypothesis], audible: frozenset[str], count: int = CLIPS
-) -> list[Choice]:
-    """Draw `count` utterances, spread over the outcomes (SHARES) and over prompts or speakers.
+    before: Sequence[Hypothesis], after: Sequence[Hypothesis], audible: frozenset[str], count: int = CLIPS_SHOWN
+) -> list[ClipChoice]:
+    """Draw `count` utterances, spread over the outcomes (OUTCOME_SHARES) and over prompts or speakers.
 
     The draw is by the sha256 of the id: the same test set gives the same clips, and nobody picks them by ear.
 
@@ -58,18 +58,21 @@ def choose(
         audible: ids whose recording was found; they are preferred to the rest.
         count: how many to draw; fewer come back from a smaller test set.
     """
-    pools: dict[Outcome, list[Hypothesis]] = {name: [] for name in SHARES}
+    pools: dict[ClipOutcome, list[Hypothesis]] = {name: [] for name in OUTCOME_SHARES}
     for earlier, later in words.paired(before, after):
         pools[outcome(earlier, later)].append(later)
-    playable = {row.id for row in after if row.id in audible and row.duration_s <= LONGEST_S}
-    chosen: list[Choice] = []
-    for wanted in (SHARES, dict.fromkeys(SHARES, count)):  # too few of one outcome leave room for the others
-        for name in SHARES:
+    playable = {row.id for row in after if row.id in audible and row.duration_s <= CLIP_LONGEST_S}
+    chosen: list[ClipChoice] = []
+    for wanted in (
+        OUTCOME_SHARES,
+        dict.fromkeys(OUTCOME_SHARES, count),
+    ):  # too few of one outcome leave room for the others
+        for name in OUTCOME_SHARES:
             room = min(wanted[name], count - len(chosen))
             seen = {mark for choice in chosen for mark in _marks(choice.row)}
             taken = _take(pools[name], room, playable, seen)
-            chosen += [Choice(name, row) for row in taken]
-    return sorted(chosen, key=lambda choice: list(SHARES).index(choice.outcome))
+            chosen += [ClipChoice(name, row) for row in taken]
+    return sorted(chosen, key=lambda choice: list(OUTCOME_SHARES).index(choice.outcome))
 
 
 def _take(pool: list[Hypothesis], wanted: int, playable: set[str], seen: set[str]) -> list[Hypothesis]:
@@ -113,16 +116,16 @@ def locate(audio: str, run: Path) -> Path | None:
 def embed(path: Path) -> str | None:
     """Re-encode a recording as a small mono Opus file in a `data:` URI; None if it cannot be read."""
     try:
-        longest = int(LONGEST_S * soundfile.info(path).samplerate)
+        longest = int(CLIP_LONGEST_S * soundfile.info(path).samplerate)
         samples, rate = soundfile.read(path, frames=longest, dtype="float32", always_2d=True)
         mono = np.nan_to_num(samples.mean(axis=1))  # (samples,)
         if not mono.size:
             return None
-        if rate != OPUS_RATE_HZ:
-            mono = soxr.resample(mono, rate, OPUS_RATE_HZ)
+        if rate != CLIP_RATE_HZ:
+            mono = soxr.resample(mono, rate, CLIP_RATE_HZ)
         packed = io.BytesIO()
         soundfile.write(
-            packed, np.clip(mono, -1.0, 1.0), OPUS_RATE_HZ,
+            packed, np.clip(mono, -1.0, 1.0), CLIP_RATE_HZ,
             format="OGG", subtype="OPUS", compression_level=OPUS_COMPRESSION,
         )  # fmt: skip
     except (soundfile.LibsndfileError, OSError, ValueError):

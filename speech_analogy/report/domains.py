@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 from speech_analogy.evaluation.domain_table import AGAINST, OURS, SUMMARY_FILE, DomainTable
+from speech_analogy.foundation.files import write_whole
 
 TABLE_FILE = "domains.md"
 SMALLEST_P = 0.001
@@ -35,7 +36,7 @@ def table_markdown(table: DomainTable) -> str:
 
 
 def _systems(table: DomainTable) -> list[str]:
-    """A row a system, a column a domain: there are more systems than a page is wide."""
+    """A row per system, a column per domain: there are more systems than fit across a page."""
     averages = {name: table.average(name) for name in table.systems}
     kept = {name: table.source_wer(name) for name in table.systems}
     heads = ["system", *table.measured, "average", *(["held-out source"] if any(kept.values()) else [])]
@@ -50,7 +51,7 @@ def _systems(table: DomainTable) -> list[str]:
 
 
 def _chosen(table: DomainTable) -> list[str]:
-    """What each domain's λ was, how many utterances it has, and what the analogy has taken off the synthetic model."""
+    """Each domain's λ, its number of utterances, and how far the analogy improves on the synthetic model."""
     over = AGAINST in table.systems
     heads = ["target", "test utterances", "λ", *([f"{OURS} against {AGAINST}"] if over else [])]
     lines = [line(heads), "|---|" + "--:|" * (len(heads) - 1)]
@@ -91,7 +92,7 @@ def _against(table: DomainTable) -> list[str]:
 
 
 def _regrets(table: DomainTable) -> list[str]:
-    """What each strategy's λ has cost, over all rows."""
+    """What each strategy's λ cost, over all rows."""
     found = table.regrets()
     if not found:
         return []
@@ -104,18 +105,15 @@ def _regrets(table: DomainTable) -> list[str]:
     ]
     for strategy, regrets in sorted(found.items(), key=lambda item: mean(item[1])):
         scales = sorted({row.strategies[strategy] for row in table.rows if strategy in row.strategies})
-        told = f"{scales[0]:g}" if len(scales) == 1 else f"{scales[0]:g} to {scales[-1]:g}"
-        lines.append(line([strategy, f"{mean(regrets):.2f}", f"{max(regrets):.2f}", told]))
+        chosen = f"{scales[0]:g}" if len(scales) == 1 else f"{scales[0]:g} to {scales[-1]:g}"
+        lines.append(line([strategy, f"{mean(regrets):.2f}", f"{max(regrets):.2f}", chosen]))
     return [*lines, ""]
 
 
 def write_table(table: DomainTable, run: Path) -> None:
     """Write `domains.json` and `domains.md`, each atomically."""
-    run.mkdir(parents=True, exist_ok=True)
     table.write(run / SUMMARY_FILE)
-    temporary = run / f"{TABLE_FILE}.partial"
-    temporary.write_text(table_markdown(table), encoding="utf-8")
-    temporary.replace(run / TABLE_FILE)
+    write_whole(run / TABLE_FILE, table_markdown(table))
 
 
 def line(cells: list[str]) -> str:

@@ -21,7 +21,7 @@ WORDS_SHOWN = 60
 
 
 @dataclass(frozen=True)
-class Heard:
+class Transcript:
     """What one system heard in a clip, aligned with the reference; `more` words were cut from a loop."""
 
     label: str
@@ -32,14 +32,14 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Clip:
+class ShownClip:
     """One utterance to listen to; `audio` is a data: URI, or None where the recording is missing."""
 
     outcome: str
     reference: str
     about: str
     audio: str | None
-    heard: Sequence[Heard]
+    heard: Sequence[Transcript]
 
 
 @dataclass
@@ -47,8 +47,8 @@ class Material:
     """What the hypotheses files gave, and what a reader has to be told is missing."""
 
     heard: dict[str, list[Hypothesis]] = field(default_factory=dict)  # by hypotheses_file
-    changes: words.Changes | None = None
-    clips: list[Clip] = field(default_factory=list)
+    changes: words.WordChanges | None = None
+    clips: list[ShownClip] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def of(self, system: System | None) -> list[Hypothesis]:
@@ -195,7 +195,7 @@ def gather(results: Results, run: Path, about: System | None, rival: System | No
 
 def _clips(
     results: Results, run: Path, material: Material, before: list[Hypothesis], after: list[Hypothesis]
-) -> list[Clip]:
+) -> list[ShownClip]:
     found = {row.id: path for row in after if (path := clips.locate(row.audio, run)) is not None}
     if len(found) < len(after):
         count = wording.plural(len(after) - len(found), "recording")
@@ -205,7 +205,7 @@ def _clips(
     shown = [system for system in ranking.listened(results) if material.of(system)]
     about = ranking.subject(results)
     alone = {"as many errors": "wrong", "right in both": "right"}  # what is said where one system is all there is
-    made: list[Clip] = []
+    made: list[ShownClip] = []
     for choice in clips.choose(before, after, frozenset(found)):
         row = choice.row
         audio = clips.embed(found[row.id]) if row.id in found else None
@@ -213,7 +213,7 @@ def _clips(
             material.remarks.append(f"The recording of {row.id} cannot be read: {found[row.id].name}.")
         heard = [_heard(system, material, row.id, system is about) for system in shown]
         made.append(
-            Clip(
+            ShownClip(
                 outcome=choice.outcome if before is not after else alone[choice.outcome],
                 reference=row.reference,
                 about=_about(row),
@@ -225,16 +225,16 @@ def _clips(
 
 
 def _about(row: Hypothesis) -> str:
-    cut = f", the first {clips.LONGEST_S:g} s" if row.duration_s > clips.LONGEST_S else ""
+    cut = f", the first {clips.CLIP_LONGEST_S:g} s" if row.duration_s > clips.CLIP_LONGEST_S else ""
     return f"{row.domain}, speaker {row.speaker}, {row.duration_s:.1f} s{cut}"
 
 
-def _heard(system: System, material: Material, utterance: str, accent: bool) -> Heard | None:
+def _heard(system: System, material: Material, utterance: str, accent: bool) -> Transcript | None:
     row = next((row for row in material.of(system) if row.id == utterance), None)
     if row is None or not row.reference_normalised.strip():
         return None
     (aligned,) = words.align([row.reference_normalised], [row.hypothesis_normalised])
-    return Heard(
+    return Transcript(
         system_words.label(system.name, system.scale),
         accent,
         row.substitutions + row.deletions + row.insertions,

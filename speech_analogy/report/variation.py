@@ -1,4 +1,4 @@
-"""The table of a recipe with one key varied."""
+"""The table of runs of one recipe in which one key varies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CURVE_FILE = "curve.md"
 
 
 def curve_markdown(title: str, note: str, key: str, found: Mapping[str, Results], values: int) -> str:
-    """A row for each value, a column for each system: WER with its interval; the analogy against C.
+    """A row for each value, a column for each system (WER with its interval), and the analogy compared with C.
 
     Args:
         title, note: of the recipe.

@@ -25,7 +25,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Change:
+class WordChange:
     """A reference word on which two systems differ.
 
     Attributes:
@@ -44,7 +44,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Changes:
+class WordChanges:
     """Two systems compared on the reference's words: totals, and the words that changed most often."""
 
     words: int
@@ -52,8 +52,8 @@ class Changes:
     made: int
     inserted_before: int
     inserted_after: int
-    most_mended: tuple[Change, ...]
-    most_made: tuple[Change, ...]
+    most_mended: tuple[WordChange, ...]
+    most_made: tuple[WordChange, ...]
 
 
 def align(references: Sequence[str], hypotheses: Sequence[str]) -> list[list[Word]]:
@@ -91,7 +91,7 @@ def paired(before: Sequence[Hypothesis], after: Sequence[Hypothesis]) -> list[tu
     ]
 
 
-def changes(before: Sequence[Hypothesis], after: Sequence[Hypothesis], limit: int = 12) -> Changes:
+def changes(before: Sequence[Hypothesis], after: Sequence[Hypothesis], limit: int = 12) -> WordChanges:
     """Count the reference words that exactly one of two systems has right.
 
     Args:
@@ -114,7 +114,7 @@ def changes(before: Sequence[Hypothesis], after: Sequence[Hypothesis], limit: in
                 mended.setdefault(word, Counter())[was.heard] += 1
             elif was.kind == "equal" and now.kind != "equal":
                 made.setdefault(word, Counter())[now.heard] += 1
-    return Changes(
+    return WordChanges(
         words=said.total(),
         mended=sum(heard.total() for heard in mended.values()),
         made=sum(heard.total() for heard in made.values()),
@@ -138,10 +138,10 @@ def _ranked(
     mended: dict[str, Counter[str | None]],
     made: dict[str, Counter[str | None]],
     said: Counter[str],
-) -> tuple[Change, ...]:
+) -> tuple[WordChange, ...]:
     """Words by falling count, equal counts in the alphabet's order."""
     found = [
-        Change(
+        WordChange(
             word,
             said[word],
             mended.get(word, Counter()).total(),

@@ -15,22 +15,24 @@ import soundfile
 
 from speech_analogy.benching import bench as bench_module
 from speech_analogy.benching import machine
-from speech_analogy.benching.bench import SHARES, bench, table
-from speech_analogy.benching.findings import Findings, Machine, Peak, Stage
+from speech_analogy.benching.bench import TIME_SHARES, bench, table
+from speech_analogy.benching.findings import Findings, Machine, Peak, StageFinding
 from speech_analogy.benching.speech import LONGEST_S, MEDIAN_S, SHORTEST_S, durations, make_speech
-from speech_analogy.benching.stages import BATCH_SIZE, STAGES, STEPS_AT_LEAST, Job, seconds_of
+from speech_analogy.benching.stages import STAGES, STEPS_AT_LEAST, TRAINING_BATCH, BenchJob, seconds_of
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import text_of
 from speech_analogy.corpora.read import write_cuts
-from tests.test_cli import fails, run
+from speech_analogy.errors import DataError, WeightsUnavailableError
+from tests.cli.conftest import run_in_a_process as run
+from tests.cli.test_main import fails
 
-FAST = functools.partial(Job, sides=(32, 64))
+FAST = functools.partial(BenchJob, sides=(32, 64))
 
 
 def test_rates_by_hand() -> None:
-    stage = Stage(name="x", utterances=8, audio_s=32.0, seconds=4.0, gigabytes=2.0)
+    stage = StageFinding(name="x", utterances=8, audio_s=32.0, seconds=4.0, gigabytes=2.0)
     assert (stage.real_time_factor, stage.utterances_per_second, stage.gigabytes_per_second) == (0.125, 2.0, 0.5)
-    assert Stage(name="x").real_time_factor is None
+    assert StageFinding(name="x").real_time_factor is None
 
 
 def test_what_a_step_spent() -> None:
@@ -49,8 +51,8 @@ def test_what_is_measured_is_the_processor(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setattr(bench_module.subprocess, "run", run_one)
-    job = Job(folder=Path(), cuts=Path(), scratch=Path(), seconds=1.0, threads=1, language="en")
-    bench_module._in_a_process("features", job)
+    job = BenchJob(folder=Path(), cuts=Path(), scratch=Path(), seconds=1.0, threads=1, language="en")
+    bench_module.in_a_process("features", job)
     assert seen["CUDA_VISIBLE_DEVICES"] == ""
 
 
@@ -84,7 +86,7 @@ def test_durations_are_those_described() -> None:
     assert np.array_equal(drawn, durations(4000))
 
 
-def test_noise_is_as_long_as_told_and_seeded(tmp_path: Path) -> None:
+def test_noise_is_as_long_as_asked_for_and_seeded(tmp_path: Path) -> None:
     cuts, again = (list(make_speech(tmp_path / name, [1.0, 2.5, 4.0])) for name in "ab")
     for cut, other, seconds in zip(cuts, again, [1.0, 2.5, 4.0], strict=True):
         samples = load_audio(cut)
@@ -97,42 +99,42 @@ def test_noise_is_as_long_as_told_and_seeded(tmp_path: Path) -> None:
 
 
 def test_every_stage_has_its_share_of_the_time() -> None:
-    assert SHARES.keys() == STAGES.keys()
-    assert sum(SHARES.values()) == pytest.approx(1)
+    assert TIME_SHARES.keys() == STAGES.keys()
+    assert sum(TIME_SHARES.values()) == pytest.approx(1)
 
 
 @pytest.fixture
-def job(tmp_path: Path, small_whisper: Path) -> Job:
-    cuts = make_speech(tmp_path / "speech", [1.0 + 0.01 * n for n in range(BATCH_SIZE * STEPS_AT_LEAST)])
+def job(tmp_path: Path, small_whisper: Path) -> BenchJob:
+    cuts = make_speech(tmp_path / "speech", [1.0 + 0.01 * n for n in range(TRAINING_BATCH * STEPS_AT_LEAST)])
     write_cuts(cuts, tmp_path / "cuts.jsonl.gz")
-    return Job(
+    return BenchJob(
         folder=small_whisper, cuts=tmp_path / "cuts.jsonl.gz", scratch=tmp_path, seconds=0.2, threads=1, language="en",
         peak={"fp32": 100.0, "bf16": 200.0},
     )  # fmt: skip
 
 
-def test_features(job: Job) -> None:
+def test_features(job: BenchJob) -> None:
     found = STAGES["features"](job)
     assert found.seconds is not None
     assert found.seconds >= job.seconds
     assert found.utterances is not None
-    assert found.utterances % (BATCH_SIZE * STEPS_AT_LEAST) == 0
-    assert found.audio_s == pytest.approx(found.utterances * (1.0 + 0.01 * (BATCH_SIZE * STEPS_AT_LEAST - 1) / 2))
+    assert found.utterances % (TRAINING_BATCH * STEPS_AT_LEAST) == 0
+    assert found.audio_s == pytest.approx(found.utterances * (1.0 + 0.01 * (TRAINING_BATCH * STEPS_AT_LEAST - 1) / 2))
 
 
-def test_fine_tuning_counts_the_steps_after_the_first(job: Job) -> None:
+def test_fine_tuning_counts_the_steps_after_the_first(job: BenchJob) -> None:
     found = STAGES["fine-tuning"](job)
-    assert found.utterances == BATCH_SIZE * (STEPS_AT_LEAST - 1)
+    assert found.utterances == TRAINING_BATCH * (STEPS_AT_LEAST - 1)
     assert found.gflops is not None
     assert found.peak_share is not None
     assert found.peak_share in (pytest.approx(found.gflops / 100), pytest.approx(found.gflops / 200))
     assert found.outside_share is None or 0 <= found.outside_share < 1
     log = (job.scratch / "tuned" / "training" / "log.jsonl").read_text().splitlines()
-    steps = [seconds_of(json.loads(line), BATCH_SIZE)[0] for line in log[1:]]
+    steps = [seconds_of(json.loads(line), TRAINING_BATCH)[0] for line in log[1:]]
     assert found.seconds == pytest.approx(sum(steps))
 
 
-def test_transcription(job: Job) -> None:
+def test_transcription(job: BenchJob) -> None:
     found = STAGES["transcription, torch"](job)
     assert found.utterances is not None
     assert 16 <= found.utterances <= 64
@@ -140,7 +142,7 @@ def test_transcription(job: Job) -> None:
     assert found.utterances_per_second > 0
 
 
-def test_merging(job: Job) -> None:
+def test_merging(job: BenchJob) -> None:
     found = STAGES["merging"](job)
     size = (job.scratch / "c" / "model.safetensors").stat().st_size
     assert found.gigabytes is not None
@@ -148,15 +150,16 @@ def test_merging(job: Job) -> None:
     assert not (job.scratch / "out").exists()
 
 
-def test_synthesis_says_what_is_missing(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_synthesis_says_what_is_missing(job: BenchJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("speech_analogy.benching.stages.ENGINES", ("nothing",))
     assert STAGES["synthesis"](job).missing == "none of nothing is installed"
 
 
+@pytest.mark.slow
 def test_processes_of_their_own(small_whisper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine, two stages and one that fails; the findings go through JSON and into a table."""
-    monkeypatch.setattr(bench_module, "Job", FAST)
-    monkeypatch.setitem(SHARES, "no such stage", 0.0)
+    monkeypatch.setattr(bench_module, "BenchJob", FAST)
+    monkeypatch.setitem(TIME_SHARES, "no such stage", 0.0)
     monkeypatch.setattr(bench_module, "UTTERANCES", 8)
     names = ("features", "merging", "no such stage")
     found = bench(str(small_whisper), seconds=2.0, threads=1, stages=names, progress=False)
@@ -175,9 +178,9 @@ def test_table_by_hand() -> None:
         machine=Machine(processor="P", cores=2, threads=2, bf16=True, memory_bytes=8 << 30, versions={"torch": "9"}),
         peak={"fp32": Peak(gflops=123.4, side=512)},
         stages=[
-            Stage(name="fine-tuning", utterances=10, audio_s=40.0, seconds=2.0, gflops=61.7, peak_share=0.5,
+            StageFinding(name="fine-tuning", utterances=10, audio_s=40.0, seconds=2.0, gflops=61.7, peak_share=0.5,
                   outside_share=0.031, peak_bytes=100 << 20, note="bf16"),
-            Stage(name="synthesis", missing="none is installed"),
+            StageFinding(name="synthesis", missing="none is installed"),
         ],
     )  # fmt: skip
     lines = table(found).splitlines()
@@ -189,6 +192,15 @@ def test_table_by_hand() -> None:
     assert missing.split() == ["synthesis", "none", "is", "installed"]
 
 
+def test_mistakes_are_found_before_anything_is_measured(tmp_path: Path, small_whisper: Path) -> None:
+    with pytest.raises(WeightsUnavailableError, match=r"pip:whisper-tiny\.xx"):
+        bench("pip:whisper-tiny.xx", progress=False)
+    soundfile.write(tmp_path / "plain.wav", np.zeros(16_000, dtype=np.float32), 16_000)
+    with pytest.raises(DataError, match="must have a text"):
+        bench(str(small_whisper), cuts=tmp_path / "plain.wav", progress=False)
+
+
+@pytest.mark.slow
 def test_mistakes_are_one_line(tmp_path: Path, small_whisper: Path) -> None:
     fails(run("bench", "--base", "pip:whisper-tiny.xx", "-q"), "pip:whisper-tiny.xx")
     soundfile.write(tmp_path / "plain.wav", np.zeros(16_000, dtype=np.float32), 16_000)

@@ -10,7 +10,7 @@ import pytest
 from lhotse import CutSet
 
 from speech_analogy.corpora import READERS, import_corpus, read_corpus, read_cuts, write_cuts
-from speech_analogy.corpora.reading import Reader, ReaderOptions, Utterance
+from speech_analogy.corpora.reading import CorpusUtterance, Reader, ReaderOptions
 from speech_analogy.errors import ConfigError, DataError
 from tests.corpora.sounds import write_tone
 
@@ -30,9 +30,9 @@ def test_kinds() -> None:
 
 
 def test_a_new_kind_is_one_file_and_one_line(corpus: Path) -> None:
-    def utterances(path: Path, options: ReaderOptions) -> Iterator[Utterance]:
+    def utterances(path: Path, options: ReaderOptions) -> Iterator[CorpusUtterance]:
         for file in sorted(path.glob("*.wav")):
-            yield Utterance(file.stem, file, "spoken", "me", "home", options.language)
+            yield CorpusUtterance(file.stem, file, "spoken", "me", "home", options.language)
 
     READERS.add("one-folder", Reader(ReaderOptions, utterances))
     try:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from speech_analogy.corpora.reading import (
     CorpusReading,
+    CorpusUtterance,
     Problem,
     ReaderOptions,
-    Utterance,
     build_cuts,
     normalised,
     prompt_of,
@@ -25,12 +25,12 @@ from tests.corpora.sounds import RATE_HZ, write_silence_of_no_length, write_tone
 QUIET = ReaderOptions(progress=False)
 
 
-def utterance(path: Path, **given: object) -> Utterance:
+def utterance(path: Path, **given: object) -> CorpusUtterance:
     fields: dict[str, object] = {"id": path.stem, "audio": path, "text": "hello", "speaker": "s", "domain": "d"}
-    return Utterance(**(fields | given))  # type: ignore[arg-type]
+    return CorpusUtterance(**(fields | given))  # type: ignore[arg-type]
 
 
-def read(entries: list[Utterance | Problem], options: ReaderOptions = QUIET) -> CorpusReading:
+def read(entries: list[CorpusUtterance | Problem], options: ReaderOptions = QUIET) -> CorpusReading:
     return build_cuts(entries, options, Path("corpus"))
 
 
@@ -62,7 +62,7 @@ def test_every_fault_is_listed_and_the_rest_kept_in_order(tmp_path: Path) -> Non
         (utterance(good[1], id="good0"), "the id occurs twice"),
         (utterance(good[1], id="late", start_s=0.15, duration_s=0.1), "the span lies outside the audio"),
     ]
-    entries: list[Utterance | Problem] = [utterance(path) for path in good]
+    entries: list[CorpusUtterance | Problem] = [utterance(path) for path in good]
     entries += [*(entry for entry, _ in faults), Problem("line 7", "table", "odd")]
     reading = read(entries)
     assert [cut.id for cut in reading.cuts] == [path.stem for path in good]
@@ -74,7 +74,7 @@ def test_every_fault_is_listed_and_the_rest_kept_in_order(tmp_path: Path) -> Non
 
 
 def test_nothing_left_is_an_error_that_says_why(tmp_path: Path) -> None:
-    entries: list[Utterance | Problem] = [utterance(tmp_path / f"{n}.wav") for n in range(3)]
+    entries: list[CorpusUtterance | Problem] = [utterance(tmp_path / f"{n}.wav") for n in range(3)]
     with pytest.raises(
         DataError, match=r"corpus: no usable utterance among 3; most often \(3 times\): the audio file is"
     ):

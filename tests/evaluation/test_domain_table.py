@@ -94,7 +94,7 @@ def test_tables_of_other_recipes_or_recordings_are_not_joined() -> None:
         one.joined(DomainTable("t", "", ["a"], [], [0], "another"))
     heard = _row("a", 1, {"analogy": [1] * 4})
     heard.ids[0] = "another"
-    with pytest.raises(ConfigError, match="other test utterances"):
+    with pytest.raises(ConfigError, match="different test utterances"):
         one.joined(DomainTable("t", "", ["a"], [heard], [1], "key"))
 
 

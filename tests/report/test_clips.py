@@ -30,8 +30,8 @@ def test_draw_is_spread_repeatable_and_independent_of_the_rows_order(heard: Pair
     before, after = heard
     everyone = frozenset(row.id for row in after)
     drawn = clips.choose(before, after, everyone)
-    assert Counter(choice.outcome for choice in drawn) == clips.SHARES
-    assert len({choice.row.id for choice in drawn}) == clips.CLIPS
+    assert Counter(choice.outcome for choice in drawn) == clips.OUTCOME_SHARES
+    assert len({choice.row.id for choice in drawn}) == clips.CLIPS_SHOWN
     assert len({choice.row.cluster for choice in drawn}) == 9  # every speaker there is
     assert clips.choose(before[::-1], after[::-1], everyone) == drawn
 
@@ -54,13 +54,13 @@ def test_recordings_that_are_there_are_preferred(heard: Pair) -> None:
     again = clips.choose(before, after, audible)
     left = Counter(clips.outcome(*pair) for pair in zip(before, after, strict=True) if pair[0].id in audible)
     heard_now = Counter(choice.outcome for choice in again if choice.row.id in audible)
-    assert heard_now == {name: min(share, left[name]) for name, share in clips.SHARES.items()}
+    assert heard_now == {name: min(share, left[name]) for name, share in clips.OUTCOME_SHARES.items()}
 
 
 def test_scarce_outcomes_leave_room_for_others_and_a_small_test_set_gives_what_it_has(heard: Pair) -> None:
     before, after = heard
     same = clips.choose(after, after, frozenset())
-    assert len(same) == clips.CLIPS
+    assert len(same) == clips.CLIPS_SHOWN
     assert {choice.outcome for choice in same} == {"as many errors", "right in both"}
     assert len(clips.choose(before[:3], after, frozenset())) == 3
     assert clips.choose([], after, frozenset()) == []
@@ -99,7 +99,7 @@ def test_long_recordings_are_cut_and_empty_or_broken_ones_refused(tmp_path: Path
     address = clips.embed(tmp_path / "long.wav")
     assert address is not None
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(address.partition(",")[2])))
-    assert len(samples) / rate == pytest.approx(clips.LONGEST_S, abs=0.05)
+    assert len(samples) / rate == pytest.approx(clips.CLIP_LONGEST_S, abs=0.05)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8_000)
     (tmp_path / "broken.wav").write_bytes(b"RIFF....")
     assert clips.embed(tmp_path / "empty.wav") is None

@@ -26,7 +26,7 @@ def page_of(run: Path) -> Page:
 
 
 def rewrite(run: Path, **changed: object) -> None:
-    """Change keys of results.json."""
+    """WordChange keys of results.json."""
     file = run / "results.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
 
