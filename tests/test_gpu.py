@@ -37,9 +37,10 @@ from speech_analogy.recognisers.loading import backend_name, load_recogniser, lo
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import EwcOptions, FinetuneOptions, LoraOptions
 from speech_analogy.training.shorten import ShortenOptions, shorten
+from tests.cli.running import fails
+from tests.cli.running import run_in_a_process as run
 from tests.pretended_gpu import OnGpu, pretended_gpu
 from tests.small_conformer import make_conformer
-from tests.test_cli import fails, run
 
 OPTIONS = FinetuneOptions(learning_rate=1e-3, epochs=1, batch_size=8, precision="fp32")
 TRIMMED = DecodingOptions(window="trimmed")

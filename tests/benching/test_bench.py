@@ -23,8 +23,8 @@ from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import text_of
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import DataError, WeightsUnavailableError
-from tests.cli.conftest import run_in_a_process as run
-from tests.cli.test_main import fails
+from tests.cli.running import fails
+from tests.cli.running import run_in_a_process as run
 
 FAST = functools.partial(BenchJob, sides=(32, 64))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,22 +10,9 @@ from pathlib import Path
 import pytest
 
 from speech_analogy.cli import main as cli
+from tests.cli.running import ENVIRONMENT, run_in_a_process
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-ENVIRONMENT = {"COLUMNS": "120", "NO_COLOR": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
-
-
-def run_in_a_process(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """`speech-analogy ARGUMENTS` in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from speech_analogy.cli.main import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=cwd,
-        env={**os.environ, **ENVIRONMENT},
-        check=False,
-    )
 
 
 @pytest.fixture(params=["here", pytest.param("process", marks=pytest.mark.slow)])

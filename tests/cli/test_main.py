@@ -16,20 +16,11 @@ from speech_analogy.cli import main as cli
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.recognisers.whisper.folder import write_folder
 from tests.adaptation.building import RECIPE
-from tests.cli.conftest import Run, run_in_a_process
+from tests.cli.conftest import Run
+from tests.cli.running import fails, run_in_a_process
 from tests.conftest import REPOSITORY, make_corpus, small_whisper_tensors
 
 HELP_SECONDS = 1.0
-
-
-def fails(found: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """One line on stderr that has all the parts, status 2."""
-    lines = [line for line in found.stderr.splitlines() if line.strip()]
-    assert found.returncode == 2, found.stderr
-    assert "Traceback" not in found.stderr
-    assert len(lines) == 1, found.stderr
-    for part in parts:
-        assert part in lines[0], lines[0]
 
 
 def test_help_answers_within_a_second_and_names_every_verb() -> None:

@@ -22,8 +22,9 @@ from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, TrimmedWindow
 from speech_analogy.training.shorten import ShortenOptions, lesson_loss, shorten, teach
+from tests.cli.running import fails
+from tests.cli.running import run_in_a_process as run
 from tests.conftest import make_corpus
-from tests.test_cli import fails, run
 
 OPTIONS = ShortenOptions(learning_rate=3e-4, epochs=3, batch_size=4, save_every_s=0, precision="fp32")
 
