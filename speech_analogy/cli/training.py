@@ -64,7 +64,7 @@ def finetune_command(
 
 
 def shorten_command(
-    model: Annotated[str, typer.Argument(help="Weights, as for --base, that hear well in 30 s windows.")],
+    model: Annotated[str, typer.Argument(help="Weights, as for --base, that work well in 30 s windows.")],
     audio: Annotated[Path, typer.Option(help="Cuts or a folder of audio; texts are not looked at.")],
     out: Annotated[Path, typer.Option(help="Folder of the shortened model.")],
     learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 1e-5,
@@ -77,7 +77,7 @@ def shorten_command(
     language: Language = "en",
     quiet: Quiet = False,
 ) -> None:
-    """Teach a model to hear trimmed windows as it hears 30 s ones, so that it transcribes short audio fast."""
+    """Distil a model for 30 s windows into one for trimmed windows, which transcribes short audio fast."""
     from speech_analogy.training.shorten import ShortenOptions, shorten
 
     options = ShortenOptions.parse(

@@ -19,14 +19,14 @@ from speech_analogy.evaluation.significance import compare, wer_interval
 from speech_analogy.evaluation.transcribe import Transcription, transcribe
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.protocol import Transcriber
-from speech_analogy.recognisers.windows import kind
+from speech_analogy.recognisers.windows import window_kind
 
 Cluster = Literal["prompt", "speaker"]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A system's score, what it heard, and how many references were dropped as empty."""
+    """A system's score, its transcripts, and how many references were dropped as empty."""
 
     system: System
     hypotheses: list[Hypothesis]
@@ -72,7 +72,7 @@ def evaluate(
 
 def score(
     cuts: CutSet,
-    heard: Transcription,
+    transcription: Transcription,
     *,
     name: str = "model",
     scale: float | None = None,
@@ -83,7 +83,7 @@ def score(
     """Score transcripts against the texts of their cuts (same order); see `evaluate`."""
     normalise = normaliser(language)
     kept = []
-    for cut, transcript in zip(cuts, heard.transcripts, strict=True):
+    for cut, transcript in zip(cuts, transcription.transcripts, strict=True):
         reference = normalise(text_of(cut)).strip()
         if reference:
             kept.append((cut, transcript, reference, normalise(transcript.text).strip()))
@@ -124,29 +124,29 @@ def score(
         words=int(words.words.sum()),
         utterances=len(rows),
         over_100=int((words.total > words.words).sum()),
-        window=kind(heard.window),
-        backend=heard.backend,
-        seconds=heard.seconds,
+        window=window_kind(transcription.window),
+        backend=transcription.backend,
+        seconds=transcription.seconds,
         hypotheses_file=hypotheses_file,
     )
-    return Evaluation(system, rows, len(heard.transcripts) - len(kept))
+    return Evaluation(system, rows, len(transcription.transcripts) - len(kept))
 
 
-def pooled(systems: Sequence[System], heard: Sequence[Sequence[Hypothesis]]) -> System:
+def pooled(systems: Sequence[System], hypotheses: Sequence[Sequence[Hypothesis]]) -> System:
     """One row of several runs of a system that differ in a seed alone, on the same recordings.
 
     Errors and words are added up, so every rate is the mean of the runs'; the interval is a bootstrap over the same
     clusters, each with all of its runs.
 
     Raises:
-        DataError: they did not hear the same recordings.
+        DataError: the runs are not on the same recordings.
     """
     if len(systems) == 1:
         return systems[0]
-    ids = [[row.id for row in rows] for rows in heard]
+    ids = [[row.id for row in rows] for rows in hypotheses]
     if any(own != ids[0] for own in ids):
         raise DataError("runs can only be pooled on the same utterances", field=systems[0].name)
-    rows = [row for own in heard for row in own]
+    rows = [row for own in hypotheses for row in own]
     words = np.array([row.words for row in rows], dtype=np.int64)
     sums = ("substitutions", "deletions", "insertions", "words", "utterances", "over_100", "seconds")
     changed = {name: sum(getattr(system, name) for system in systems) for name in sums}
@@ -159,10 +159,10 @@ def pooled(systems: Sequence[System], heard: Sequence[Sequence[Hypothesis]]) -> 
 def compare_hypotheses(
     system: list[Hypothesis], against: list[Hypothesis], names: tuple[str, str], scale: float | None = None
 ) -> Comparison:
-    """Paired, clustered comparison of what two systems heard of the same recordings.
+    """Paired, clustered comparison of two systems' transcripts of the same recordings.
 
     Raises:
-        DataError: they did not hear the same recordings.
+        DataError: they are not on the same recordings.
     """
     ids, others = [row.id for row in system], [row.id for row in against]
     if ids != others:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from speech_analogy.evaluation.evaluate import Cluster, Evaluation, compare_hypotheses
 from speech_analogy.evaluation.normalise import normaliser_name
 from speech_analogy.evaluation.results import Comparison, Results, Test, write_hypotheses
+from speech_analogy.foundation.files import whole_folder
 
 
 def results_of(found: list[Evaluation], cuts: Path, cluster: Cluster, language: str, command: str) -> Results:
@@ -38,17 +37,9 @@ def results_of(found: list[Evaluation], cuts: Path, cluster: Cluster, language: 
 
 
 def write_results(results: Results, found: list[Evaluation], out: Path) -> None:
-    """`results.json` and `hypotheses/` in a folder that is built beside its name and renamed."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        building.chmod(0o755)
+    """`results.json` and `hypotheses/` in a folder that is written whole; an earlier one is replaced."""
+    with whole_folder(out, overwrite=True) as building:
         (building / "hypotheses").mkdir()
         for one in found:
             write_hypotheses(one.hypotheses, building / one.system.hypotheses_file)
         results.write(building / "results.json")
-        if out.exists():
-            shutil.rmtree(out)
-        building.rename(out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)

@@ -10,12 +10,12 @@ from typing import Any, cast
 import torch
 from lhotse import CutSet
 from torch import Tensor
-from tqdm import tqdm
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.evaluation.evaluate import Cluster, Evaluation, score
-from speech_analogy.evaluation.transcribe import Batch, Transcript, Transcription, batch_seconds, batches
+from speech_analogy.evaluation.transcribe import DecodingBatch, Transcript, Transcription, batch_seconds, batches
+from speech_analogy.foundation.progress import bar
 from speech_analogy.merging.arithmetic import Scale, cast_piece, scale_of, shifted
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.lineage import require_same_base
@@ -24,7 +24,7 @@ from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOption
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import load_transcriber
 from speech_analogy.recognisers.protocol import Recogniser
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, kind, padding_of
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, padding_of, window_kind
 
 # Features are made once for all λ; those of this much window are held at a time (38 MB with 80 mels).
 HELD_WINDOW_S = 1200.0
@@ -123,10 +123,10 @@ def evaluate_scales(
     recogniser = load_transcriber(c, decoding.model_copy(update={"backend": "torch"}))
     sweep = ScaleSweep(cast("Recogniser", recogniser), *corners, change=change)
     chosen = decoding.window or native_window(sweep.recogniser.folder)
-    heard = _hear(list(eager), sweep, scales, chosen, decoding.beams, progress)
+    transcriptions = _decode(list(eager), sweep, scales, chosen, decoding.beams, progress)
     return [
         score(eager, transcription, name=name, scale=_number(scale), language=decoding.language, cluster=cluster)
-        for scale, transcription in zip(scales, heard, strict=True)
+        for scale, transcription in zip(scales, transcriptions, strict=True)
     ]
 
 
@@ -134,7 +134,7 @@ def _number(scale: Scale) -> float | None:
     return float(scale) if isinstance(scale, int | float) else None
 
 
-def _hear(
+def _decode(
     cuts: list[Any], sweep: ScaleSweep, scales: Sequence[Scale], window: Window, beams: int, progress: bool
 ) -> list[Transcription]:
     """One transcription a λ; each one's seconds are its own decoding, features not counted."""
@@ -142,8 +142,8 @@ def _hear(
     plan = batches([cut.duration for cut in cuts], window, [cut.id for cut in cuts], together_s)
     texts = [[""] * len(cuts) for _ in scales]
     seconds = [0.0] * len(scales)
-    bar = tqdm(total=len(cuts) * len(scales), desc=f"λ sweep ({kind(window)})", unit="utt", disable=not progress)
-    with bar, torch.inference_mode():
+    shown = bar(len(cuts) * len(scales), f"λ sweep ({window_kind(window)})", "utterances", show=progress)
+    with shown, torch.inference_mode():
         for group in _groups(plan):
             held = [
                 (
@@ -158,10 +158,10 @@ def _hear(
             ]
             for index, scale in enumerate(scales):
                 start = time.perf_counter()
-                for batch, heard in zip(group, sweep.move(scale).listen(held, beams), strict=True):
-                    for row, text in zip(batch.rows, heard, strict=True):
+                for batch, decoded in zip(group, sweep.move(scale).decode_all(held, beams), strict=True):
+                    for row, text in zip(batch.rows, decoded, strict=True):
                         texts[index][row] = text
-                    bar.update(len(batch.rows))
+                    shown.update(len(batch.rows))
                 seconds[index] += time.perf_counter() - start
     return [
         Transcription(
@@ -171,9 +171,9 @@ def _hear(
     ]
 
 
-def _groups(plan: list[Batch]) -> list[list[Batch]]:
+def _groups(plan: list[DecodingBatch]) -> list[list[DecodingBatch]]:
     """Batches whose features are held at a time."""
-    groups: list[list[Batch]] = [[]]
+    groups: list[list[DecodingBatch]] = [[]]
     held_s = 0.0
     for batch in plan:
         size_s = batch.window_s * len(batch.rows)

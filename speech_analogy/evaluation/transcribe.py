@@ -10,21 +10,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from lhotse import CutSet
-from tqdm import tqdm
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
+from speech_analogy.foundation.progress import bar
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import backend_name, load_transcriber
 from speech_analogy.recognisers.protocol import Transcriber
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, Window, kind, padding_of, window_seconds
+from speech_analogy.recognisers.windows import (
+    SAMPLING_RATE_HZ,
+    Padding,
+    Window,
+    padding_of,
+    window_kind,
+    window_seconds,
+)
 
 BATCH_SECONDS = 60.0  # of window on a processor: what it works on stays near it, and memory is soon at its largest
 BATCH_SECONDS_GPU = 240.0
 UTTERANCES_AT_LEAST = 8  # in a batch: a step of the decoder costs about as much for one as for eight
-LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
 
 Load = Callable[[int], np.ndarray]
 """The samples of one utterance, by its number: float32, mono, 16 kHz, (samples,)."""
@@ -32,7 +38,7 @@ Load = Callable[[int], np.ndarray]
 
 @dataclass(frozen=True)
 class Transcript:
-    """What one recording was heard as."""
+    """The text of one recording."""
 
     id: str
     text: str
@@ -58,9 +64,9 @@ def transcribe(
 ) -> Transcription:
     """Transcribe recordings, in batches of equal windows.
 
-    An utterance's window hangs on its own length alone. Still, a matrix product may round differently in another
+    An utterance's window depends on its own length alone. Still, a matrix product may round differently in another
     batch, and where two tokens are all but equally likely that decides. At most one utterance in a hundred may come
-    out otherwise alone: `speed.py --one-by-one` of tests/benchmarks/transcription counts them (none of 200).
+    out differently alone: `speed.py --one-by-one` of tests/benchmarks/transcription counts them (none of 200).
 
     Args:
         source: cuts, the path of cuts, an audio file, or a folder of audio files. Audio over 30 s is refused.
@@ -82,22 +88,15 @@ def transcribe(
         window_s=sum(window_seconds(cut.duration, chosen) for cut in cuts),
     )
     start = time.perf_counter()
-    bar = tqdm(
-        total=len(cuts),
-        desc=f"transcribe ({kind(chosen)})",
-        unit="utt",
-        disable=not progress,
-        mininterval=0.2 if _terminal() else LOG_INTERVAL_S,
-    )
-    with bar:
-        texts = _hear(
+    with bar(len(cuts), f"transcribe ({window_kind(chosen)})", "utterances", show=progress) as shown:
+        texts = _decode(
             batches([cut.duration for cut in cuts], chosen, [cut.id for cut in cuts], batch_seconds(transcriber)),
             [cut.duration for cut in cuts],
             lambda row: load_audio(cuts[row], SAMPLING_RATE_HZ),
             transcriber,
             padding_of(chosen),
             decoding.beams,
-            bar.update,
+            shown.update,
         )
     transcripts = [Transcript(cut.id, text, cut.duration) for cut, text in zip(cuts, texts, strict=True)]
     return Transcription(transcripts, chosen, time.perf_counter() - start, backend_name(transcriber))
@@ -110,11 +109,11 @@ def transcribe_arrays(
     durations = [len(waveform) / SAMPLING_RATE_HZ for waveform in waveforms]
     chosen = window or native_window(transcriber.folder)
     plan = batches(durations, chosen, seconds=batch_seconds(transcriber))
-    return _hear(plan, durations, waveforms.__getitem__, transcriber, padding_of(chosen), beams, lambda count: None)
+    return _decode(plan, durations, waveforms.__getitem__, transcriber, padding_of(chosen), beams, lambda count: None)
 
 
 @dataclass(frozen=True)
-class Batch:
+class DecodingBatch:
     """Utterances, by number, that are decoded together, and the window that all of them have."""
 
     window_s: float
@@ -136,32 +135,32 @@ def batches(
     window: Window,
     names: Sequence[str] | None = None,
     seconds: float = BATCH_SECONDS,
-) -> list[Batch]:
+) -> list[DecodingBatch]:
     """Batches of equal windows, longest first, so that the estimate of the time left errs on the safe side.
 
     Args:
-        names: settle the order of utterances of equal length, so that it does not hang on the order of the input.
-        seconds: of window in a batch, which has `UTTERANCES_AT_LEAST` where there are so many.
+        names: settle the order of utterances of equal length, so that it does not depend on the order of the input.
+        seconds: of window in a batch, which has at least `UTTERANCES_AT_LEAST` where there are that many.
     """
     by_window: dict[float, list[int]] = {}
     for row in sorted(range(len(durations_s)), key=lambda row: (-durations_s[row], names[row] if names else row)):
         by_window.setdefault(window_seconds(durations_s[row], window), []).append(row)
     return [
-        Batch(window_s, rows[start : start + size])
+        DecodingBatch(window_s, rows[start : start + size])
         for window_s, rows in by_window.items()
         for size in [max(UTTERANCES_AT_LEAST, int(seconds / window_s))]
         for start in range(0, len(rows), size)
     ]
 
 
-def _hear(
-    plan: list[Batch],
+def _decode(
+    plan: list[DecodingBatch],
     durations_s: Sequence[float],
     load: Load,
     transcriber: Transcriber,
     padding: Padding,
     beams: int,
-    heard_more: Callable[[int], object],
+    done: Callable[[int], object],
 ) -> list[str]:
     """Texts in the order of `durations_s`; audio is loaded as its batch comes up, so that memory stays flat."""
     texts = [""] * len(durations_s)
@@ -173,14 +172,8 @@ def _hear(
             )
             for batch in plan
         )
-        for batch, heard in zip(plan, transcriber.listen(feed, beams), strict=True):
-            for row, text in zip(batch.rows, heard, strict=True):
+        for batch, decoded in zip(plan, transcriber.decode_all(feed, beams), strict=True):
+            for row, text in zip(batch.rows, decoded, strict=True):
                 texts[row] = text
-            heard_more(len(batch.rows))
+            done(len(batch.rows))
     return texts
-
-
-def _terminal() -> bool:
-    import sys
-
-    return sys.stderr.isatty()

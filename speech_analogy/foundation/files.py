@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,35 @@ def whole_folder(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def fill_once(out: Path, fill: Callable[[Path], None], error: type[SpeechAnalogyError] = DataError) -> Path:
+    """Fill a folder whole unless it is there already, for caches: of several processes, the first one's stays.
+
+    Args:
+        fill: writes into the new, empty folder that it is given.
+
+    Returns:
+        `out`.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: the disk is full or cannot be written to.
+    """
+    if out.is_dir():
+        return out
+    temporary = beside(out)
+    try:
+        with os_errors(out, error):
+            temporary.mkdir(parents=True)
+            fill(temporary)
+            try:
+                temporary.rename(out)
+            except OSError:
+                if not out.is_dir():
+                    raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out
+
+
 def replace_folder(new: Path, out: Path) -> None:
     """Rename a finished folder to `out`; what stood there is removed after it, or put back if that fails."""
     old = beside(out) if out.exists() else None
@@ -173,7 +202,11 @@ def beside(out: Path) -> Path:
 
 
 def sweep(out: Path) -> None:
-    """Remove what killed processes were building beside `out`; nobody else may be building it now."""
+    """Remove what killed processes were building beside `out`; nobody else may be building it now.
+
+    Args:
+        out: its name may be a pattern, such as `step-*`.
+    """
     for left in out.parent.glob(f".{out.name}{PARTIAL_SUFFIX}-*"):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)

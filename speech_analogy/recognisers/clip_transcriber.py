@@ -25,7 +25,7 @@ class ClipTranscriber:
         identities: the model's name, folder and fingerprint, by which it is refused where it is the one being trained.
 
     Raises:
-        CheckpointError: the weights are broken, or not to be had.
+        CheckpointError: the weights are broken, or cannot be obtained.
     """
 
     def __init__(self, model: str = "pip:whisper-base", language: str = "en", device: str = "cpu") -> None:

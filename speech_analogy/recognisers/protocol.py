@@ -39,7 +39,7 @@ class Transcriber(Protocol):
 
     def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]: ...
 
-    def listen(
+    def decode_all(
         self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
     ) -> Iterator[list[str]]: ...
 

@@ -22,7 +22,7 @@ TRIMMED_MINIMUM_S = 1.5
 TRIMMED_STEP_S = 0.5  # utterances whose windows are equal share a batch
 ENCODER_FRAME_S = 0.02
 FLOOR_FRAME_S = 0.02  # loudness is taken frame by frame
-FLOOR_PERCENTILE = 10.0  # of the frames' loudness: what is heard between the words
+FLOOR_PERCENTILE = 10.0  # of the frames' loudness: what there is between the words
 REPEATED_S = 0.1  # of the utterance's end
 
 
@@ -41,7 +41,7 @@ DEFAULT_TRIMMED = TrimmedWindow()
 
 
 def _one_form(value: Any) -> Any:
-    """The default settings are called `trimmed`, so that what hangs on a window has one name for them."""
+    """The default settings are called `trimmed`, so that what depends on a window has one name for them."""
     if isinstance(value, Mapping):
         value = TrimmedWindow.parse(value)
     if isinstance(value, str) and value not in ("trimmed", "full"):
@@ -53,7 +53,7 @@ Window: TypeAlias = Annotated[Literal["trimmed", "full"] | TrimmedWindow, Before
 """`full` is 30 s, `trimmed` is `TrimmedWindow()`."""
 
 
-def kind(window: Window) -> Literal["trimmed", "full"]:
+def window_kind(window: Window) -> Literal["trimmed", "full"]:
     """The window's kind, whatever its settings."""
     return "full" if window == "full" else "trimmed"
 
@@ -66,12 +66,12 @@ def trimmed_settings(window: Window) -> TrimmedWindow | None:
 
 
 def window_record(window: Window) -> str | dict[str, Any]:
-    """As `provenance.json` tells it: its name, or what differs from the default settings."""
+    """As recorded in `provenance.json`: its name, or what differs from the default settings."""
     return window if isinstance(window, str) else window.model_dump(exclude_defaults=True) or "trimmed"
 
 
 def window_of_record(record: Any) -> Window:
-    """The window told by `window_record`; the full one where nothing is told.
+    """The window that `window_record` recorded; the full one where there is no record.
 
     Raises:
         ConfigError: settings that this version does not know.

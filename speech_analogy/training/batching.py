@@ -25,7 +25,7 @@ PREFETCHED = 2  # batches made ready while one is learned from
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """One step's tensors."""
 
     features: torch.Tensor  # (batch, mels, frames) float32
@@ -36,7 +36,7 @@ class Batch:
     share: float = 1.0
     """Of the step's learned tokens, where several processes share a step."""
 
-    def parts(self, seconds: float | None) -> Iterator[tuple[Batch, float]]:
+    def parts(self, seconds: float | None) -> Iterator[tuple[TrainingBatch, float]]:
         """The batch in as few parts of at most `seconds` of windows (or one utterance) as there must be.
 
         They are as equal as they can be, and each comes with its share of the tokens.
@@ -74,7 +74,7 @@ def epoch_batches(cuts: CutSet, *, batch_size: int, seed: int, epoch: int, bucke
         with warnings.catch_warnings():  # it advises to read lazily; the whole set is in memory for its digest anyway
             warnings.filterwarnings("ignore", message="You are using DynamicBucketingSampler", category=UserWarning)
             sampler = DynamicBucketingSampler(cuts, num_buckets=buckets, buffer_size=count, **common)
-    else:  # too few to be told apart by duration
+    else:  # too few for buckets of similar duration
         sampler = SimpleCutSampler(cuts, **common)
     sampler.set_epoch(epoch)
     return [list(batch) for batch in sampler]
@@ -111,7 +111,7 @@ def make_batch(
     store: FeatureStore | None = None,
     rank: int = 0,
     processes: int = 1,
-) -> Batch:
+) -> TrainingBatch:
     """One process's part of a batch of cuts: every n-th, in the window of the whole batch.
 
     Args:
@@ -128,17 +128,17 @@ def make_batch(
         rows = rows or [0]
         own, inputs, targets = [batch[row] for row in rows], inputs[rows], targets[rows]
     seconds = batch_window_s(batch, window)
-    return Batch(store.batch(own, seconds), inputs, targets, len(own), seconds, share)
+    return TrainingBatch(store.batch(own, seconds), inputs, targets, len(own), seconds, share)
 
 
-def prefetch(batches: list[list[Any]], make: Callable[[list[Any]], Batch]) -> Iterator[Batch]:
+def prefetch(batches: list[list[Any]], make: Callable[[list[Any]], TrainingBatch]) -> Iterator[TrainingBatch]:
     """Make batches in a thread of their own, a few ahead, in order.
 
     That thread computes alone. With helpers of its own there would be more of OpenMP's threads than cores, and those
     of the thread that learns would sleep at the end of every operation where they otherwise wait: a step in small
     parts takes half as long again then.
     """
-    waiting: list[Future[Batch]] = []
+    waiting: list[Future[TrainingBatch]] = []
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(max_workers=1) as pool:
         pool.submit(_compute_alone).result()

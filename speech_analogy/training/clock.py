@@ -8,7 +8,7 @@ DIGITS = 5  # of seconds in the log
 
 
 class Clock:
-    """Seconds since `start`, told apart by what they were spent on."""
+    """Seconds since `start`, by what they were spent on."""
 
     def __init__(self) -> None:
         self.start()

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from lhotse import CutSet
 from torch import Tensor
-from tqdm import tqdm
 
 from speech_analogy.corpora.splits import subset
+from speech_analogy.foundation.progress import track
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser
 from speech_analogy.recognisers.windows import Window
 from speech_analogy.training.batching import make_batch
@@ -31,7 +31,7 @@ class Anchor:
         recogniser: at θ_0; its gradients are zeroed.
         cuts: speech with texts that must not be forgotten; a subset of `options.utterances` is taken.
         parameters: those that are trained, by name.
-        window, store: what the model hears in, and where its features come from.
+        window, store: the encoder's window, and where features come from.
         autocast: a context, as for a training step.
 
     Raises:
@@ -67,7 +67,7 @@ class Anchor:
         """Squared gradients, one utterance at a time; mean 1 over all anchored parameters."""
         found = {name: torch.zeros_like(parameter) for name, parameter in self.parameters.items()}
         recogniser.model.eval()
-        for cut in tqdm(cuts, desc="importance", unit="utterance", disable=not progress):
+        for cut in track(cuts, "importance", "utterances", show=progress):
             batch = make_batch([cut], recogniser, window, store)
             with autocast():
                 loss = recogniser.loss(

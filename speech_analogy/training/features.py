@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from speech_analogy.corpora.audio import load_audio
+from speech_analogy.foundation.files import whole_file
 from speech_analogy.recognisers.families import family_of
 from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.windows import (
@@ -24,7 +24,7 @@ from speech_analogy.recognisers.windows import (
 )
 
 KEPT_BYTES = 1 << 30  # in memory; what does not fit is made again
-SILENCE_FROM_S = 0.05  # of slack: so much silence at a window's end, and its last frame is a frame of silence
+SILENCE_FROM_S = 0.05  # of slack: with this much silence at a window's end, its last frame is a frame of silence
 
 
 class FeatureStore:
@@ -85,7 +85,7 @@ class FeatureStore:
         return row
 
     def _key(self, cut: Any) -> str:
-        """What the features hang on: the recording, what is done to it, the window and the kind of features."""
+        """What the features depend on: the recording, what is done to it, the window and the kind of features."""
         if self._folder is None:
             return f"{cut.id} {cut.recording_id} {cut.start} {cut.duration}"
         content = cut.to_dict()
@@ -94,8 +94,8 @@ class FeatureStore:
         files = [Path(source["source"]) for source in content["recording"]["sources"] if source["type"] == "file"]
         states = [file.stat() for file in files]
         kind = [window_seconds(cut.duration, self._window), self._recogniser.kind_of_features]
-        told = [content, [[state.st_size, state.st_mtime_ns] for state in states], kind]
-        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+        parts = [content, [[state.st_size, state.st_mtime_ns] for state in states], kind]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
     def _file(self, key: str) -> Path | None:
         return None if self._folder is None else self._folder / key[:2] / f"{key}.npy"
@@ -111,7 +111,5 @@ class FeatureStore:
         file = self._file(key)
         if file is None:
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as building:
-            np.save(building, row.numpy())
-        Path(building.name).replace(file)
+        with whole_file(file) as building, building.open("wb") as stream:
+            np.save(stream, row.numpy())

@@ -22,12 +22,13 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from lhotse import CutSet
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from speech_analogy import __version__
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.progress import bar
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.recognisers.loading import load_recogniser
@@ -35,7 +36,7 @@ from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import window_record
-from speech_analogy.training.batching import Batch, epoch_batches, make_batch, prefetch, twin_batches
+from speech_analogy.training.batching import TrainingBatch, epoch_batches, make_batch, prefetch, twin_batches
 from speech_analogy.training.clock import Clock
 from speech_analogy.training.ewc import Anchor
 from speech_analogy.training.features import KEPT_BYTES, FeatureStore
@@ -47,7 +48,6 @@ from speech_analogy.training.publish import ADAPTER_FOLDER, publish_tuned, tuned
 from speech_analogy.training.state import load_state, save_state
 from speech_analogy.training.trained_part import Adapters, checkpoint_activations, compile_layers, freeze
 
-LOG_INTERVAL_S = 15.0  # between lines of progress where stderr is not a terminal
 SECONDS_AT_ONCE = {"bf16": 40.0, "no": 20.0}  # of windows in one forward pass, on a processor: as many bytes in both
 SMOOTHING = 0.9  # of the loss shown beside the progress bar
 
@@ -98,7 +98,7 @@ def finetune(
     """
     options, out = options or FinetuneOptions(), Path(out)
     if (options.ewc is None) != (remember is None):
-        raise ConfigError("goes with the speech to be remembered", field="ewc", do="give both, or neither")
+        raise ConfigError("`ewc` and `remember` must be given together", field="ewc", do="give both, or neither")
     if out.exists():
         raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
     keep_freed_memory()
@@ -198,8 +198,9 @@ class _Run:
         done = load_state(self.working, self.key, self.parameters, self.optimiser)
         losses: list[float] = []
         self.recogniser.model.train()
-        with self._logs(done) as write, self._bar(done) as bar:
-            saved, shown = time.monotonic(), None
+        shown = bar(self.steps, self.description, "steps", show=self.progress, done=done)
+        with self._logs(done) as write, shown:
+            saved, smoothed = time.monotonic(), None
             batches, clock = self._from(done), Clock()
             for step in range(done, self.steps):
                 clock.start()
@@ -209,9 +210,9 @@ class _Run:
                 losses.append(loss)
                 row: dict[str, Any] = {"step": step + 1, "epoch": self._epoch(step), "loss": loss}
                 row |= {"learning_rate": rate, "utterances_per_second": len(self._flat[step]) / clock.total}
-                shown = loss if shown is None else SMOOTHING * shown + (1 - SMOOTHING) * loss
-                bar.set_postfix(loss=f"{shown:.3f}", refresh=False)
-                bar.update()
+                smoothed = loss if smoothed is None else SMOOTHING * smoothed + (1 - SMOOTHING) * loss
+                shown.note(loss=f"{smoothed:.3f}")
+                shown.update()
                 write(row, clock)
                 if time.monotonic() - saved >= self.options.save_every_s and step + 1 < self.steps:
                     self._save(step + 1)
@@ -228,7 +229,7 @@ class _Run:
         last = losses[-len(self.epochs[-1]) :]
         return sum(last) / len(last) if last else float("nan")
 
-    def _step(self, step: int, batch: Batch, clock: Clock) -> tuple[float, float]:
+    def _step(self, step: int, batch: TrainingBatch, clock: Clock) -> tuple[float, float]:
         """Forward, backward, clip, update; returns the step's loss over all processes and the learning rate."""
         torch.manual_seed(self.options.seed * self.steps + step)  # dropout, where a model has it
         rate = self.options.learning_rate * schedule(step, self.steps, self.options.warmup_share)
@@ -259,7 +260,7 @@ class _Run:
         clock.lap("optimiser")
         return found, rate
 
-    def _from(self, done: int) -> Iterator[Batch]:
+    def _from(self, done: int) -> Iterator[TrainingBatch]:
         make = partial(
             make_batch,
             recogniser=self.recogniser,
@@ -291,7 +292,7 @@ class _Run:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines()[:done] if path.is_file() else []
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        write_whole(path, "".join(line + "\n" for line in lines))
         board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
         with path.open("a", encoding="utf-8", buffering=1) as log:
 
@@ -305,18 +306,6 @@ class _Run:
                 yield write
             finally:
                 board.close()
-
-    def _bar(self, done: int) -> Any:
-        import sys
-
-        return tqdm(
-            total=self.steps,
-            initial=done,
-            desc=self.description,
-            unit="step",
-            disable=not self.progress,
-            mininterval=0.2 if sys.stderr.isatty() else LOG_INTERVAL_S,
-        )
 
 
 def _key(options: FinetuneOptions, cuts: str, base: str, accelerator: Accelerator) -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from lhotse import CutSet
 
 from speech_analogy.corpora.splits import digest
+from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.files import whole_folder, write_json
+from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE
 from speech_analogy.recognisers.protocol import Recogniser
 
 ADAPTER_FOLDER = "adapter"  # in the model's folder: what LoRA trained, as PEFT writes it
 
 
 def tuned_on(cuts: CutSet) -> dict[str, Any]:
+    """What provenance records of the training speech: amount, kinds, domains and digest."""
     custom = [cut.custom or {} for cut in cuts]
     return {
         "utterances": len(cuts),
@@ -29,16 +31,10 @@ def tuned_on(cuts: CutSet) -> dict[str, Any]:
 
 def publish_tuned(recogniser: Recogniser, working: Path, out: Path, record: dict[str, Any]) -> None:
     """Write the whole folder beside its final name and rename it; the states to resume from go."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with whole_folder(out, error=CheckpointError) as building:
         recogniser.save(building)
-        (building / "provenance.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_json(building / PROVENANCE_FILE, record)
         shutil.copytree(working / "training", building / "training")
         if (working / ADAPTER_FOLDER).is_dir():
             shutil.copytree(working / ADAPTER_FOLDER, building / ADAPTER_FOLDER)
-        building.chmod(0o755)
-        building.rename(out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     shutil.rmtree(working, ignore_errors=True)

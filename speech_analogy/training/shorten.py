@@ -304,7 +304,7 @@ def _working_folder(out: Path, about: dict[str, Any]) -> Path:
     if not mark.is_file() or mark.read_text(encoding="utf-8") != key:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        mark.write_text(key, encoding="utf-8")
+        write_whole(mark, key)
     return folder
 
 

@@ -9,7 +9,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.files import sweep, whole_folder, write_json
+
 STATE_FILE, WEIGHTS_FILE, MOMENTS_FILE = "state.json", "weights.safetensors", "moments.safetensors"
+STATE_PATTERN = "step-*"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -20,23 +24,21 @@ def save_state(
 
     Args:
         folder: where states live.
-        key: digest of everything the weights hang on; a state with another key is never resumed from.
+        key: digest of everything that the weights depend on; a state with another key is never resumed from.
         parameters: the trained ones, by name.
     """
-    building = folder / ".building"
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    save_file({name: p.detach().contiguous() for name, p in parameters.items()}, building / WEIGHTS_FILE)
     moments = {
         f"{kind}/{name}": optimiser.state[parameter][kind].detach().contiguous()
         for name, parameter in parameters.items()
         for kind in _MOMENTS
         if kind in optimiser.state[parameter]
     }
-    save_file(moments, building / MOMENTS_FILE)
-    (building / STATE_FILE).write_text(json.dumps({"step": step, "key": key}), encoding="utf-8")
     before = _states(folder)
-    building.rename(folder / f"step-{step:08d}")
+    sweep(folder / STATE_PATTERN)  # what killed processes were writing
+    with whole_folder(folder / f"step-{step:08d}", error=CheckpointError) as building:
+        save_file({name: p.detach().contiguous() for name, p in parameters.items()}, building / WEIGHTS_FILE)
+        save_file(moments, building / MOMENTS_FILE)
+        write_json(building / STATE_FILE, {"step": step, "key": key})
     for old in before:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -63,4 +65,4 @@ def load_state(
 
 
 def _states(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"))
+    return sorted(folder.glob(STATE_PATTERN))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from speech_analogy.errors import ConfigError
+from speech_analogy.foundation.suggest import closest
 from speech_analogy.training.options import LoraOptions
 
 ADAPTER = "default"  # PEFT's own name for the only adapter
@@ -47,8 +47,8 @@ def lies_in(parameters: Iterable[str], parts: Iterable[str], *, field: str) -> l
         inside = [name for name in names if f".{part}." in f".{name}." or fnmatchcase(name, part)]
         if not inside:
             known = sorted({word for name in names for word in name.split(".") if not word.isdigit()})
-            near = difflib.get_close_matches(part, known, n=1)
-            do = f"did you mean {near[0]}?" if near else "name a module, or a pattern of parameter names"
+            near = closest(part, known)
+            do = f"did you mean {near!r}?" if near else "name a module, or a pattern of parameter names"
             raise ConfigError("no parameter of the model lies there", field=field, value=part, do=do)
         found.update(inside)
     return [name for name in names if name in found]

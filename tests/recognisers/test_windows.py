@@ -24,10 +24,10 @@ from speech_analogy.recognisers.windows import (
     SAMPLING_RATE_HZ,
     TrimmedWindow,
     Window,
-    kind,
     pad,
     padding_of,
     trimmed_settings,
+    window_kind,
     window_of_record,
     window_record,
     window_seconds,
@@ -55,7 +55,7 @@ def test_settings_lay_the_window() -> None:
     for duration, expected in ((1.0, 5.0), (3.0, 5.0), (3.01, 6.0), (27.5, 30.0), (29.5, 30.0)):
         assert window_seconds(duration, LONG) == expected
     assert trimmed_settings("full") is None
-    assert (kind(LONG), kind("full")) == ("trimmed", "full")
+    assert (window_kind(LONG), window_kind("full")) == ("trimmed", "full")
 
 
 def test_options_take_settings_and_dump_what_they_dumped() -> None:
@@ -145,7 +145,7 @@ def test_training_takes_the_settings_and_tells_them(noises: CutSet, small_whispe
     assert not torch.equal(batch.features[:, :, -1], default.features[:, :, -1])
     for window, expected in ((LONG, window_record(LONG)), (TrimmedWindow(), "trimmed")):
         options = FinetuneOptions(epochs=1, batch_size=4, window=window, precision="fp32")
-        out = finetune(CutSet.from_cuts(few), small_whisper, tmp_path / kind(window) / str(len(window_record(window))),
-                       options, progress=False).folder  # fmt: skip
+        folder = tmp_path / window_kind(window) / str(len(window_record(window)))
+        out = finetune(CutSet.from_cuts(few), small_whisper, folder, options, progress=False).folder
         assert json.loads((out / "provenance.json").read_text())["window"] == expected
         assert native_window(out) == (LONG if window == LONG else "trimmed")

@@ -19,7 +19,7 @@ from speech_analogy.errors import ConfigError
 from speech_analogy.merging.vectors.lora import read_lora
 from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.protocol import IGNORED_LABEL
-from speech_analogy.training.batching import Batch, make_batch
+from speech_analogy.training.batching import TrainingBatch, make_batch
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions, LoraOptions
 from speech_analogy.training.trained_part import Adapters, checkpoint_activations, freeze
@@ -51,7 +51,7 @@ def test_the_parts_of_a_batch_are_the_batch(tokens: list[int], seconds: float, w
     for row, count in enumerate(tokens):
         targets[row, :count] = 1
     features = torch.randn(len(tokens), 2, 3)
-    batch = Batch(features, torch.zeros_like(targets), targets, len(tokens), window_s)
+    batch = TrainingBatch(features, torch.zeros_like(targets), targets, len(tokens), window_s)
     parts = list(batch.parts(seconds))
     assert torch.equal(torch.cat([part.features for part, _ in parts]), features)
     assert torch.equal(torch.cat([part.targets for part, _ in parts]), targets)

@@ -16,7 +16,7 @@ from speech_analogy.adaptation.plan.stage import Stage
 from speech_analogy.errors import WeightsUnavailableError
 from speech_analogy.foundation.page.wording import duration
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, kind, window_seconds
+from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, window_kind, window_seconds
 
 FINETUNE_S = 0.028  # a second of window and epoch
 DECODE_TRIMMED_S = 0.018  # a second of window
@@ -63,7 +63,7 @@ class Size:
         )
 
     def window_s(self, window: Window) -> float:
-        return self.trimmed_s if kind(window) == "trimmed" else FULL_WINDOW_S * self.utterances
+        return self.trimmed_s if window_kind(window) == "trimmed" else FULL_WINDOW_S * self.utterances
 
 
 NOTHING = Size(0, 0.0, 0.0)
@@ -76,7 +76,7 @@ def finetune_cost(size: Size, epochs: int, window: Window) -> float:
 
 def decode_cost(size: Size, window: Window) -> float:
     """Seconds on one core."""
-    return START_S + size.window_s(window) * (DECODE_TRIMMED_S if kind(window) == "trimmed" else DECODE_FULL_S)
+    return START_S + size.window_s(window) * (DECODE_TRIMMED_S if window_kind(window) == "trimmed" else DECODE_FULL_S)
 
 
 def as_decoded(stage: Stage) -> Stage:

@@ -26,7 +26,7 @@ from speech_analogy.recognisers.log_mel import spoken_log_mel
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, Backend, Compute
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding
 
-WAVEFORM, HEARD = 0, 1  # channels of the features
+WAVEFORM, SPEECH = 0, 1  # channels of the features
 SEEDS = 2**31 - 1
 SPACES = "-–—/_"  # between words, where the model has no sign for them
 
@@ -34,7 +34,7 @@ SPACES = "-–—/_"  # between words, where the model has no sign for them
 class FixedBatchNorm(nn.BatchNorm1d):
     """Batch norm whose statistics stay the base's, in training too.
 
-    Statistics that moved would hang on what shares a batch and on its padding, are no parameters (a resumed run
+    Statistics that moved would depend on what shares a batch and on its padding, are no parameters (a resumed run
     would lose them), and a variance is nothing to subtract and add: θ_C + λ(θ_B − θ_A) could make it negative.
     """
 
@@ -43,7 +43,7 @@ class FixedBatchNorm(nn.BatchNorm1d):
 
 
 class ConformerRecogniser:
-    """A Wav2Vec2-Conformer with a CTC head, with what it needs to hear, to be taught and to write.
+    """A Wav2Vec2-Conformer with a CTC head, with what it needs to transcribe, to be trained and to be saved.
 
     The convolutional feature encoder is frozen, as in arXiv 2406.02925; so are the statistics of the batch norms.
     SpecAugment, dropout and layer drop are what the model's own config says.
@@ -80,7 +80,7 @@ class ConformerRecogniser:
         self._blank = int(model.config.pad_token_id or 0)  # CTC's blank is the padding's id
         self._signs = {sign for sign in self.tokenizer.get_vocab() if len(sign) == 1}
         self._signs.discard(self.tokenizer.word_delimiter_token)
-        self._heard: torch.Tensor | None = None  # (batch, frames): the mask of the batch that is in the model
+        self._mask: torch.Tensor | None = None  # (batch, frames): the mask of the batch that is in the model
         model.freeze_feature_encoder()
         for module in model.modules():
             if isinstance(module, Wav2Vec2ConformerConvolutionModule):
@@ -102,7 +102,7 @@ class ConformerRecogniser:
         return spoken_log_mel(waveform, duration_s)
 
     def features(self, waveforms: Sequence[np.ndarray], window_s: float, padding: Padding = "silence") -> torch.Tensor:
-        """Waveforms, normalised as the model's extractor does, padded to one window, and which samples are heard.
+        """Waveforms, normalised as the model's extractor does, padded to one window, and which samples are speech.
 
         Args:
             waveforms: float32, mono, 16 kHz, each (samples,); what is longer than the window is cut.
@@ -161,9 +161,9 @@ class ConformerRecogniser:
     def loss(self, features: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean CTC loss a character: transformers' `sum`, divided by the characters of the batch.
 
-        So the parts of a batch add up to it (`Batch.parts`), as with Whisper's mean over tokens, and neither the
-        size of a batch nor `ctc_loss_reduction` changes the scale of gradients. A text that is longer than its frames
-        allow has no finite loss; it counts as 0.
+        So the parts of a batch add up to it (`TrainingBatch.parts`), as with Whisper's mean over tokens, and neither
+        the size of a batch nor `ctc_loss_reduction` changes the scale of gradients. A text that is longer than its
+        frames allow has no finite loss; it counts as 0.
 
         Args:
             features: (batch, 2, samples).
@@ -172,7 +172,7 @@ class ConformerRecogniser:
         """
         if self.model.training:
             np.random.seed(int(torch.randint(SEEDS, ())))  # transformers draws SpecAugment's masks from it
-        logits, lengths = self._logits(features)
+        logits, lengths = self.logits(features)
         with torch.autocast(logits.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
             chances = F.log_softmax(logits.float(), dim=-1).transpose(0, 1)  # (frames, batch, characters)
             learned = targets != IGNORED_LABEL
@@ -200,11 +200,11 @@ class ConformerRecogniser:
         """
         if beams != 1:
             raise ConfigError("CTC is decoded greedily here", field="beams", value=beams, do="leave it at 1")
-        logits, lengths = self._logits(features.to(self.device))
+        logits, lengths = self.logits(features.to(self.device))
         best = logits.argmax(-1)  # (batch, frames)
         behind = torch.arange(best.shape[1], device=best.device) >= lengths[:, None]
         best = best.masked_fill(behind, self._blank)
-        self._heard = None
+        self._mask = None
         return [self._without_specials(text) for text in self.tokenizer.batch_decode(best.cpu())]
 
     def _without_specials(self, text: str) -> str:
@@ -213,25 +213,27 @@ class ConformerRecogniser:
             text = text.replace(token, "")
         return " ".join(text.split())
 
-    def listen(self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1) -> Iterator[list[str]]:
+    def decode_all(
+        self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
+    ) -> Iterator[list[str]]:
         """Transcribe batches of (features, durations_s), one after the other; see `decode`."""
         for features, durations_s in batches:
             yield self.decode(features, durations_s, beams)
 
-    def _logits(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(batch, frames, characters), and how many frames of each row were heard, (batch,) int64."""
+    def logits(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(batch, frames, characters), and how many frames of each row are speech, (batch,) int64."""
         samples = torch.full(features.shape[:1], features.shape[-1], device=features.device)
         if not self.masked:
-            self._heard = None
+            self._mask = None
             return self.model(features[:, WAVEFORM]).logits, self.frames(samples)
-        heard = features[:, HEARD].long()
-        lengths = self.frames(heard.sum(-1))
+        speech = features[:, SPEECH].long()
+        lengths = self.frames(speech.sum(-1))
         frames = int(self.frames(samples[:1]))
-        self._heard = torch.arange(frames, device=features.device) < lengths[:, None]
-        return self.model(features[:, WAVEFORM], attention_mask=heard).logits, lengths
+        self._mask = torch.arange(frames, device=features.device) < lengths[:, None]
+        return self.model(features[:, WAVEFORM], attention_mask=speech).logits, lengths
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
-        """How many frames the feature encoder makes of so many samples: convolutions without padding."""
+        """How many frames the feature encoder makes of this many samples: convolutions without padding."""
         for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
             samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
         return samples.clamp(min=0)
@@ -242,9 +244,9 @@ class ConformerRecogniser:
         transformers masks the first layer's input and the attention; behind them padding is no longer zero, and the
         convolution carries it into the last frames of the speech.
         """
-        if self._heard is None:
+        if self._mask is None:
             return given
-        return (given[0] * self._heard[:, None].to(given[0].dtype), *given[1:])  # (batch, dim, frames)
+        return (given[0] * self._mask[:, None].to(given[0].dtype), *given[1:])  # (batch, dim, frames)
 
     def save(self, folder: Path) -> None:
         """Write a complete Hugging Face folder: weights, config, vocabulary, extractor."""

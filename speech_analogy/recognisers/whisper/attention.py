@@ -40,7 +40,7 @@ def attention(
     Args:
         query: (batch, heads, queries, width).
         key, value: (batch, heads, keys, width).
-        attention_mask: boolean, True where a key is heard, or added to the scores; None: every key, or every
+        attention_mask: boolean, True where a key is attended to, or added to the scores; None: every key, or every
             earlier one where the module is causal.
 
     Returns:
@@ -73,13 +73,13 @@ def _is_causal(module: torch.nn.Module, query: Tensor, said: bool | None) -> boo
 
 def _in_pieces(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
     """Attention to every key, row by row and `QUERIES_AT_ONCE`: (batch, queries, heads, width)."""
-    heard = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[-1])
+    attended = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[-1])
     for row in range(len(query)):
         asked, keys, values = query[row] * scaling, key[row].transpose(-1, -2).contiguous(), value[row].contiguous()
         for start in range(0, query.shape[2], QUERIES_AT_ONCE):
             part = slice(start, start + QUERIES_AT_ONCE)
-            heard[row, part] = ((asked[:, part] @ keys).softmax(-1) @ values).transpose(0, 1)
-    return heard
+            attended[row, part] = ((asked[:, part] @ keys).softmax(-1) @ values).transpose(0, 1)
+    return attended
 
 
 def _products_are_faster(query: Tensor, key: Tensor) -> bool:

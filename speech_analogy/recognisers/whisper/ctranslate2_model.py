@@ -15,6 +15,7 @@ import torch
 from transformers import GenerationConfig, WhisperConfig
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.files import fill_once
 from speech_analogy.recognisers.cache import cache_folder
 from speech_analogy.recognisers.hugging_face import loading
 from speech_analogy.recognisers.protocol import Backend, Compute
@@ -32,7 +33,7 @@ Pending = tuple[list[Any], list[int]]  # CTranslate2's answers of one batch, and
 
 
 class CTranslate2Transcriber(WhisperFrontEnd):
-    """A Whisper model that hears and does not learn.
+    """A Whisper model that transcribes and cannot be trained.
 
     Each batch is decoded by one worker; of `threads` threads there are as many workers, up to `MOST_WORKERS`, which
     share the threads. Rows that are finished leave the batch.
@@ -88,7 +89,9 @@ class CTranslate2Transcriber(WhisperFrontEnd):
         """Transcribe one batch; see `WhisperRecogniser.decode`."""
         return self._collect(self._submit(features, durations_s, beams))
 
-    def listen(self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1) -> Iterator[list[str]]:
+    def decode_all(
+        self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
+    ) -> Iterator[list[str]]:
         """Transcribe batches of (features, durations_s), several at a time, in order."""
         waiting: deque[Pending] = deque()
         for features, durations_s in batches:
@@ -151,16 +154,7 @@ def convert(folder: Path) -> Path:
     if out.is_dir():
         os.utime(out)
         return out
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        _write(folder, building / "model")
-        (building / "model").rename(out)
-    except OSError:
-        if not out.is_dir():  # another process may have been first
-            raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    fill_once(out, lambda building: _write(folder, building), CheckpointError)
     _forget_oldest(out.parent)
     return out
 
@@ -187,7 +181,7 @@ def _write(folder: Path, out: Path, loaded: WhisperRecogniser | None = None) -> 
 
     with loading(folder, WHAT):
         try:
-            _Converter(str(folder)).convert(str(out), quantization="float32")
+            _Converter(str(folder)).convert(str(out), quantization="float32", force=True)
         except (TypeError, AttributeError, NotImplementedError) as error:
             raise CheckpointError(f"CTranslate2 cannot convert it: {error}", file=folder) from None
 

@@ -21,17 +21,17 @@ def forward_flops(config: Any, rows: int, frames: int, tokens: int, learned: int
         tokens: decoder inputs a row, padding included.
         learned: tokens of the whole batch that are projected to the vocabulary; None: all of them.
     """
-    width, heard = config.d_model, frames // FRAME_STRIDE
+    width, positions = config.d_model, frames // FRAME_STRIDE
     first = _first_convolution(config, frames)
-    second = 2 * heard * width * width * KERNEL
+    second = 2 * positions * width * width * KERNEL
     encoder = config.encoder_layers * (
-        _products(heard, width, 4 * width + 2 * config.encoder_ffn_dim) + _attention(heard, heard, width)
+        _products(positions, width, 4 * width + 2 * config.encoder_ffn_dim) + _attention(positions, positions, width)
     )
     decoder = config.decoder_layers * (
         _products(tokens, width, 4 * width + 2 * width + 2 * config.decoder_ffn_dim)  # own attention; q and out across
-        + _products(heard, width, 2 * width)  # keys and values of what is heard
+        + _products(positions, width, 2 * width)  # keys and values of the encoder's positions
         + _attention(tokens, tokens, width)
-        + _attention(tokens, heard, width)
+        + _attention(tokens, positions, width)
     )
     projected = rows * tokens if learned is None else learned
     return int(rows * (first + second + encoder + decoder)) + _products(projected, width, config.vocab_size)

@@ -5,9 +5,6 @@ What is not in the tensors is taken from the package openai-whisper: vocabulary,
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from transformers.convert_slow_tokenizer import TikTokenConverter
 from whisper.tokenizer import LANGUAGES, get_tokenizer
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.files import fill_once, write_json
 
 ENGLISH_VOCABULARY = 51864
 HEAD_WIDTH = 64  # the width of an attention head in every published Whisper
@@ -29,7 +27,7 @@ SPACE_TOKEN = " "
 
 @dataclass(frozen=True)
 class Dimensions:
-    """The sizes that tell one Whisper from another; all of them can be read off its tensors."""
+    """The sizes in which Whispers differ; all of them can be read off its tensors."""
 
     mels: int
     width: int
@@ -83,28 +81,20 @@ def write_folder(tensors: dict[str, torch.Tensor], out: Path, source: dict[str, 
         source: where the weights come from; written as `provenance.json`.
         file: the file they were read from, for errors.
     """
-    if out.is_dir():
-        return out
-    size = Dimensions.of(tensors, file)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+
+    def fill(folder: Path) -> None:
+        size = Dimensions.of(tensors, file)
         tokenizer = whisper_tokenizer(size)
         config, generation = _configs(size)
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(contiguous, building / "model.safetensors", metadata={"format": "pt"})
-        config.save_pretrained(building)
-        generation.save_pretrained(building)
-        tokenizer.save_pretrained(building)
-        WhisperFeatureExtractor(feature_size=size.mels).save_pretrained(building)
-        (building / "provenance.json").write_text(json.dumps(source, indent=2) + "\n", encoding="utf-8")
-        building.rename(out)
-    except OSError:
-        if not out.is_dir():  # another process may have been first
-            raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return out
+        save_file(contiguous, folder / "model.safetensors", metadata={"format": "pt"})
+        config.save_pretrained(folder)
+        generation.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        WhisperFeatureExtractor(feature_size=size.mels).save_pretrained(folder)
+        write_json(folder / "provenance.json", source)
+
+    return fill_once(out, fill, CheckpointError)
 
 
 def whisper_tokenizer(size: Dimensions) -> WhisperTokenizer:

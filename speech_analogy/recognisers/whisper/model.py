@@ -48,7 +48,7 @@ class TrimmedEncoder(WhisperEncoder):
 
 
 class TaughtWhisper(WhisperForConditionalGeneration):
-    """The published class, which answers with its loss where it is told the targets: see `token_loss`."""
+    """The published class, which answers with its loss where targets are given: see `token_loss`."""
 
     def forward(self, *given: Any, targets: torch.Tensor | None = None, **named: Any) -> Any:
         if targets is None:
@@ -76,7 +76,7 @@ class TokensByDuration(StoppingCriteria):
 
 
 class WhisperRecogniser(WhisperFrontEnd):
-    """A Whisper model with what it needs to hear, to be taught and to write.
+    """A Whisper model with what it needs to transcribe, to be trained and to be saved.
 
     Args:
         folder: a complete Hugging Face folder (`resolve_weights` gives one).
@@ -196,7 +196,9 @@ class WhisperRecogniser(WhisperFrontEnd):
         rows = self._greedy(features, limits) if beams == 1 else self._beam(features, limits, beams)
         return self.texts(rows)
 
-    def listen(self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1) -> Iterator[list[str]]:
+    def decode_all(
+        self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
+    ) -> Iterator[list[str]]:
         """Transcribe batches of (features, durations_s), one after the other; see `decode`."""
         for features, durations_s in batches:
             yield self.decode(features, durations_s, beams)
@@ -204,7 +206,7 @@ class WhisperRecogniser(WhisperFrontEnd):
     def _greedy(self, features: torch.Tensor, limits: list[int]) -> list[list[int]]:
         """Token ids a row. Finished rows leave the batch, so that one looping row does not hold up the others."""
         decoder, project = self.model.model.decoder, self.model.proj_out
-        heard = self.encode(features)  # (rows, frames / 2, width)
+        encoded = self.encode(features)  # (rows, frames / 2, width)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         end, generation = self.model.config.eos_token_id, self.model.generation_config
         written: list[list[int]] = [[] for _ in limits]
@@ -212,7 +214,7 @@ class WhisperRecogniser(WhisperFrontEnd):
         tokens = torch.tensor([self.prompt] * len(alive), device=self.device)  # (rows, prompt)
         for step in range(max(limits)):
             state = decoder(
-                input_ids=tokens, encoder_hidden_states=heard, use_cache=True, **{CACHE: cache}
+                input_ids=tokens, encoder_hidden_states=encoded, use_cache=True, **{CACHE: cache}
             ).last_hidden_state
             logits = project(state[:, -1])  # (rows, vocabulary)
             logits[:, generation.suppress_tokens or []] = -torch.inf
@@ -232,7 +234,7 @@ class WhisperRecogniser(WhisperFrontEnd):
             if len(keep) < len(alive):
                 index = torch.tensor(keep, device=self.device)
                 cache.batch_select_indices(index)
-                chosen, heard = chosen[index], heard[index]
+                chosen, encoded = chosen[index], encoded[index]
                 alive = [alive[position] for position in keep]
             tokens = chosen[:, None]
         return written

@@ -77,7 +77,7 @@ def test_padding_and_neighbours_change_nothing(positions: str, tmp_path: Path) -
     original = Wav2Vec2ConformerForCTC.from_pretrained(folder).eval()
     waves = [_noise(0.5), _noise(1.1, 1), _noise(2.3, 2)]
     with torch.inference_mode():
-        together, lengths = recogniser._logits(recogniser.features(waves, 3.0))
+        together, lengths = recogniser.logits(recogniser.features(waves, 3.0))
         for row, frames, wave in zip(together, lengths.tolist(), waves, strict=True):
             alone = original(recogniser.features([wave], len(wave) / 16_000)[:, 0]).logits[0]
             assert len(alone) == frames
@@ -117,7 +117,7 @@ def test_a_model_with_a_group_norm_gets_no_mask(tmp_path: Path) -> None:
     original = Wav2Vec2ConformerForCTC.from_pretrained(folder).eval()
     features = recogniser.features([_noise(0.6), _noise(1.4, 1)], 2.0)
     with torch.inference_mode():
-        found, lengths = recogniser._logits(features)
+        found, lengths = recogniser.logits(features)
         torch.testing.assert_close(found, original(features[:, 0]).logits)
     assert lengths.tolist() == [found.shape[1]] * 2
 
@@ -142,7 +142,7 @@ def test_loss_is_transformers_sum_per_character(recogniser: ConformerRecogniser,
 
 
 def test_parts_of_a_batch_add_up_to_it(recogniser: ConformerRecogniser) -> None:
-    """Padding changes no loss, and shares of the characters weigh the parts, as `Batch.parts` has it."""
+    """Padding changes no loss, and shares of the characters weigh the parts, as `TrainingBatch.parts` has it."""
     features = recogniser.features([_noise(0.9), _noise(1.8, 1)], 2.0)
     texts = ["one", "one two three"]
     with torch.inference_mode():

@@ -164,7 +164,7 @@ def test_batches_come_back_in_order(small_whisper: Path, cache: Path, monkeypatc
     monkeypatch.setattr(theirs, "texts", lambda rows: [str(len(row)) for row in rows])
     durations = [float(12 - number) for number in range(12)]
     feed = [(theirs.features([_noise(1.0)], duration + 1), [duration]) for duration in durations]
-    assert list(theirs.listen(feed)) == [[str(token_limit(duration))] for duration in durations]
+    assert list(theirs.decode_all(feed)) == [[str(token_limit(duration))] for duration in durations]
 
 
 def test_torch_keeps_its_threads(small_whisper: Path, cache: Path) -> None:
