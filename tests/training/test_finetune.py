@@ -143,6 +143,7 @@ def _tune(cuts: Path, base: Path, out: Path) -> None:
     finetune(cuts, base, out, OPTIONS, progress=False)
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_ends_with_the_same_bits(
     noises: CutSet, small_whisper: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -210,6 +211,7 @@ finetune(cuts, base, out, FinetuneOptions.model_validate_json(options), progress
 """
 
 
+@pytest.mark.slow
 def test_two_launched_processes_have_the_loss_curve_of_one(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
     """`accelerate launch` over gloo: the same losses at the same rates, the same weights, one log."""
     options = OPTIONS.model_copy(update={"batch_size": 7, "save_every_s": 60.0})  # the last batch of three is odd

@@ -104,6 +104,7 @@ def _shorten(cuts: Path, model: Path, out: Path) -> None:
     shorten(model, cuts, out, OPTIONS, progress=False)
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_ends_with_the_same_bits(
     audio: CutSet, small_whisper: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

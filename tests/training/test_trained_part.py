@@ -104,6 +104,7 @@ def test_checkpointing_keeps_fewer_activations(noises: CutSet, small_whisper: Pa
     assert kept[2] == kept[0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_layers_learn_the_same(
     noises: CutSet, small_whisper: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -139,7 +140,7 @@ def test_what_is_frozen_does_not_move(noises: CutSet, small_whisper: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"), [(("encodr",), "did you mean encoder"), (("model",), "something must be left to be trained")]
+    ("parts", "said"), [(("encodr",), "did you mean 'encoder'"), (("model",), "something must be left to be trained")]
 )
 def test_mistakes_in_what_is_frozen_are_told(small_whisper: Path, parts: tuple[str, ...], said: str) -> None:
     with pytest.raises(ConfigError, match=said):

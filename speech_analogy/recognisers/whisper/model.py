@@ -28,7 +28,6 @@ from speech_analogy.recognisers.whisper.attention import ATTENTION
 from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
 from speech_analogy.recognisers.whisper.token_loss import token_loss
 
-FRAME_STRIDE = 2  # the encoder's second convolution halves the mel frames
 # What the decoder calls its keys and values: transformers renames it, and warns on every process's first batch.
 CACHE = "cache" if "cache" in signature(WhisperDecoder.forward).parameters else "past_key_values"
 
