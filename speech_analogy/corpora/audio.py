@@ -72,7 +72,7 @@ def decodes_fast(recording: Recording) -> bool:
 
 
 def decoded_samples(path: Path) -> int:
-    """How many samples a channel really decode, which a truncated file's header does not tell.
+    """How many samples per channel really decode, which a truncated file's header does not show.
 
     Raises:
         DataError: decoding fails.

@@ -1,4 +1,4 @@
-"""Small questions asked of cuts everywhere: what is said, by whom, in which domain; and cuts from whatever is given."""
+"""What rooms ask of a cut (its text, speaker, domain, prompt, file), and cuts from a path or an audio file."""
 
 from __future__ import annotations
 

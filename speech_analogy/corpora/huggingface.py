@@ -98,7 +98,7 @@ def _load(path: Path, options: HuggingFaceOptions) -> Mapping[str, Any]:
 def _require_hub(path: Path) -> None:
     """Refuse a name at once where no hub answers; `datasets` itself would try for a minute.
 
-    Not asked when offline work is wanted (the cache may have the dataset) or a proxy stands between.
+    Skipped in offline mode (the cache may have the dataset) and behind a proxy.
     """
     if {"HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"} & os.environ.keys() or getproxies().get("https"):
         return

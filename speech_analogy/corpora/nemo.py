@@ -1,4 +1,4 @@
-"""NeMo manifests: one JSON object a line with audio_filepath, text, duration and perhaps offset."""
+"""NeMo manifests: one JSON object per line with audio_filepath, text, duration and perhaps offset."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class NemoOptions(ReaderOptions):
 def utterances(path: Path, options: NemoOptions) -> Iterator[CorpusUtterance | Problem]:
     """List the utterances of a manifest; relative audio paths are relative to it.
 
-    With `offset`, `duration` says how much of the file is the utterance; without, the file's own length holds.
+    With `offset`, `duration` is the length of the utterance; without, the utterance is the whole file.
 
     Raises:
         DataError: not a manifest's file name.

@@ -1,4 +1,4 @@
-"""What every reader hands over (utterances and problems), and how they become checked Lhotse cuts."""
+"""What every reader yields (utterances and problems), and how these become checked Lhotse cuts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class CorpusReading:
-    """What came of reading a corpus: usable cuts, everything else with its reason, and how many were seen."""
+    """The result of reading a corpus: usable cuts, everything else with its reason, and how many were seen."""
 
     cuts: CutSet
     problems: list[Problem]
@@ -82,7 +82,7 @@ class ReaderOptions(Options):
     """What every reader takes."""
 
     language: str = "en"
-    # Decode files once, so that a broken one is found now and not in the midst of training. None: all but Ogg (Opus,
+    # Decode files once, so that a broken one is found now and not during training. None: all but Ogg (Opus,
     # Vorbis), where it takes long and a truncated file shows by its header.
     decode: bool | None = None
     progress: bool = True

@@ -1,4 +1,4 @@
-"""Rows of metadata files: CSV with a header, or one JSON object a line."""
+"""Rows of metadata files: CSV with a header, or one JSON object per line."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class System(Options):
     wer: float
     ci95: tuple[float, float]
     cer: float
-    raw_wer: float = Field(description="WER of the texts as they stand, without normalisation")
+    raw_wer: float = Field(description="WER of the texts as they are, without normalisation")
     substitutions: int
     deletions: int
     insertions: int

@@ -175,7 +175,7 @@ def link(source: str | Path, target: str | Path) -> None:
 def require_free(out: Path, overwrite: bool, error: type[SpeechAnalogyError] = DataError) -> None:
     """Refuse an output that exists, unless it may be overwritten."""
     if out.exists() and not overwrite:
-        raise error("the output exists already", file=out, do="name another, or say --overwrite")
+        raise error("the output exists already", file=out, do="name another, or give --overwrite")
 
 
 def require_room(

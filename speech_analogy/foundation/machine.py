@@ -10,12 +10,12 @@ VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
-    """The processor's name, as the system tells it."""
+    """The processor's name, as the system reports it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -27,5 +27,5 @@ def visible_gpus() -> tuple[str, ...]:
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    said = [name.strip() for name in os.environ.get(VISIBLE_GPUS, "").split(",") if name.strip()]
-    return tuple((said or [str(number) for number in range(count)])[:count])
+    given = [name.strip() for name in os.environ.get(VISIBLE_GPUS, "").split(",") if name.strip()]
+    return tuple((given or [str(number) for number in range(count)])[:count])

@@ -30,7 +30,7 @@ def optional_package(module: str, package: str, what: str, field: str) -> Module
 
 
 def require(module: str, engine: str, install: str) -> ModuleType:
-    """Import an engine's package, or say how to install it.
+    """Import an engine's package, or report how to install it.
 
     Raises:
         SynthesisError: the package is not installed.

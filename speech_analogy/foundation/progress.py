@@ -35,12 +35,12 @@ class Task:
     total: float | None
     done: float = 0
     note: str = ""
-    left_s: float | None = None  # where the work knows it better than its pace does
+    left_s: float | None = None  # where the work itself has a better estimate than its pace
     began: float = field(default_factory=time.monotonic)
     resumed: float = 0  # done before this start
 
     def seconds_left(self, now: float) -> float | None:
-        """By the pace so far; None where nothing can be said."""
+        """By the pace so far; None where it cannot be estimated."""
         if self.left_s is not None:
             return self.left_s
         new = self.done - self.resumed
@@ -68,7 +68,7 @@ class Renderer(Protocol):
 
 
 class Lines:
-    """A line a task every `LINE_EVERY_S` seconds, for logs."""
+    """One line per task every `LINE_EVERY_S` seconds, for logs."""
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[int, int], Task] = {}
@@ -104,7 +104,7 @@ class Lines:
 
 
 class Bars:
-    """Rich's bars, one a task, gone when it ends."""
+    """Rich's bars, one per task, removed when it ends."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -114,7 +114,7 @@ class Bars:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[told]}", markup=False),
+            TextColumn("{task.fields[state]}", markup=False),
             console=self._console,
             transient=True,
         )
@@ -122,13 +122,13 @@ class Bars:
         self._lock = threading.Lock()
 
     def show(self, task: Task) -> None:
-        told = task.line(time.monotonic()).removeprefix(f"{task.what}: ")
+        state = task.line(time.monotonic()).removeprefix(f"{task.what}: ")
         with self._lock:
             if not self._ids:
                 self._progress.start()
             if task.key not in self._ids:
-                self._ids[task.key] = self._progress.add_task(task.what, total=task.total, told=told)
-            self._progress.update(self._ids[task.key], total=task.total, completed=task.done, told=told)
+                self._ids[task.key] = self._progress.add_task(task.what, total=task.total, state=state)
+            self._progress.update(self._ids[task.key], total=task.total, completed=task.done, state=state)
 
     def end(self, task: Task) -> None:
         with self._lock:
@@ -193,7 +193,7 @@ def send_to(queue: Any) -> None:
 
 @contextmanager
 def receive_from(queue: Any) -> Iterator[None]:
-    """Show the tasks of worker processes while the block lasts; what a worker that died was doing goes with it."""
+    """Show the tasks of worker processes while the block lasts; the bars of a worker that died end with it."""
     shown: dict[tuple[int, int], Task] = {}
 
     def read() -> None:
@@ -244,7 +244,7 @@ class Bar:
         return self._task.done
 
     def update(self, amount: float = 1) -> None:
-        """So much more is done."""
+        """Count `amount` more as done."""
         with self._lock:
             self._task = replace(self._task, done=self._task.done + amount)
         self._changed()
@@ -257,7 +257,7 @@ class Bar:
         self._changed()
 
     def reached(self, done: float, total: float | None = None, left_s: float | None = None) -> None:
-        """So much is done in all; the total, and the seconds left, where they are known anew."""
+        """Set what is done in all, and the total and the seconds left where these have changed."""
         with self._lock:
             self._task = replace(
                 self._task,
@@ -283,7 +283,7 @@ def bar(total: float | None, what: str, unit: str, *, show: bool = True, done: f
     """Work under way.
 
     Args:
-        total: how much there is; None where nobody knows.
+        total: how much there is; None where it is unknown.
         what: is done, e.g. "transcribe".
         unit: in the plural, e.g. "utterances"; `BYTES` is shown in MB.
         done: before this start.

@@ -1,7 +1,7 @@
 """Cards: the README.md of an adapted model or of a task vector, in Hugging Face's model card form.
 
-A card says what results.json and the provenance say and nothing else: an unknown licence or language is
-left out, a base that is not a hub id is named in the text only.
+A card states what results.json and the provenance hold and nothing else: an unknown licence or language is
+left out, and a base that is not a hub id is named in the text only.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
 from speech_analogy.merging.io.provenance import Provenance
 from speech_analogy.report import markdown, ranking
-from speech_analogy.systems import wording as system_words
+from speech_analogy.systems import labels
 
 CARD_FILE = "README.md"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 WEIGHTS_PACKAGE = "pip:"
-"""`pip:whisper-tiny.en` carries the weights that `openai/whisper-tiny.en` was published with."""
+"""`pip:whisper-tiny.en` contains the weights published as `openai/whisper-tiny.en`."""
 _FRONT = ("base", "license", "language")
 _USE = {
     "model": (
@@ -42,7 +42,7 @@ def model_card(
     results: Results,
     provenance: Mapping[str, object],
     *,
-    name: str = system_words.SUBJECT,
+    name: str = labels.SUBJECT,
     scale: float | None = None,
 ) -> str:
     """The README.md of an adapted model folder.
@@ -57,7 +57,7 @@ def model_card(
         DataError: the run did not measure that system.
     """
     system = _system(results, name, scale)
-    label = system_words.label(system.name, system.scale)
+    label = labels.label(system.name, system.scale)
     front = _front(provenance, ["speech-analogy", "whisper", "task-arithmetic"])
     front |= {
         "pipeline_tag": "automatic-speech-recognition",
@@ -65,11 +65,7 @@ def model_card(
         "model-index": [{"name": f"{results.test.title}: {label}", "results": [_index_entry(results, system)]}],
     }
     base = _base(provenance)
-    made = (
-        f"Made from {base} as: {system_words.described(name).explanation}"
-        if base
-        else system_words.described(name).explanation
-    )
+    made = f"Made from {base} as: {labels.described(name).explanation}" if base else labels.described(name).explanation
     parts = [f"# {markdown.text(results.test.title)}: {markdown.text(label)}", made, _USE["model"]]
     return _document(front, [*parts, *_measured(results, system), *_rest(provenance)])
 
@@ -78,10 +74,10 @@ def vector_card(
     provenance: Mapping[str, object],
     results: Results | None = None,
     *,
-    name: str = system_words.SUBJECT,
+    name: str = labels.SUBJECT,
     scale: float | None = None,
 ) -> str:
-    """The README.md that goes with a task vector.
+    """The README.md of a task vector.
 
     Args:
         provenance: as for `model_card`; a vector's own header (fingerprint, parents, ...) fits.
@@ -103,7 +99,7 @@ def vector_card(
 
 
 def facts(record: Mapping[str, object]) -> dict[str, object]:
-    """What a card says of a model folder's `provenance.json`: of its parents only what each was tuned on.
+    """What a card states of a model folder's `provenance.json`: of its parents only what each was tuned on.
 
     A λ for every tensor is left out, since it would fill pages.
     """
@@ -118,7 +114,7 @@ def facts(record: Mapping[str, object]) -> dict[str, object]:
 
 
 def vector_facts(base: str, fingerprint: str, provenance: Provenance) -> dict[str, object]:
-    """What a card says of a vector file's header; how its parents were made is left out."""
+    """What a card states of a vector file's header; how its parents were made is left out."""
     known = provenance.model_dump(exclude_defaults=True, exclude={"licence", "parents", "settings"})
     return {
         "base": base,
@@ -131,13 +127,13 @@ def vector_facts(base: str, fingerprint: str, provenance: Provenance) -> dict[st
 
 def _system(results: Results, name: str, scale: float | None) -> System:
     found = ranking.find(results, name, scale)
-    if found is None and name == system_words.SUBJECT and scale is None:
+    if found is None and name == labels.SUBJECT and scale is None:
         found = ranking.chosen_analogy(results)
     if found is None:
-        measured = ", ".join(system_words.label(one.name, one.scale) for one in results.systems)
+        measured = ", ".join(labels.label(one.name, one.scale) for one in results.systems)
         raise DataError(
             "the run did not measure this system",
-            field=system_words.label(name, scale), do=f"choose one of: {measured}",
+            field=labels.label(name, scale), do=f"choose one of: {measured}",
         )  # fmt: skip
     return found
 

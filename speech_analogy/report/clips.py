@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from data_synth.audio.ogg import with_fixed_serial
 from speech_analogy.evaluation.results import Hypothesis
 from speech_analogy.report import words
 
@@ -29,7 +30,7 @@ SEED = "report"
 
 @dataclass(frozen=True)
 class ClipChoice:
-    """One utterance to show, and what became of it between the two systems."""
+    """One utterance to show, and how the two systems differ on it."""
 
     outcome: ClipOutcome
     row: Hypothesis
@@ -87,7 +88,7 @@ def _take(pool: list[Hypothesis], wanted: int, playable: set[str], seen: set[str
 
 
 def _marks(row: Hypothesis) -> set[str]:
-    """What a second clip should not share with a first: the prompt or speaker, and the text."""
+    """What two clips should not share: the prompt or speaker, and the text."""
     return {f"cluster {row.cluster}", f"text {row.reference_normalised}"}
 
 
@@ -100,7 +101,7 @@ def _errors(row: Hypothesis) -> int:
 
 
 def locate(audio: str, run: Path) -> Path | None:
-    """Find a recording: where the path says, else below the run folder, which may have been copied elsewhere.
+    """Find a recording: at its path, else below the run folder, which may have been copied elsewhere.
 
     Args:
         audio: the path of a hypothesis; a relative one is taken from the run folder.
@@ -130,4 +131,4 @@ def embed(path: Path) -> str | None:
         )  # fmt: skip
     except (soundfile.LibsndfileError, OSError, ValueError):
         return None
-    return "data:audio/ogg;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
+    return "data:audio/ogg;base64," + base64.b64encode(with_fixed_serial(packed.getvalue())).decode("ascii")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
 from speech_analogy.report import ranking
-from speech_analogy.systems import wording as system_words
+from speech_analogy.systems import labels
 
 LEFT, RIGHT = ":--", "--:"
 
@@ -50,7 +50,7 @@ def wer_table(results: Results) -> str:
             wer, mark = f"**{wer}**", " (chosen)"
         rows.append(
             [
-                f"{text(system_words.described(system.name).short)} (`{code(system.name)}`)", scale + mark, wer,
+                f"{text(labels.described(system.name).short)} (`{code(system.name)}`)", scale + mark, wer,
                 wording.interval(system.ci95), wording.rate(system.cer), wording.rate(system.raw_wer),
                 wording.amount(system.substitutions), wording.amount(system.deletions),
                 wording.amount(system.insertions), wording.amount(system.over_100), system.window,
@@ -69,11 +69,11 @@ def _ranking(results: Results) -> str:
     head = ["rank", "system ranked", "WER", "95 % CI"]
     head += ["WER of seeds"] if seeds else []
     head += ["WER on source"] if kept else []
-    head += [f"{text(system_words.label(about.name, about.scale))} less this" if about else "", "95 % CI", "p"]
+    head += [f"{text(labels.label(about.name, about.scale))} less this" if about else "", "95 % CI", "p"]
     rows = []
     for place, system in enumerate(found, start=1):
         compared = None if about is None else ranking.comparison_of(results, about, system)
-        row = [str(place), text(system_words.label(system.name, system.scale))]
+        row = [str(place), text(labels.label(system.name, system.scale))]
         row += [wording.rate(system.wer), wording.interval(system.ci95)]
         row += [", ".join(map(wording.rate, system.wer_of_seeds))] if seeds else []
         row += ["" if system.source_wer is None else wording.rate(system.source_wer)] if kept else []
@@ -84,7 +84,7 @@ def _ranking(results: Results) -> str:
             row += ["", "", ""]
         rows.append(row)
     notes = ["p-values are Holm's, for all comparisons of the run."] if _corrected(results) else []
-    notes += ["WER on source: held-out source speech, what a system keeps of it."] if kept else []
+    notes += ["WER on source: on held-out source speech, i.e. how much of it a system keeps."] if kept else []
     return "\n\n".join([_table(head, rows, left=(1,)), *([" ".join(notes)] if notes else [])])
 
 
@@ -96,7 +96,7 @@ def _comparisons(results: Results) -> str:
     corrected = _corrected(results)
     rows = [
         [
-            text(system_words.label(row.system, row.scale)), text(system_words.label(row.against)),
+            text(labels.label(row.system, row.scale)), text(labels.label(row.against)),
             wording.signed(row.difference), wording.signed_interval(row.ci95),
             f"{wording.signed(100 * row.relative)} %", wording.p_value(row.p_value),
             *([wording.p_value(ranking.p_of(row))] if corrected else []),
@@ -162,7 +162,7 @@ def _provenance(results: Results) -> list[str]:
 def _mappings(first: str, rows: dict[str, dict[str, float]]) -> str:
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     cells = [
-        [text(system_words.label(name)), *(wording.amount(row[c]) if c in row else "" for c in columns)]
+        [text(labels.label(name)), *(wording.amount(row[c]) if c in row else "" for c in columns)]
         for name, row in rows.items()
     ]
     return _table([first, *(text(column.replace("_", " ")) for column in columns)], cells, left=(0,))

@@ -13,16 +13,15 @@ from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, S
 from speech_analogy.foundation.page import wording
 from speech_analogy.foundation.page.templating import template_environment
 from speech_analogy.report import clips, figures, ranking, words
-from speech_analogy.systems import wording as system_words
+from speech_analogy.systems import labels
 
-NBSP = "\u00a0"
 WORDS_SHOWN = 60
-"""A hypothesis that loops for longer than this many words is cut, and says so."""
+"""A hypothesis with more words than this, a repetition loop, is cut, and the page says so."""
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """What one system heard in a clip, aligned with the reference; `more` words were cut from a loop."""
+    """One system's transcript of a clip, aligned with the reference; `more` words were cut from a loop."""
 
     label: str
     accent: bool
@@ -39,21 +38,21 @@ class ShownClip:
     reference: str
     about: str
     audio: str | None
-    heard: Sequence[Transcript]
+    transcripts: Sequence[Transcript]
 
 
 @dataclass
 class Material:
-    """What the hypotheses files gave, and what a reader has to be told is missing."""
+    """The contents of the hypotheses files, and remarks on what is missing."""
 
-    heard: dict[str, list[Hypothesis]] = field(default_factory=dict)  # by hypotheses_file
+    hypotheses: dict[str, list[Hypothesis]] = field(default_factory=dict)  # by hypotheses_file
     changes: words.WordChanges | None = None
     clips: list[ShownClip] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def of(self, system: System | None) -> list[Hypothesis]:
         """The hypotheses of a system; none where it or its file is missing."""
-        return [] if system is None else self.heard.get(system.hypotheses_file, [])
+        return [] if system is None else self.hypotheses.get(system.hypotheses_file, [])
 
 
 def render(results: Results, run: Path) -> str:
@@ -93,10 +92,10 @@ def headline(results: Results) -> str:
     domains = wording.listing(results.test.domains) or results.test.title
     if about is None:
         return f"Nothing was measured on {domains}"
-    subject = "the analogy" if about.name == system_words.SUBJECT else system_words.label(about.name, about.scale)
+    subject = "the analogy" if about.name == labels.SUBJECT else labels.label(about.name, about.scale)
     if not rivals:
         return f"On {domains}, {subject} has a word error rate of {wording.rate(about.wer)} %"
-    rival = "TTS fine-tuning alone" if rivals[0].name == system_words.ADAPTED else system_words.label(rivals[0].name)
+    rival = "TTS fine-tuning alone" if rivals[0].name == labels.ADAPTED else labels.label(rivals[0].name)
     compared = _compared(results, about, rivals[0])
     change = compared.relative if compared else _relative(about, rivals[0])
     if compared and ranking.p_of(compared) >= wording.P_CLEAR:
@@ -111,7 +110,7 @@ def bars(results: Results) -> Markup:
     return figures.bars(
         [
             figures.WerBar(
-                system_words.label(system.name, system.scale), system.wer, *system.ci95,
+                labels.label(system.name, system.scale), system.wer, *system.ci95,
                 style=_style(system, about),
             )
             for system in ranking.shown(results)
@@ -122,7 +121,7 @@ def bars(results: Results) -> Markup:
 def _style(system: System, about: System | None) -> str:
     if system is about:
         return "accent"
-    return "pale" if system_words.described(system.name).ceiling else "plain"
+    return "pale" if labels.described(system.name).ceiling else "plain"
 
 
 def dev_curve(results: Results) -> Markup:
@@ -148,7 +147,7 @@ def test_curve(results: Results) -> Markup:
 
 
 def kept_curve(results: Results) -> Markup:
-    """WER on held-out source speech over λ: what is kept of it; nothing where the run did not hear it."""
+    """WER on held-out source speech over λ: what is kept of it; nothing where the run did not measure it."""
     rows = scale_rows(results)
     points = [figures.CurvePoint(scale, s.source_wer) for scale, _, s in rows if s and s.source_wer is not None]
     chosen = ranking.chosen_analogy(results)
@@ -168,7 +167,7 @@ def scale_rows(results: Results) -> list[tuple[float, float | None, System | Non
     curve = results.selection.scale_curve if results.selection else []
     held_out = {point.scale: point.wer for point in curve}
     tested = {system.scale: system for system in ranking.grid(results) if system.scale is not None}
-    alone = ranking.find(results, system_words.ADAPTED)
+    alone = ranking.find(results, labels.ADAPTED)
     if tested and alone and all(system.window == alone.window for system in tested.values()):
         tested.setdefault(0.0, alone)
     return [(scale, held_out.get(scale), tested.get(scale)) for scale in sorted({*held_out, *tested})]
@@ -180,9 +179,9 @@ def gather(results: Results, run: Path, about: System | None, rival: System | No
     for system in ranking.listened(results):
         path = run / system.hypotheses_file
         if path.is_file():
-            material.heard[system.hypotheses_file] = read_hypotheses(path)
+            material.hypotheses[system.hypotheses_file] = read_hypotheses(path)
         else:
-            label = system_words.label(system.name, system.scale)
+            label = labels.label(system.name, system.scale)
             material.remarks.append(f"The hypotheses of “{label}” are missing ({system.hypotheses_file}).")
     before, after = material.of(rival), material.of(about)
     if before and after:
@@ -200,25 +199,25 @@ def _clips(
     if len(found) < len(after):
         count = wording.plural(len(after) - len(found), "recording")
         material.remarks.append(
-            f"{count} of {len(after):,} not found where the hypotheses say; such clips have no player."
+            f"{count} of {len(after):,} not found at the recorded paths; such clips have no player."
         )
     shown = [system for system in ranking.listened(results) if material.of(system)]
     about = ranking.subject(results)
-    alone = {"as many errors": "wrong", "right in both": "right"}  # what is said where one system is all there is
+    alone = {"as many errors": "wrong", "right in both": "right"}  # the labels where there is one system alone
     made: list[ShownClip] = []
     for choice in clips.choose(before, after, frozenset(found)):
         row = choice.row
         audio = clips.embed(found[row.id]) if row.id in found else None
         if row.id in found and audio is None:
             material.remarks.append(f"The recording of {row.id} cannot be read: {found[row.id].name}.")
-        heard = [_heard(system, material, row.id, system is about) for system in shown]
+        transcripts = [_transcript(system, material, row.id, system is about) for system in shown]
         made.append(
             ShownClip(
                 outcome=choice.outcome if before is not after else alone[choice.outcome],
                 reference=row.reference,
                 about=_about(row),
                 audio=audio,
-                heard=[one for one in heard if one is not None],
+                transcripts=[one for one in transcripts if one is not None],
             )
         )
     return made
@@ -229,13 +228,13 @@ def _about(row: Hypothesis) -> str:
     return f"{row.domain}, speaker {row.speaker}, {row.duration_s:.1f} s{cut}"
 
 
-def _heard(system: System, material: Material, utterance: str, accent: bool) -> Transcript | None:
+def _transcript(system: System, material: Material, utterance: str, accent: bool) -> Transcript | None:
     row = next((row for row in material.of(system) if row.id == utterance), None)
     if row is None or not row.reference_normalised.strip():
         return None
     (aligned,) = words.align([row.reference_normalised], [row.hypothesis_normalised])
     return Transcript(
-        system_words.label(system.name, system.scale),
+        labels.label(system.name, system.scale),
         accent,
         row.substitutions + row.deletions + row.insertions,
         aligned[:WORDS_SHOWN],
@@ -253,7 +252,7 @@ def _relative(system: System, against: System) -> float:
 
 def _tight(sentence: str) -> str:
     """No line break between a number and its percent sign, nor inside `λ = 0.75`."""
-    return sentence.replace(" %", f"{NBSP}%").replace("λ = ", f"λ{NBSP}={NBSP}")
+    return sentence.replace(" %", f"{wording.NBSP}%").replace("λ = ", f"λ{wording.NBSP}={wording.NBSP}")
 
 
 def _columns(rows: Iterable[Mapping[str, object]]) -> list[str]:
@@ -265,10 +264,10 @@ def _environment() -> jinja2.Environment:
     environment = template_environment("speech_analogy.report")
     for name in ("rate", "signed", "interval", "signed_interval", "p_value", "scale", "amount", "listing"):
         environment.filters[name] = getattr(wording, name)
-    environment.filters["kind"] = system_words.described
-    environment.filters["duration"] = lambda seconds: wording.duration(seconds).replace(" ", NBSP)
+    environment.filters["kind"] = labels.described
+    environment.filters["duration"] = lambda seconds: wording.duration(seconds).replace(" ", wording.NBSP)
     environment.filters["relative"] = lambda value: _tight(wording.relative(value))
-    environment.globals["label"] = lambda *named: _tight(system_words.label(*named))
+    environment.globals["label"] = lambda *named: _tight(labels.label(*named))
     environment.globals["compared_with"] = _compared
     environment.globals["p_of"] = ranking.p_of
     environment.globals.update(plural=wording.plural, relative_change=_relative)

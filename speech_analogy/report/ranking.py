@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from speech_analogy.evaluation.results import Comparison, Results, System
-from speech_analogy.systems.wording import MAIN, RIVALS, SUBJECT, described, place
+from speech_analogy.systems.labels import MAIN, RIVALS, SUBJECT, described, place
 
 
 def ordered(results: Results) -> list[System]:
@@ -31,19 +31,19 @@ def chosen_analogy(results: Results) -> System | None:
 
 
 def shown(results: Results) -> list[System]:
-    """One row a system for the bars: of a grid of λ only the chosen one, where one was chosen."""
+    """One row per system for the bars: of a grid of λ only the chosen one, where one was chosen."""
     analogy = chosen_analogy(results)
     taken = Counter(system.name for system in results.systems if system.chosen or system is analogy)
     return [system for system in ordered(results) if not taken[system.name] or system.chosen or system is analogy]
 
 
 def ranked(results: Results) -> list[System]:
-    """One row a system, the lowest WER first; of a grid of λ only the chosen one."""
+    """One row per system, the lowest WER first; of a grid of λ only the chosen one."""
     return sorted(shown(results), key=lambda system: system.wer)
 
 
 def p_of(comparison: Comparison) -> float:
-    """The p-value to be judged by: corrected for all comparisons of the run where that was done."""
+    """The p-value to judge by: corrected for all comparisons of the run where that was done."""
     return comparison.p_value if comparison.p_holm is None else comparison.p_holm
 
 
@@ -71,7 +71,7 @@ def subject(results: Results) -> System | None:
 
 
 def rivals(results: Results) -> list[System]:
-    """What the subject is set against: RIVALS that were run, then whatever else it was compared with."""
+    """What the subject is compared with: RIVALS that were run, then any other comparisons."""
     about = subject(results)
     names = [*RIVALS, *(comparison.against for comparison in results.comparisons)]
     found = (find(results, name) for name in dict.fromkeys(names) if not described(name).ceiling)

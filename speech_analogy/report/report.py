@@ -39,16 +39,16 @@ def write_report(run: Path, published: str | None = None) -> Path:
     card = _card(results, run, published)
     with os_errors(run):
         write_whole(run / MARKDOWN_FILE, markdown.render(results))
-        if card is not None:  # a new file that takes the old one's name: a stage's own files stay as they are
+        if card is not None:  # replaced, not written into: a stage's own file of that name stays as it is
             write_whole(run / MODEL_FOLDER / cards.CARD_FILE, card)
         write_whole(run / PAGE_FILE, html)
     return run / PAGE_FILE
 
 
 def _card(results: Results, run: Path, published: str | None) -> str | None:
-    """The model's card; None where there is no model of the run's own, or nobody knows which system it is."""
+    """The model's card; None where the run has no model of its own, or the model's system is unknown."""
     model, record = run / MODEL_FOLDER, run / PUBLISHED_FILE
-    if not model.is_dir() or model.is_symlink():  # behind a link the folder is somebody else's
+    if not model.is_dir() or model.is_symlink():  # a linked folder belongs to something else
         return None
     system = published or _recorded(record)
     if system is None:
@@ -66,4 +66,4 @@ def _recorded(record: Path) -> str | None:
     try:
         return str(json.loads(record.read_text(encoding="utf-8"))["system"])
     except (ValueError, KeyError, TypeError):
-        raise DataError("does not name a system", file=record, do="delete it, or say --system") from None
+        raise DataError("does not name a system", file=record, do="delete it, or give --system") from None

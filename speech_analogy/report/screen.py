@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
 from speech_analogy.report import ranking
-from speech_analogy.systems import wording as system_words
+from speech_analogy.systems import labels
 
 WIDTH = 100  # columns
 GAP = "  "
@@ -26,7 +26,7 @@ def table(results: Results) -> str:
         scale = "" if system.scale is None else wording.scale(system.scale)
         rows.append(
             [
-                system_words.described(system.name).short, scale + (CHOSEN if system is chosen else ""),
+                labels.described(system.name).short, scale + (CHOSEN if system is chosen else ""),
                 wording.rate(system.wer), wording.interval(system.ci95), wording.rate(system.cer),
                 str(system.substitutions), str(system.deletions), str(system.insertions),
                 str(system.over_100), system.window,
@@ -44,7 +44,7 @@ def _against(results: Results) -> list[str]:
     about = ranking.subject(results)
     rows = [
         [
-            f"against {system_words.label(other.name)}",
+            f"against {labels.label(other.name)}",
             f"{wording.signed(compared.difference)} points",
             f"({wording.signed_interval(compared.ci95)})",
             wording.relative(compared.relative),
@@ -57,7 +57,7 @@ def _against(results: Results) -> list[str]:
 
 
 def _aligned(head: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns, the first to the left and the others to the right; the first gives way to WIDTH."""
+    """Columns, the first left-aligned and the others right-aligned; the first is cut to fit WIDTH."""
     lines = [*([head] if head else []), *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     room = WIDTH - sum(widths[1:]) - len(GAP) * (len(widths) - 1)

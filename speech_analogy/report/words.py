@@ -1,4 +1,4 @@
-"""Word by word: which words one system has right that another has wrong, and how they were heard."""
+"""Word by word: which words one system has right that another has wrong, and how they were recognised."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _STEPS: dict[str, Step] = {step: step for step in get_args(Step)}
 
 @dataclass(frozen=True)
 class Word:
-    """One step of an alignment: `reference` is None for an insertion, `heard` is None for a deletion."""
+    """One step of an alignment: `reference` is None for an insertion, `recognised` is None for a deletion."""
 
     kind: Step
     reference: str | None
-    heard: str | None
+    recognised: str | None
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class WordChange:
     Attributes:
         word: the normalised reference word.
         said: how often it is said in the test set.
-        mended: how often only the later system has it right.
-        made: how often only the earlier system has it right.
-        heard: what the wrong one of the two heard, most frequent first; None is nothing at all.
+        corrected: how often only the later system has it right.
+        broken: how often only the earlier system has it right.
+        recognised: what the wrong one of the two put in its place, most frequent first; None is nothing at all.
     """
 
     word: str
     said: int
-    mended: int
-    made: int
-    heard: tuple[tuple[str | None, int], ...]
+    corrected: int
+    broken: int
+    recognised: tuple[tuple[str | None, int], ...]
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ class WordChanges:
     """Two systems compared on the reference's words: totals, and the words that changed most often."""
 
     words: int
-    mended: int
-    made: int
+    corrected: int
+    broken: int
     inserted_before: int
     inserted_after: int
-    most_mended: tuple[WordChange, ...]
-    most_made: tuple[WordChange, ...]
+    most_corrected: tuple[WordChange, ...]
+    most_broken: tuple[WordChange, ...]
 
 
 def align(references: Sequence[str], hypotheses: Sequence[str]) -> list[list[Word]]:
-    """Align each hypothesis with its reference by least edits (jiwer); words are split at spaces.
+    """Align each hypothesis with its reference by the fewest edits (jiwer); words are split at spaces.
 
     Args:
         references: N normalised references, none of them empty.
@@ -71,10 +71,10 @@ def align(references: Sequence[str], hypotheses: Sequence[str]) -> list[list[Wor
         words: list[Word] = []
         for chunk in chunks:
             said = reference[chunk.ref_start_idx : chunk.ref_end_idx]
-            heard = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
-            for index in range(max(len(said), len(heard))):
+            recognised = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            for index in range(max(len(said), len(recognised))):
                 left = said[index] if index < len(said) else None
-                right = heard[index] if index < len(heard) else None
+                right = recognised[index] if index < len(recognised) else None
                 words.append(Word(_STEPS[chunk.type], left, right))
         alignments.append(words)
     return alignments
@@ -104,24 +104,24 @@ def changes(before: Sequence[Hypothesis], after: Sequence[Hypothesis], limit: in
     earlier = align(references, [row.hypothesis_normalised for row, _ in pairs])
     later = align(references, [row.hypothesis_normalised for _, row in pairs])
     said: Counter[str] = Counter()
-    mended: dict[str, Counter[str | None]] = {}
-    made: dict[str, Counter[str | None]] = {}
+    corrected: dict[str, Counter[str | None]] = {}
+    broken: dict[str, Counter[str | None]] = {}
     for old, new in zip(earlier, later, strict=True):
         for was, now in zip(_of_reference(old), _of_reference(new), strict=True):
             word = was.reference or ""
             said[word] += 1
             if was.kind != "equal" and now.kind == "equal":
-                mended.setdefault(word, Counter())[was.heard] += 1
+                corrected.setdefault(word, Counter())[was.recognised] += 1
             elif was.kind == "equal" and now.kind != "equal":
-                made.setdefault(word, Counter())[now.heard] += 1
+                broken.setdefault(word, Counter())[now.recognised] += 1
     return WordChanges(
         words=said.total(),
-        mended=sum(heard.total() for heard in mended.values()),
-        made=sum(heard.total() for heard in made.values()),
+        corrected=sum(recognised.total() for recognised in corrected.values()),
+        broken=sum(recognised.total() for recognised in broken.values()),
         inserted_before=_insertions(earlier),
         inserted_after=_insertions(later),
-        most_mended=_ranked(mended, mended, made, said)[:limit],
-        most_made=_ranked(made, mended, made, said)[:limit],
+        most_corrected=_ranked(corrected, corrected, broken, said)[:limit],
+        most_broken=_ranked(broken, corrected, broken, said)[:limit],
     )
 
 
@@ -135,8 +135,8 @@ def _insertions(alignments: list[list[Word]]) -> int:
 
 def _ranked(
     counted: dict[str, Counter[str | None]],
-    mended: dict[str, Counter[str | None]],
-    made: dict[str, Counter[str | None]],
+    corrected: dict[str, Counter[str | None]],
+    broken: dict[str, Counter[str | None]],
     said: Counter[str],
 ) -> tuple[WordChange, ...]:
     """Words by falling count, equal counts in the alphabet's order."""
@@ -144,10 +144,10 @@ def _ranked(
         WordChange(
             word,
             said[word],
-            mended.get(word, Counter()).total(),
-            made.get(word, Counter()).total(),
-            tuple(sorted(heard.items(), key=lambda item: (-item[1], item[0] or ""))),
+            corrected.get(word, Counter()).total(),
+            broken.get(word, Counter()).total(),
+            tuple(sorted(recognised.items(), key=lambda item: (-item[1], item[0] or ""))),
         )
-        for word, heard in counted.items()
+        for word, recognised in counted.items()
     ]
     return tuple(sorted(found, key=lambda change: (-counted[change.word].total(), change.word)))

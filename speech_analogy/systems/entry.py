@@ -1,4 +1,4 @@
-"""What one entry of the catalogue says: how a system is made, and its words in reports."""
+"""What an entry of the catalogue holds: how a system is made, and its words in reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words mended and made: hand-made cases, and totals that must agree with jiwer's."""
+"""Words corrected and broken: hand-made cases, and totals that must agree with jiwer's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_alignment_of_each_kind() -> None:
     assert words.align([], []) == []
 
 
-def test_mended_and_made_of_a_hand_made_case() -> None:
+def test_mended_and_broken_of_a_hand_made_case() -> None:
     before = [
         heard("1", "the bear sleeps", "the beer sleeps"),
         heard("2", "a bear", "a bare"),
@@ -43,7 +43,7 @@ def test_mended_and_made_of_a_hand_made_case() -> None:
     ]
     after = [
         heard("6", "stop", "stop"),
-        heard("5", "tiger", "tire"),  # wrong in both: neither mended nor made
+        heard("5", "tiger", "tire"),  # wrong in both: neither corrected nor broken
         heard("4", "one rabbit", "one robot"),
         heard("3", "bear and rabbit", "bear and"),
         heard("2", "a bear", "a bear"),
@@ -51,22 +51,22 @@ def test_mended_and_made_of_a_hand_made_case() -> None:
         heard("only after", "x", "y"),
     ]
     found = words.changes(before, after)
-    assert (found.words, found.mended, found.made) == (12, 3, 2)
+    assert (found.words, found.corrected, found.broken) == (12, 3, 2)
     assert (found.inserted_before, found.inserted_after) == (2, 0)
-    (bear,) = found.most_mended
-    assert (bear.word, bear.said, bear.mended, bear.made) == ("bear", 3, 3, 0)
-    assert bear.heard == ((None, 1), ("bare", 1), ("beer", 1))
-    (rabbit,) = found.most_made
-    assert (rabbit.word, rabbit.said, rabbit.mended, rabbit.made) == ("rabbit", 2, 0, 2)
-    assert rabbit.heard == ((None, 1), ("robot", 1))
+    (bear,) = found.most_corrected
+    assert (bear.word, bear.said, bear.corrected, bear.broken) == ("bear", 3, 3, 0)
+    assert bear.recognised == ((None, 1), ("bare", 1), ("beer", 1))
+    (rabbit,) = found.most_broken
+    assert (rabbit.word, rabbit.said, rabbit.corrected, rabbit.broken) == ("rabbit", 2, 0, 2)
+    assert rabbit.recognised == ((None, 1), ("robot", 1))
 
 
 def test_order_is_by_count_then_alphabet_and_the_list_is_cut() -> None:
     texts = ["b", "a", "c", "c"]
     before = [heard(str(i), text, "x") for i, text in enumerate(texts)]
     after = [heard(str(i), text, text) for i, text in enumerate(texts)]
-    assert [change.word for change in words.changes(before, after).most_mended] == ["c", "a", "b"]
-    assert [change.word for change in words.changes(before, after, limit=2).most_mended] == ["c", "a"]
+    assert [change.word for change in words.changes(before, after).most_corrected] == ["c", "a", "b"]
+    assert [change.word for change in words.changes(before, after, limit=2).most_corrected] == ["c", "a"]
 
 
 def test_empty_and_differing_references_are_left_out() -> None:
@@ -82,12 +82,12 @@ def test_totals_agree_with_jiwer(made: Path) -> None:
         jiwer.process_words([r.reference_normalised for r in rows], [r.hypothesis_normalised for r in rows]).hits
         for rows in (before, after)
     ]
-    assert found.mended - found.made == hits[1] - hits[0]
+    assert found.corrected - found.broken == hits[1] - hits[0]
     assert found.inserted_before == sum(row.insertions for row in before)
     assert found.inserted_after == sum(row.insertions for row in after)
     assert (
-        found.mended
-        == sum(c.mended for c in found.most_mended)
-        == sum(sum(n for _, n in c.heard) for c in found.most_mended)
+        found.corrected
+        == sum(c.corrected for c in found.most_corrected)
+        == sum(sum(n for _, n in c.recognised) for c in found.most_corrected)
     )
     assert found.words == sum(row.words for row in before)

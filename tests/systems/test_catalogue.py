@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from speech_analogy.adaptation.recipe import Recipe
-from speech_analogy.systems import wording
+from speech_analogy.systems import labels
 from speech_analogy.systems.catalogue import (
     BASE,
     BY_ADAPTER,
@@ -45,8 +45,8 @@ def _parts(entry: SystemEntry) -> tuple[str, ...]:
 def test_an_entry_has_words_and_is_made_of_known_things(entry: SystemEntry) -> None:
     assert entry.words.short
     assert entry.words.explanation.endswith(".")
-    assert wording.described(entry.name) is entry.words
-    assert wording.label(entry.name, 0.5) == f"{entry.words.short}, λ = 0.5"
+    assert labels.described(entry.name) is entry.words
+    assert labels.label(entry.name, 0.5) == f"{entry.words.short}, λ = 0.5"
     assert set(_parts(entry)) <= set(ENTRIES)
     if isinstance(entry.made, Training):
         assert set(entry.made.sets) <= set(get_args(TrainingSet))
@@ -84,8 +84,8 @@ def test_names_places_and_ranks_are_unique() -> None:
         assert max(Counter(values).values()) == 1
     ordered = sorted(SYSTEMS, key=lambda entry: entry.place)
     assert [entry.words.ceiling for entry in ordered] == sorted(entry.words.ceiling for entry in ordered)
-    assert wording.RIVALS == ("target_synthetic", "mixed", "source_real", "zero_shot")
-    assert wording.place("unheard_of") == wording.place("analogy") - 0.5
+    assert labels.RIVALS == ("target_synthetic", "mixed", "source_real", "zero_shot")
+    assert labels.place("unheard_of") == labels.place("analogy") - 0.5
 
 
 def test_a_recipe_can_name_exactly_the_comparable_ones() -> None:

@@ -68,7 +68,7 @@ def upright(style: str, x: float, top: float, bottom: float) -> Markup:
 
 
 def figure(style: str, height: int, label: str, content: Iterable[Markup]) -> Markup:
-    """The frame: as wide as the page lets it be; `label` is read to whoever cannot see it."""
+    """The frame: as wide as the page allows; `label` is for screen readers."""
     return Markup('<svg class="{}" role="img" width="100%" height="{}" aria-label="{}">{}</svg>').format(
         style, height, label, Markup("").join(content)
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 P_FLOOR = 0.001
-"""Below this a p-value is written as `< 0.001`: a bootstrap of a few thousand draws says no more."""
+"""Below this a p-value is written as `< 0.001`: a bootstrap of a few thousand draws cannot resolve less."""
 P_CLEAR = 0.05
 """At or above this a difference is not called one."""
 MINUS = "−"
+NBSP = "\u00a0"
 LARGEST_SCALE = "It is the largest λ that was tried; a larger one may do better: add some to the recipe's scales."
 
 
