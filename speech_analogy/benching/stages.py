@@ -24,7 +24,7 @@ EXPECTED_SHARE = 0.3  # of the matmul peak; sizes the fine-tuning to the time th
 STEPS_AT_LEAST = 4  # of which the first warms up
 LEARNING_RATE = 1e-5
 SCALE = 0.5
-ENGINES = ("hibari", "piper", "flite", "espeak-ng")
+ENGINES_TRIED = ("hibari", "piper", "flite", "espeak-ng")
 GIGA = 1e9
 WORK = ("forward", "backward", "optimiser")  # what fine-tuning is for, in a row of its log
 JITTER = 1e-4  # added to the weights that are merged
@@ -182,7 +182,7 @@ def synthesis(job: BenchJob) -> StageFinding:
     from speech_analogy.corpora.cuts import cuts_of, text_of
 
     texts = [text_of(cut) for cut in cuts_of(job.cuts)]
-    for name in ENGINES:
+    for name in ENGINES_TRIED:
         try:
             engine = load_engine(name)
             voice = engine.voices()[0]
@@ -192,7 +192,7 @@ def synthesis(job: BenchJob) -> StageFinding:
         if isinstance(first, Waveform):
             break
     else:
-        return StageFinding(name="synthesis", missing=f"none of {', '.join(ENGINES)} is installed")
+        return StageFinding(name="synthesis", missing=f"none of {', '.join(ENGINES_TRIED)} is installed")
     count, audio, begin = 0, 0.0, time.perf_counter()
     while time.perf_counter() - begin < job.seconds:
         batch = [Utterance(texts[(count + i) % len(texts)], voice, i, {"speed": 1.0}) for i in range(engine.batch_size)]

@@ -13,14 +13,13 @@ import soundfile
 import soxr
 from lhotse import AudioSource, Recording
 
+from data_synth.audio.samples import Samples
 from speech_analogy.errors import DataError
 
 WHISPER_RATE_HZ = 16_000
 OGG_SUFFIXES = (".ogg", ".opus", ".oga")
 SHORTFALL_TOLERANCE_S = 0.025  # Lhotse's own default
 DECODE_BLOCK_SAMPLES = 1 << 20  # per channel; bounds the memory that `decoded_samples` needs
-
-Samples = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
 def load_audio(cut: Any, sampling_rate: int = WHISPER_RATE_HZ) -> Samples:

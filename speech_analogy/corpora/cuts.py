@@ -12,7 +12,7 @@ from speech_analogy.corpora.read import CUTS_SUFFIXES, read_cuts
 from speech_analogy.corpora.reading import prompt_of
 from speech_analogy.errors import DataError
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
+CUT_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
 LONGEST_CUT_S = 30.0  # what a Whisper window holds
 
 
@@ -69,18 +69,18 @@ def _from_path(path: Path) -> CutSet:
     if path.name.endswith(CUTS_SUFFIXES):
         return read_cuts(path)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES)
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in CUT_AUDIO_SUFFIXES)
         if not files:
-            raise DataError("no audio in this folder", file=path, do=f"give files of {', '.join(AUDIO_SUFFIXES)}")
+            raise DataError("no audio in this folder", file=path, do=f"give files of {', '.join(CUT_AUDIO_SUFFIXES)}")
         return CutSet.from_cuts(_plain_cut(file, str(file.relative_to(path))) for file in files)
     if not path.is_file():
         raise DataError("no such file", file=path)
-    if path.suffix.lower() not in AUDIO_SUFFIXES:
+    if path.suffix.lower() not in CUT_AUDIO_SUFFIXES:
         raise DataError(
             "neither cuts nor audio",
             file=path,
             value=path.suffix,
-            do=f"give {', '.join(CUTS_SUFFIXES + AUDIO_SUFFIXES)}",
+            do=f"give {', '.join(CUTS_SUFFIXES + CUT_AUDIO_SUFFIXES)}",
         )
     return CutSet.from_cuts([_plain_cut(path, path.name)])
 

@@ -29,7 +29,7 @@ SEED = "report"
 
 
 @dataclass(frozen=True)
-class ClipChoice:
+class DrawnClip:
     """One utterance to show, and how the two systems differ on it."""
 
     outcome: ClipOutcome
@@ -48,7 +48,7 @@ def outcome(before: Hypothesis, after: Hypothesis) -> ClipOutcome:
 
 def choose(
     before: Sequence[Hypothesis], after: Sequence[Hypothesis], audible: frozenset[str], count: int = CLIPS_SHOWN
-) -> list[ClipChoice]:
+) -> list[DrawnClip]:
     """Draw `count` utterances, spread over the outcomes (OUTCOME_SHARES) and over prompts or speakers.
 
     The draw is by the sha256 of the id: the same test set gives the same clips, and nobody picks them by ear.
@@ -63,7 +63,7 @@ def choose(
     for earlier, later in words.paired(before, after):
         pools[outcome(earlier, later)].append(later)
     playable = {row.id for row in after if row.id in audible and row.duration_s <= CLIP_LONGEST_S}
-    chosen: list[ClipChoice] = []
+    chosen: list[DrawnClip] = []
     for wanted in (
         OUTCOME_SHARES,
         dict.fromkeys(OUTCOME_SHARES, count),
@@ -72,7 +72,7 @@ def choose(
             room = min(wanted[name], count - len(chosen))
             seen = {mark for choice in chosen for mark in _marks(choice.row)}
             taken = _take(pools[name], room, playable, seen)
-            chosen += [ClipChoice(name, row) for row in taken]
+            chosen += [DrawnClip(name, row) for row in taken]
     return sorted(chosen, key=lambda choice: list(OUTCOME_SHARES).index(choice.outcome))
 
 

@@ -20,7 +20,7 @@ WORDS_SHOWN = 60
 
 
 @dataclass(frozen=True)
-class Transcript:
+class AlignedTranscript:
     """One system's transcript of a clip, aligned with the reference; `more` words were cut from a loop."""
 
     label: str
@@ -31,14 +31,14 @@ class Transcript:
 
 
 @dataclass(frozen=True)
-class ShownClip:
+class ComparedClip:
     """One utterance to listen to; `audio` is a data: URI, or None where the recording is missing."""
 
     outcome: str
     reference: str
     about: str
     audio: str | None
-    transcripts: Sequence[Transcript]
+    transcripts: Sequence[AlignedTranscript]
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Material:
 
     hypotheses: dict[str, list[Hypothesis]] = field(default_factory=dict)  # by hypotheses_file
     changes: words.WordChanges | None = None
-    clips: list[ShownClip] = field(default_factory=list)
+    clips: list[ComparedClip] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def of(self, system: System | None) -> list[Hypothesis]:
@@ -194,7 +194,7 @@ def gather(results: Results, run: Path, about: System | None, rival: System | No
 
 def _clips(
     results: Results, run: Path, material: Material, before: list[Hypothesis], after: list[Hypothesis]
-) -> list[ShownClip]:
+) -> list[ComparedClip]:
     found = {row.id: path for row in after if (path := clips.locate(row.audio, run)) is not None}
     if len(found) < len(after):
         count = wording.plural(len(after) - len(found), "recording")
@@ -204,7 +204,7 @@ def _clips(
     shown = [system for system in ranking.listened(results) if material.of(system)]
     about = ranking.subject(results)
     alone = {"as many errors": "wrong", "right in both": "right"}  # the labels where there is one system alone
-    made: list[ShownClip] = []
+    made: list[ComparedClip] = []
     for choice in clips.choose(before, after, frozenset(found)):
         row = choice.row
         audio = clips.embed(found[row.id]) if row.id in found else None
@@ -212,7 +212,7 @@ def _clips(
             material.remarks.append(f"The recording of {row.id} cannot be read: {found[row.id].name}.")
         transcripts = [_transcript(system, material, row.id, system is about) for system in shown]
         made.append(
-            ShownClip(
+            ComparedClip(
                 outcome=choice.outcome if before is not after else alone[choice.outcome],
                 reference=row.reference,
                 about=_about(row),
@@ -228,12 +228,12 @@ def _about(row: Hypothesis) -> str:
     return f"{row.domain}, speaker {row.speaker}, {row.duration_s:.1f} s{cut}"
 
 
-def _transcript(system: System, material: Material, utterance: str, accent: bool) -> Transcript | None:
+def _transcript(system: System, material: Material, utterance: str, accent: bool) -> AlignedTranscript | None:
     row = next((row for row in material.of(system) if row.id == utterance), None)
     if row is None or not row.reference_normalised.strip():
         return None
     (aligned,) = words.align([row.reference_normalised], [row.hypothesis_normalised])
-    return Transcript(
+    return AlignedTranscript(
         labels.label(system.name, system.scale),
         accent,
         row.substitutions + row.deletions + row.insertions,

@@ -151,7 +151,7 @@ def test_merging(job: BenchJob) -> None:
 
 
 def test_synthesis_says_what_is_missing(job: BenchJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("speech_analogy.benching.stages.ENGINES", ("nothing",))
+    monkeypatch.setattr("speech_analogy.benching.stages.ENGINES_TRIED", ("nothing",))
     assert STAGES["synthesis"](job).missing == "none of nothing is installed"
 
 

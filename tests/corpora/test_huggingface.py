@@ -80,7 +80,7 @@ def test_saved_folder(tmp_path: Path) -> None:
 
 @needs_datasets
 @pytest.mark.skipif(importlib.util.find_spec("torchcodec") is not None, reason="needs the absence of torchcodec")
-def test_the_reason_behind_a_general_phrase_is_told(tmp_path: Path) -> None:
+def test_the_reason_behind_a_general_phrase_is_given(tmp_path: Path) -> None:
     write_tone(tmp_path / "folder/a.wav")
     (tmp_path / "folder/metadata.csv").write_text("file_name,text\na.wav,hello\n")
     with pytest.raises(DataError, match=r"cannot load it: .*torchcodec.*; a plain folder .* the kind `folder`"):

@@ -122,8 +122,8 @@ def test_the_same_in_another_process() -> None:
     environment = os.environ | {"PYTHONHASHSEED": "123"}
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", code]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=root).stdout
-    assert told.strip() == f"{ids(subset(CUTS, 9, 3))} {ids(hold_out_speakers(CUTS, count=2, seed=3)[1])}"
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=root).stdout
+    assert printed.strip() == f"{ids(subset(CUTS, 9, 3))} {ids(hold_out_speakers(CUTS, count=2, seed=3)[1])}"
 
 
 def written_corpus(root: Path) -> CutSet:

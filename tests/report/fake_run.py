@@ -82,20 +82,20 @@ def misheard(text: str, chance: float, rng: np.random.Generator, loop: bool) -> 
 
 
 def hypotheses(name: str, chance: float, count: int, audio: Sequence[str], seed: int) -> list[Hypothesis]:
-    """What one system heard, with jiwer's counts."""
+    """What one system transcribed, with jiwer's counts."""
     rng = np.random.default_rng(seed)
     rows = []
     for index, text in enumerate(references(count)):
         reference = normalise(text)
-        heard = misheard(reference, chance, rng, name in LOOPS)
-        score = jiwer.process_words(reference, heard)
+        decoded = misheard(reference, chance, rng, name in LOOPS)
+        score = jiwer.process_words(reference, decoded)
         rows.append(
             Hypothesis(
                 id=f"utt-{index:03d}", domain=("food", "animals", "clothing", "places")[index % 4],
                 speaker=f"s{index % 9:02d}", cluster=f"s{index % 9:02d}", audio=audio[index],
                 duration_s=1.2 + index % 4,
-                reference=text, hypothesis=heard.capitalize() + ".", reference_normalised=reference,
-                hypothesis_normalised=heard, substitutions=score.substitutions, deletions=score.deletions,
+                reference=text, hypothesis=decoded.capitalize() + ".", reference_normalised=reference,
+                hypothesis_normalised=decoded, substitutions=score.substitutions, deletions=score.deletions,
                 insertions=score.insertions, words=len(reference.split()),
             )
         )  # fmt: skip
@@ -160,14 +160,14 @@ def make_run(
     """Write a whole run folder and return its results."""
     audio = write_recordings(run, count)
     wanted = [(name, None, ERRORS[name]) for name in names] + [("analogy", s, ANALOGY_ERRORS[s]) for s in scales]
-    heard: dict[tuple[str, float | None], list[Hypothesis]] = {}
+    decoded: dict[tuple[str, float | None], list[Hypothesis]] = {}
     scored: dict[tuple[str, float | None], System] = {}
     for seed, (name, scale, chance) in enumerate(wanted):
         file = f"hypotheses/{name}{'' if scale is None else f'-{scale:g}'}.jsonl"
-        heard[name, scale] = hypotheses(name, chance, count, audio, seed)
-        scored[name, scale] = score(name, scale, heard[name, scale], file)
+        decoded[name, scale] = hypotheses(name, chance, count, audio, seed)
+        scored[name, scale] = score(name, scale, decoded[name, scale], file)
         (run / "hypotheses").mkdir(exist_ok=True)
-        write_hypotheses(heard[name, scale], run / file)
+        write_hypotheses(decoded[name, scale], run / file)
     chosen = ("analogy", CHOSEN)
     rivals = [
         key
@@ -183,7 +183,7 @@ def make_run(
             note="Nothing here was recorded: the speech is sine waves and the errors are drawn at random.",
         ),
         systems=list(scored.values()),
-        comparisons=[compare(scored[chosen], scored[key], heard[chosen], heard[key]) for key in rivals],
+        comparisons=[compare(scored[chosen], scored[key], decoded[chosen], decoded[key]) for key in rivals],
         **describe(scales),
     )  # fmt: skip
     results.write(run / "results.json")

@@ -16,7 +16,7 @@ from speech_analogy.report import clips
 
 
 @pytest.fixture
-def heard(made: Path) -> tuple[list[Hypothesis], list[Hypothesis]]:
+def decoded(made: Path) -> tuple[list[Hypothesis], list[Hypothesis]]:
     """(before, after) of the made-up run."""
     return tuple(  # type: ignore[return-value]
         read_hypotheses(made / "hypotheses" / f"{name}.jsonl") for name in ("target_synthetic", "analogy-0.75")
@@ -26,8 +26,8 @@ def heard(made: Path) -> tuple[list[Hypothesis], list[Hypothesis]]:
 Pair = tuple[list[Hypothesis], list[Hypothesis]]
 
 
-def test_draw_is_spread_repeatable_and_independent_of_the_rows_order(heard: Pair) -> None:
-    before, after = heard
+def test_draw_is_spread_repeatable_and_independent_of_the_rows_order(decoded: Pair) -> None:
+    before, after = decoded
     everyone = frozenset(row.id for row in after)
     drawn = clips.choose(before, after, everyone)
     assert Counter(choice.outcome for choice in drawn) == clips.OUTCOME_SHARES
@@ -36,8 +36,8 @@ def test_draw_is_spread_repeatable_and_independent_of_the_rows_order(heard: Pair
     assert clips.choose(before[::-1], after[::-1], everyone) == drawn
 
 
-def test_outcomes_are_those_of_the_counted_errors(heard: Pair) -> None:
-    before, after = heard
+def test_outcomes_are_those_of_the_counted_errors(decoded: Pair) -> None:
+    before, after = decoded
     earlier = {row.id: row.substitutions + row.deletions + row.insertions for row in before}
     for choice in clips.choose(before, after, frozenset()):
         row = choice.row
@@ -47,18 +47,18 @@ def test_outcomes_are_those_of_the_counted_errors(heard: Pair) -> None:
         assert choice.outcome == expected[sign]
 
 
-def test_recordings_that_are_there_are_preferred(heard: Pair) -> None:
-    before, after = heard
+def test_recordings_that_are_there_are_preferred(decoded: Pair) -> None:
+    before, after = decoded
     drawn = {choice.row.id for choice in clips.choose(before, after, frozenset())}
     audible = frozenset(row.id for row in after if row.id not in drawn)
     again = clips.choose(before, after, audible)
     left = Counter(clips.outcome(*pair) for pair in zip(before, after, strict=True) if pair[0].id in audible)
-    heard_now = Counter(choice.outcome for choice in again if choice.row.id in audible)
-    assert heard_now == {name: min(share, left[name]) for name, share in clips.OUTCOME_SHARES.items()}
+    drawn_now = Counter(choice.outcome for choice in again if choice.row.id in audible)
+    assert drawn_now == {name: min(share, left[name]) for name, share in clips.OUTCOME_SHARES.items()}
 
 
-def test_scarce_outcomes_leave_room_for_others_and_a_small_test_set_gives_what_it_has(heard: Pair) -> None:
-    before, after = heard
+def test_scarce_outcomes_leave_room_for_others_and_a_small_test_set_gives_what_it_has(decoded: Pair) -> None:
+    before, after = decoded
     same = clips.choose(after, after, frozenset())
     assert len(same) == clips.CLIPS_SHOWN
     assert {choice.outcome for choice in same} == {"as many errors", "right in both"}
@@ -88,10 +88,10 @@ def test_embedded_recording_is_the_tone_it_was(tmp_path: Path, rate: int, channe
     assert head == "data:audio/ogg;base64"
     packed = base64.b64decode(body)
     assert len(packed) < 16_000  # bytes for 2 s
-    samples, heard_at = soundfile.read(io.BytesIO(packed))
-    assert len(samples) / heard_at == pytest.approx(2.0, abs=0.05)
+    samples, rate = soundfile.read(io.BytesIO(packed))
+    assert len(samples) / rate == pytest.approx(2.0, abs=0.05)
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
-    assert np.fft.rfftfreq(len(samples), 1 / heard_at)[spectrum.argmax()] == pytest.approx(440, abs=1)
+    assert np.fft.rfftfreq(len(samples), 1 / rate)[spectrum.argmax()] == pytest.approx(440, abs=1)
 
 
 def test_long_recordings_are_cut_and_empty_or_broken_ones_refused(tmp_path: Path) -> None:

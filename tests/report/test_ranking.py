@@ -79,7 +79,7 @@ def test_page_ranks_the_same(run: Path, results: Results) -> None:
 
 
 def test_what_is_kept_stands_beside_what_is_won(run: Path, made: Path, results: Results) -> None:
-    """Over λ, as a figure and as numbers; a run that did not hear source speech has neither."""
+    """Over λ, as a figure and as numbers; a run that did not evaluate source speech has neither."""
     full = _full(results)
     full.write(run / "results.json")
     page = Page(write_report(run).read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ from speech_analogy.report import words
 from speech_analogy.report.words import Word
 
 
-def heard(identity: str, reference: str, hypothesis: str) -> Hypothesis:
+def decoded(identity: str, reference: str, hypothesis: str) -> Hypothesis:
     return Hypothesis(
         id=identity, domain="d", speaker="s", cluster="s", audio="", duration_s=1.0, reference=reference,
         hypothesis=hypothesis, reference_normalised=reference, hypothesis_normalised=hypothesis,
@@ -33,22 +33,22 @@ def test_alignment_of_each_kind() -> None:
 
 def test_mended_and_broken_of_a_hand_made_case() -> None:
     before = [
-        heard("1", "the bear sleeps", "the beer sleeps"),
-        heard("2", "a bear", "a bare"),
-        heard("3", "bear and rabbit", "and rabbit"),
-        heard("4", "one rabbit", "one rabbit"),
-        heard("5", "tiger", "tyre"),
-        heard("6", "stop", "stop stop stop"),
-        heard("only before", "x", "y"),
+        decoded("1", "the bear sleeps", "the beer sleeps"),
+        decoded("2", "a bear", "a bare"),
+        decoded("3", "bear and rabbit", "and rabbit"),
+        decoded("4", "one rabbit", "one rabbit"),
+        decoded("5", "tiger", "tyre"),
+        decoded("6", "stop", "stop stop stop"),
+        decoded("only before", "x", "y"),
     ]
     after = [
-        heard("6", "stop", "stop"),
-        heard("5", "tiger", "tire"),  # wrong in both: neither corrected nor broken
-        heard("4", "one rabbit", "one robot"),
-        heard("3", "bear and rabbit", "bear and"),
-        heard("2", "a bear", "a bear"),
-        heard("1", "the bear sleeps", "the bear sleeps"),
-        heard("only after", "x", "y"),
+        decoded("6", "stop", "stop"),
+        decoded("5", "tiger", "tire"),  # wrong in both: neither corrected nor broken
+        decoded("4", "one rabbit", "one robot"),
+        decoded("3", "bear and rabbit", "bear and"),
+        decoded("2", "a bear", "a bear"),
+        decoded("1", "the bear sleeps", "the bear sleeps"),
+        decoded("only after", "x", "y"),
     ]
     found = words.changes(before, after)
     assert (found.words, found.corrected, found.broken) == (12, 3, 2)
@@ -63,15 +63,15 @@ def test_mended_and_broken_of_a_hand_made_case() -> None:
 
 def test_order_is_by_count_then_alphabet_and_the_list_is_cut() -> None:
     texts = ["b", "a", "c", "c"]
-    before = [heard(str(i), text, "x") for i, text in enumerate(texts)]
-    after = [heard(str(i), text, text) for i, text in enumerate(texts)]
+    before = [decoded(str(i), text, "x") for i, text in enumerate(texts)]
+    after = [decoded(str(i), text, text) for i, text in enumerate(texts)]
     assert [change.word for change in words.changes(before, after).most_corrected] == ["c", "a", "b"]
     assert [change.word for change in words.changes(before, after, limit=2).most_corrected] == ["c", "a"]
 
 
 def test_empty_and_differing_references_are_left_out() -> None:
-    before = [heard("1", "", "x"), heard("2", "one", "one")]
-    after = [heard("1", "", "y"), heard("2", "won", "won")]
+    before = [decoded("1", "", "x"), decoded("2", "one", "one")]
+    after = [decoded("1", "", "y"), decoded("2", "won", "won")]
     assert words.changes(before, after).words == 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from typing import get_args
 
@@ -27,6 +29,7 @@ from speech_analogy.systems.catalogue import (
 )
 from speech_analogy.systems.entries import SYSTEMS
 from speech_analogy.systems.entry import Combination, Mean, SystemEntry, Training, TrainingSet
+from tests.conftest import REPOSITORY
 
 by_name = pytest.mark.parametrize("entry", SYSTEMS, ids=lambda entry: entry.name)
 
@@ -102,3 +105,29 @@ def test_needs_follow_from_what_a_system_is_made_of() -> None:
     assert WITHOUT_MODEL == ("zero_shot", "random_vector", "shuffled_vector")
     assert has_model("analogy")
     assert has_model("soup")
+
+
+NEW_BASELINE = """
+from speech_analogy.systems import entries
+from speech_analogy.systems.entry import Mean, SystemEntry, SystemWords
+
+words = SystemWords("Mean of mixed and B", "Halfway between the weights of the mixed model and of B.")
+entries.SYSTEMS += (SystemEntry("mean_of_mixed_and_source_real", 231, Mean(("mixed", "source_real")), words),)
+
+from speech_analogy.adaptation.recipe import load_recipe
+from speech_analogy.systems.catalogue import has_model, trained_systems
+from speech_analogy.systems.labels import label
+
+name = "mean_of_mixed_and_source_real"
+recipe, _ = load_recipe("recipes/phone_line", [f"systems=[{name}]", f"publish={name}"])
+print(recipe.systems, trained_systems(recipe.systems), has_model(name), label(name), sep="; ")
+"""
+
+
+def test_a_new_baseline_is_one_entry() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NEW_BASELINE], capture_output=True, text=True, check=False, cwd=REPOSITORY
+    )
+    assert done.stdout == (
+        "('mean_of_mixed_and_source_real',); ['source_real', 'mixed']; True; Mean of mixed and B\n"
+    ), done.stderr
