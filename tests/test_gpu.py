@@ -24,6 +24,8 @@ from data_synth.engines.gpus import gpus_of
 from speech_analogy.adaptation.execution import local as execution
 from speech_analogy.adaptation.recipe import EvaluationOptions
 from speech_analogy.adaptation.stages import registry as stages
+from speech_analogy.adaptation.stages.params.base import Output
+from speech_analogy.adaptation.stages.params.evaluating import EvaluateParams
 from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import ConfigError
@@ -209,9 +211,14 @@ def test_a_recipe_hears_its_models_on_the_gpu(
     for folder in (heard, made):
         folder.mkdir()
     write_cuts(few, heard / "test.jsonl.gz")
-    evaluation = EvaluationOptions(window="trimmed").model_dump(mode="json", exclude={"part"}) | {"backend": backend}
-    params = {"system": "zero_shot", "cuts": ["split", "test.jsonl.gz"], "evaluation": evaluation, "language": "en"}
-    work = Work("evaluate", made, made, {**params, "base": str(small_whisper)}, {"split": heard}, False)
+    params = EvaluateParams(
+        system="zero_shot",
+        cuts=Output("split", "test.jsonl.gz"),
+        evaluation=EvaluationOptions.parse({"window": "trimmed", "backend": backend}),
+        language="en",
+        base=str(small_whisper),
+    )
+    work = Work("evaluate", made, made, params, {"split": heard}, False)
     stages.evaluate_stage(work)
     assert devices == [expected]
     assert (made / "score.json").is_file()
@@ -233,22 +240,22 @@ def test_gpus_are_called_as_the_user_calls_them(
 
 
 @pytest.mark.parametrize(
-    ("count", "engines", "said", "stage_processes", "speaking_processes", "words"),
+    ("count", "engines", "said", "processes", "on_gpus", "words"),
     [
-        (0, ("bark",), None, 6, 6, "6 cores"),
-        (2, ("bark",), None, 2, 2, "2 processes on 2 GPUs"),
-        (1, ("hibari", "speecht5"), None, 1, 1, "1 process on 1 GPU"),
-        (2, ("hibari", "piper:joe"), None, 2, 6, "2 processes on 2 GPUs"),
-        (2, ("bark",), "cpu", 2, 6, "2 processes on 2 GPUs"),
-        (2, ("bark",), "cuda:1", 2, 6, "2 processes on 2 GPUs"),  # the user has said where
+        (0, ("bark",), None, 6, False, "6 cores"),
+        (2, ("bark",), None, 2, True, "2 processes on 2 GPUs"),
+        (1, ("hibari", "speecht5"), None, 1, True, "1 process on 1 GPU"),
+        (2, ("hibari", "piper:joe"), None, 2, False, "2 processes on 2 GPUs"),
+        (2, ("bark",), "cpu", 2, False, "2 processes on 2 GPUs"),
+        (2, ("bark",), "cuda:1", 2, False, "2 processes on 2 GPUs"),  # the user has said where
     ],
 )
 def test_a_process_a_gpu_or_else_one_a_core(
     count: int,
     engines: tuple[str, ...],
     said: str | None,
-    stage_processes: int,
-    speaking_processes: int,
+    processes: int,
+    on_gpus: bool,
     words: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -258,11 +265,10 @@ def test_a_process_a_gpu_or_else_one_a_core(
     monkeypatch.delenv(gpus.DEVICE_VARIABLE, raising=False)
     if said is not None:
         monkeypatch.setenv(gpus.DEVICE_VARIABLE, said)
-    assert execution.default_workers() == stage_processes
-    assert execution.speaking_workers(engines) == speaking_processes
-    assert execution.speaking_workers(engines, 4) == 4
-    assert execution.worked_by(execution.default_workers()) == words
-    assert bool(gpus_of(engines)) == (speaking_processes != 6)
+    executor = execution.LocalExecutor()
+    assert (executor.slots, executor.place) == (processes, words)
+    assert execution.LocalExecutor(4).slots == 4
+    assert bool(gpus_of(engines)) == on_gpus
 
 
 def _seen() -> tuple[str | None, int]:
@@ -279,7 +285,7 @@ def test_every_process_of_a_run_sees_one_gpu(
 ) -> None:
     monkeypatch.delenv(VISIBLE_GPUS, raising=False)
     context = get_context("spawn")
-    told = (os.getpid(), context.Value("i", 0), context.RLock(), 2, names)
-    with ProcessPoolExecutor(2, context, execution._start_worker, told) as pool:
+    told = (os.getpid(), context.Value("i", 0), context.Queue(), 2, names)
+    with ProcessPoolExecutor(2, context, execution.start_worker, told) as pool:
         found = [pool.submit(_seen) for _ in range(2)]
         assert {one.result() for one in found} == expected

@@ -10,13 +10,14 @@ from pathlib import Path
 from lhotse import CutSet
 
 from data_synth.text.texts import Text
-from speech_analogy.adaptation.recipe import CorpusOptions, HoldOut, Recipe
+from speech_analogy.adaptation.recipe import CorpusOptions, HoldOut, Recipe, SplitOptions
 from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_corpus, write_cuts
 from speech_analogy.corpora.splits import by_domain, hold_out_prompts, hold_out_speakers, ranked, subset
 from speech_analogy.errors import ConfigError, DataError
 
-PARTS = ("source_train", "source_dev", "target_train", "target_dev", "test")
+SOURCE_PARTS = ("source_train", "source_dev")
+PARTS = (*SOURCE_PARTS, "target_train", "target_dev", "test")
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,20 @@ def read_cuts_of(
 
 
 def split(cuts: CutSet, recipe: Recipe) -> Split:
-    """Divide as the recipe says; seeded, no held-out speaker or prompt in training.
+    """Divide as the recipe says; see `divide`."""
+    return divide(cuts, recipe.split, recipe.seed)
 
-    With `split.field`, the corpus's own training part gives source training speech and the target's texts, and its
+
+def divide(cuts: CutSet, rules: SplitOptions, seed: int) -> Split:
+    """Divide by rules; seeded, no held-out speaker or prompt in training.
+
+    With a `field`, the corpus's own training part gives source training speech and the target's texts, and its
     test part the target's test recordings. Without it the target is a closed vocabulary: all of its texts are known,
     and its recordings serve for the test alone, but for the few held out as `target_dev`.
 
     Raises:
         DataError, ConfigError: a part is left empty, or a domain does not occur.
     """
-    rules = recipe.split
     nothing = CutSet.from_cuts([])
     if rules.field is None:
         target, source = by_domain(cuts, rules.target_domains)
@@ -68,23 +73,29 @@ def split(cuts: CutSet, recipe: Recipe) -> Split:
         test, _ = by_domain(_having(cuts, rules.field, rules.test), rules.target_domains)
     target_dev = nothing
     if rules.target_dev is not None:
-        test, target_dev = _hold_out(test, rules.target_dev, recipe.seed)
+        test, target_dev = _hold_out(test, rules.target_dev, seed)
     if rules.source_domains is not None:
         known = sorted({domain_of(cut) for cut in source})
         if rules.source_domains > len(known):
             value = f"{rules.source_domains} of {len(known)}"
             raise ConfigError("there are not so many", field="split.source_domains", value=value)
-        wanted = set(ranked(set(known), recipe.seed)[: rules.source_domains])
+        wanted = set(ranked(set(known), seed)[: rules.source_domains])
         source = CutSet.from_cuts(cut for cut in source if domain_of(cut) in wanted)
-    source, source_dev = _hold_out(source, rules.source_dev, recipe.seed)
+    source, source_dev = _hold_out(source, rules.source_dev, seed)
     if rules.source_utterances is not None:
-        source = subset(source, rules.source_utterances, recipe.seed)
+        source = subset(source, rules.source_utterances, seed)
     told = texts_of(texts, unique=True)
     if rules.target_texts is not None:
         wanted = {text.id for text in told}
-        kept = subset(CutSet.from_cuts(c for c in texts if c.id in wanted), rules.target_texts, recipe.seed)
+        kept = subset(CutSet.from_cuts(c for c in texts if c.id in wanted), rules.target_texts, seed)
         told = texts_of(kept)
     return Split(source, source_dev, target_train, target_dev, test, told)
+
+
+def leave_out(cuts: CutSet, domains: Iterable[str]) -> CutSet:
+    """The cuts of all other domains."""
+    unwanted = set(domains)
+    return CutSet.from_cuts(cut for cut in cuts if domain_of(cut) not in unwanted) if unwanted else cuts
 
 
 def write_parts(parts: Split, folder: Path) -> None:
@@ -102,7 +113,7 @@ def write_texts(texts: Iterable[Text], path: Path) -> None:
 
 def read_texts(path: Path) -> list[Text]:
     """Read what `write_texts` wrote."""
-    return [Text(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Text(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def texts_of(cuts: CutSet, *, unique: bool = False) -> list[Text]:

@@ -23,6 +23,7 @@ from speech_analogy.cli.options import (
     Compute,
     ComputeChoice,
     Device,
+    Executor,
     Language,
     Overwrite,
     Quiet,
@@ -195,6 +196,7 @@ def adapt(
     data: Annotated[Path | None, typer.Option(help="The corpus's folder, in place of the recipe's.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
+    executor: Executor = "local",
     workers: Workers = None,
     targets: Annotated[
         str | None, typer.Option(help="each: every target domain in turn, one table; or some of them: alarm,audio.")
@@ -222,16 +224,16 @@ def adapt(
     run = out or Path("runs") / (recipe if recipe.is_dir() else recipe.parent).resolve().name
     if targets is None:
         if shared_source or seeds is not None or join:
-            raise ConfigError("--shared-source, --seeds and --join go with --targets", field="--targets")
+            raise ConfigError("--shared-source, --seeds and --join are only valid with --targets", field="--targets")
         if vary is not None:
-            _vary(recipe, run, vary, data, overrides or [], dry_run, not drop_models, workers, quiet)
+            _vary(recipe, run, vary, data, overrides or [], dry_run, not drop_models, executor, workers, quiet)
             return
         if drop_models:
-            raise ConfigError("--drop-models goes with --targets or --vary", field="--targets")
-        _adapt(recipe, run, data, overrides or [], dry_run, workers, quiet)
+            raise ConfigError("--drop-models is only valid with --targets or --vary", field="--targets")
+        _adapt(recipe, run, data, overrides or [], dry_run, executor, workers, quiet)
         return
     if vary is not None:
-        raise ConfigError("--vary and --targets cannot be had together", field="--vary", do="leave one of them out")
+        raise ConfigError("--vary and --targets cannot be combined", field="--vary", do="leave one of them out")
     from speech_analogy.adaptation.runs import domains as each
 
     job = each.plan_domains(
@@ -245,9 +247,16 @@ def adapt(
         earlier=join or [],
         progress=not quiet,
     )
-    print(each.describe_domains(job, workers), flush=True)
+    print(each.describe_domains(job, executor, workers), flush=True)
     if not dry_run:
-        done = each.do_domains(job, keep_models=not drop_models, workers=workers, progress=not quiet, command=command())
+        done = each.do_domains(
+            job,
+            keep_models=not drop_models,
+            executor=executor,
+            workers=workers,
+            progress=not quiet,
+            command=command(),
+        )
         print(each.table_markdown(done))
 
 
@@ -263,11 +272,12 @@ def demo(
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/demo"),
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
+    executor: Executor = "local",
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
     """The whole job on telephone prompts that come with the package: nine minutes on 2 cores."""
-    _adapt(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, workers, quiet)
+    _adapt(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, executor, workers, quiet)
 
 
 @app.command()
@@ -305,18 +315,29 @@ def _adapt(
     data: Path | None,
     overrides: list[str],
     dry_run: bool,
+    executor: str,
     workers: int | None,
     quiet: bool,
 ) -> None:
+    from speech_analogy.adaptation.execution.protocol import make_executor
     from speech_analogy.adaptation.plan.estimate import weights_bytes
     from speech_analogy.adaptation.runs import adapt as job
+    from speech_analogy.adaptation.runs.measured import describe
 
     if dry_run:
+        doer = make_executor(executor, workers)
         resolved, plan = job.plan_of(recipe, run, overrides=overrides, data=data)
-        print(job.describe(plan, workers, weights_bytes(resolved.base)))
+        print(describe(plan, doer, weights_bytes(resolved.base)))
         return
     done = job.adapt(
-        recipe, run, overrides=overrides, data=data, workers=workers, progress=not quiet, command=command()
+        recipe,
+        run,
+        overrides=overrides,
+        data=data,
+        executor=executor,
+        workers=workers,
+        progress=not quiet,
+        command=command(),
     )
     _report(run, done.system if done.model is not None else None)
     if done.model is not None:
@@ -331,6 +352,7 @@ def _vary(
     overrides: list[str],
     dry_run: bool,
     keep_models: bool,
+    executor: str,
     workers: int | None,
     quiet: bool,
 ) -> None:
@@ -338,9 +360,16 @@ def _vary(
 
     key, _, values = vary.partition("=")
     job = variation.plan_variation(recipe, run, key, values.split(","), overrides=overrides, data=data)
-    print(variation.describe_variation(job, workers), flush=True)
+    print(variation.describe_variation(job, executor, workers), flush=True)
     if not dry_run:
-        variation.do_variation(job, keep_models=keep_models, workers=workers, progress=not quiet, command=command())
+        variation.do_variation(
+            job,
+            keep_models=keep_models,
+            executor=executor,
+            workers=workers,
+            progress=not quiet,
+            command=command(),
+        )
         print(job.table())
 
 

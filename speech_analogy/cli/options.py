@@ -52,7 +52,10 @@ Window = Annotated[
     WindowChoice | None, typer.Option(help="Encoder window; by default the one that the model was tuned in.")
 ]
 Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda or cuda:1.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; by default one a GPU, or else one a core.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes; by default one for each GPU, or else one for each core.")
+]
+Executor = Annotated[str, typer.Option(help="What does the stages: local, or another that is installed.")]
 Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
 Backend = Annotated[
     BackendChoice, typer.Option(help="What decodes; auto: CTranslate2 where it is installed and repays the conversion.")

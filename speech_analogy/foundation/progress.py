@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 LINE_EVERY_S = 30.0  # where there is no terminal
 SEND_EVERY_S = 0.2  # from a worker to its parent
+READ_OUT_S = 2.0  # for what workers have sent last
 BYTES = "B"  # the unit that is shown in MB
 MEGABYTE = 1e6
 
@@ -214,7 +215,8 @@ def receive_from(queue: Any) -> Iterator[None]:
         yield
     finally:
         queue.put(None)
-        thread.join()
+        queue.cancel_join_thread()  # a worker that was ended while it wrote holds the queue's lock for ever
+        thread.join(READ_OUT_S)
         for task in shown.values():
             renderer().end(task)
 

@@ -7,19 +7,21 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 import torch
 from lhotse import CutSet
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 
 from speech_analogy.adaptation.execution import local
-from speech_analogy.adaptation.plan.build import build_plan
-from speech_analogy.adaptation.plan.stage import Plan
-from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.adaptation.plan.planner import Planner
+from speech_analogy.adaptation.plan.stage import Plan, Stage
+from speech_analogy.adaptation.recipe import EvaluationOptions, Recipe
 from speech_analogy.adaptation.split import Split, split
 from speech_analogy.adaptation.stages.controls import change_of
+from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER, Output, StageParams
 from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.evaluation.sweep import ScaleSweep
 from speech_analogy.merging.io.checkpoints import open_checkpoint
@@ -32,7 +34,10 @@ RECIPE = {
     "split": {"target_domains": ["b"], "field": "split", "source_dev": {"speakers": 1}},
     "synthesis": {"source": {"engines": ["hibari"]}, "target": {"engines": ["hibari"], "voices_per_text": 2}},
 }
-EVALUATION = {"beams": 1, "window": "trimmed", "cluster": "speaker"}
+EVALUATION = EvaluationOptions(window="trimmed")
+DEV = Output("split", "dev.jsonl.gz")
+
+P = TypeVar("P", bound=StageParams)
 
 
 def recipe_of(**changes: object) -> Recipe:
@@ -47,7 +52,7 @@ def analogy_recipe(**changes: object) -> Recipe:
 
 def plan_of_parts(recipe: Recipe, parts: Split, run: Path) -> Plan:
     """The stages of a recipe on a corpus that is divided already."""
-    return build_plan(recipe, run, run, parts, "digest", "base")
+    return Planner(recipe, run, parts, "digest", "base").plan(run)
 
 
 def folders_of(recipe: Recipe, parts: Split, run: Path) -> dict[str, str]:
@@ -62,7 +67,7 @@ def analogy_plan(recipe: Recipe, cuts: CutSet, run: Path) -> tuple[Plan, Split]:
     return plan_of_parts(recipe, parts, run), parts
 
 
-def work_of(folder: Path, params: dict[str, Any], inputs: dict[str, Path]) -> Work:
+def work_of(folder: Path, params: P, inputs: dict[str, Path]) -> Work[P]:
     """What a stage's function is given, where no run gives it."""
     folder.mkdir(parents=True)
     return Work("stage", folder, folder, params, inputs, False)
@@ -93,6 +98,32 @@ def weights_of(models: dict[str, Path], system: str, scale: float, seed: int = 0
     sweep = ScaleSweep(WhisperRecogniser(models[how.c]), *corners, change=change_of(how.direction, seed))
     state: dict[str, torch.Tensor] = sweep.move(scale + how.offset).model.state_dict()
     return {name: state[name].clone() for name in corners[0]}
+
+
+def model_of(stage: str) -> Output:
+    """The model that a stage makes."""
+    return Output(stage, MODEL_FOLDER)
+
+
+class SomeParams(StageParams):
+    """A stage of no particular kind, behind others."""
+
+    kind: ClassVar = "some"
+    version: ClassVar = 1
+    outputs: ClassVar = {"made": "made"}
+
+    after: tuple[Output, ...] = Field(default=(), exclude=True)
+
+
+class ModelFreeParams(SomeParams):
+    """The same, where no model computes."""
+
+    uses_a_model: ClassVar = False
+
+
+def some_stage(name: str, cost_s: float, *after: Stage, params: type[SomeParams] = SomeParams) -> Stage:
+    """A stage behind others."""
+    return Stage(name, params(after=tuple(stage["made"] for stage in after)), cost_s)
 
 
 class OwnProcess:

@@ -8,7 +8,7 @@ import pytest
 from lhotse import CutSet
 
 from speech_analogy.adaptation.split import Split, split
-from speech_analogy.adaptation.stages.work import MODEL_FOLDER
+from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER
 from speech_analogy.corpora.read import read_corpus, write_cuts
 from speech_analogy.systems.catalogue import BASE, TRAININGS
 from tests.adaptation.building import moved, recipe_of

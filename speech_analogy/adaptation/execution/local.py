@@ -1,4 +1,4 @@
-"""Doing a plan on this machine: a few processes, the costliest ready stage first.
+"""The executor of this machine: a few worker processes.
 
 Without a GPU each has one thread, which makes results independent of how many processes there are, and on small models
 it is also the better use of the cores: nobody waits at a barrier. With GPUs each process sees one of them, and the
@@ -7,144 +7,97 @@ processes share the cores.
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
-import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager
+from typing import Any, Self
 
-from data_synth.engines.gpus import gpus_of
+from speech_analogy.adaptation.execution.protocol import Finished, Job, RunError
 from speech_analogy.adaptation.execution.run_stage import run_stage
-from speech_analogy.adaptation.plan.estimate import clock, urgencies, wall_clock_of
-from speech_analogy.adaptation.plan.stage import Plan, Stage
-from speech_analogy.errors import SpeechAnalogyError
+from speech_analogy.errors import ConfigError
+from speech_analogy.foundation import progress
 from speech_analogy.foundation.machine import VISIBLE_GPUS, cores, visible_gpus
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 PARENT_CHECK_S = 0.3
-BELIEF_S = 120.0
-CLEAR_LINE = "\r\x1b[K"
-
-
-class RunError(SpeechAnalogyError):
-    """A run's folder cannot be worked in, or a worker died."""
 
 
 def default_workers() -> int:
-    """One process a GPU; without a GPU one a core."""
+    """One process for each GPU; without a GPU one for each core."""
     return len(visible_gpus()) or cores()
 
 
-def speaking_workers(engines: Iterable[str], workers: int | None = None) -> int:
-    """Processes that speak, where nothing is said: one a GPU if these engines compute there, else one a core."""
-    return workers or len(gpus_of(engines)) or cores()
+class LocalExecutor:
+    """Worker processes on this machine; see `Executor`."""
 
+    def __init__(self, slots: int | None = None, options: Mapping[str, str] | None = None) -> None:
+        if options:
+            raise ConfigError("the local executor has no options", field="--executor", value=", ".join(options))
+        self.slots = slots or default_workers()
+        self.place = _in_words(self.slots)
+        self._pool: ProcessPoolExecutor | None = None
+        self._stack = ExitStack()
+        self._jobs: dict[Future[None], str] = {}
 
-def worked_by(workers: int) -> str:
-    """So many processes in words: "2 cores", or "1 process on 1 GPU"."""
-    gpus = len(visible_gpus())
-    processes = f"{workers} process{'' if workers == 1 else 'es'}"
-    return f"{processes} on {gpus} GPU{'' if gpus == 1 else 's'}" if gpus else f"{workers} cores"
-
-
-def execute(plan: Plan, *, workers: int | None = None, progress: bool = True) -> None:
-    """Do every stage that is not done. Killed and started again, it goes on where it was.
-
-    Raises:
-        RunError: another process works in this folder, or a worker died.
-        SpeechAnalogyError: what a stage found wrong.
-    """
-    plan.run.mkdir(parents=True, exist_ok=True)
-    with _held(plan.run):
-        todo = [stage for stage in plan if not plan.is_done(stage.name)]
-        if todo:
-            _Execution(plan, todo, workers or default_workers(), progress).run()
-
-
-class _Execution:
-    """The stages that are left, who works on what, and how long it will still take."""
-
-    def __init__(self, plan: Plan, todo: list[Stage], workers: int, progress: bool) -> None:
-        self.plan, self.progress = plan, progress
-        self.workers = min(workers, len(todo))
-        self.waiting = {stage.name: stage for stage in todo}
-        self.running: dict[Future[None], Stage] = {}
-        self.began: dict[str, float] = {}
-        self.urgency = urgencies(todo)
-        self.total = len(todo)
-        self.estimated = self.taken = BELIEF_S  # as if the estimate had already held for a while
-
-    def run(self) -> None:
+    def __enter__(self) -> Self:
         context = multiprocessing.get_context("spawn")
-        slots, lock = context.Value("i", 0), context.RLock()
-        arguments = (os.getpid(), slots, lock, self.workers, visible_gpus())
-        with _one_thread_each(), ProcessPoolExecutor(self.workers, context, _start_worker, arguments) as pool:
-            try:
-                while self.waiting or self.running:
-                    self._submit(pool)
-                    done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        self._finish(future)
-            except BaseException:
-                for process in list((pool._processes or {}).values()):
-                    process.terminate()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        queue = context.Queue()
+        arguments = (os.getpid(), context.Value("i", 0), queue, self.slots, visible_gpus())
+        with ExitStack() as stack:
+            stack.enter_context(progress.receive_from(queue))
+            stack.enter_context(_one_thread_each())
+            self._pool = stack.enter_context(ProcessPoolExecutor(self.slots, context, start_worker, arguments))
+            self._stack = stack.pop_all()
+        return self
 
-    def _submit(self, pool: ProcessPoolExecutor) -> None:
-        ready = [stage for stage in self.waiting.values() if all(self.plan.is_done(need) for need in stage.needs)]
-        for stage in sorted(ready, key=lambda stage: self.urgency[stage.name], reverse=True):
-            if len(self.running) >= self.workers:
-                return
-            del self.waiting[stage.name]
-            self.began[stage.name] = time.monotonic()
-            job = (self.plan.building(stage.name), self.plan.folder(stage.name), self.plan.inputs(stage.name))
-            self.running[pool.submit(run_stage, stage, *job, self.progress)] = stage
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+        self._pool = None
 
-    def _finish(self, future: Future[None]) -> None:
-        stage = self.running.pop(future)
-        try:
-            future.result()
-        except BrokenProcessPool:
-            raise RunError(
-                "a worker died", field=stage.name, do="is there enough memory? the same command goes on from here"
-            ) from None
-        now = time.monotonic()
-        seconds = now - self.began[stage.name]
-        self.estimated += stage.cost_s
-        self.taken += seconds
-        pace = self.taken / self.estimated
-        left = [*self.running.values(), *self.waiting.values()]
-        begun = {other.name: (now - self.began[other.name]) / pace for other in self.running.values()}
-        left_s = pace * wall_clock_of(left, self.workers, begun=begun)
-        done = self.total - len(self.waiting) - len(self.running)
-        if self.progress:
-            eta = f", about {clock(left_s)} left" if left else ""
-            clear = CLEAR_LINE if sys.stderr.isatty() else ""  # a worker's bar may stand there
-            line = f"{clear}[{done}/{self.total}] {stage.name} took {clock(seconds)}{eta}"
-            print(line, file=sys.stderr, flush=True)
+    def submit(self, job: Job) -> None:
+        assert self._pool is not None, "an executor is entered before it is given jobs"
+        self._jobs[self._pool.submit(run_stage, job)] = job.stage.name
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        done, _ = wait(self._jobs, timeout_s, return_when=FIRST_COMPLETED)
+        return [Finished(name, _error_of(future, name)) for future in done for name in [self._jobs.pop(future)]]
+
+    def cancel(self) -> None:
+        if self._pool is not None:
+            for process in list((self._pool._processes or {}).values()):
+                process.terminate()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._jobs.clear()
 
 
-def _start_worker(parent: int, slots: Any, lock: Any, workers: int, gpus: Sequence[str] = ()) -> None:
-    """A worker has one thread, or a GPU and its share of the cores; dies with its parent; has a line of its own."""
-    from functools import partialmethod
+def _in_words(workers: int) -> str:
+    """So many processes: "2 cores", or "1 process on 1 GPU"."""
+    gpus = len(visible_gpus())
+    if not gpus:
+        return f"{workers} core{'' if workers == 1 else 's'}"
+    return f"{workers} process{'' if workers == 1 else 'es'} on {gpus} GPU{'' if gpus == 1 else 's'}"
 
+
+def _error_of(future: Future[None], name: str) -> BaseException | None:
+    error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        do = "is there enough memory? the same command goes on from here"
+        return RunError("a worker died", field=name, do=do)
+    return error
+
+
+def start_worker(parent: int, slots: Any, queue: Any, workers: int, gpus: Sequence[str] = ()) -> None:
+    """A worker has one thread, or a GPU and its share of the cores; it dies with its parent, who shows its progress."""
     with slots.get_lock():
         slot, slots.value = slots.value, slots.value + 1
     if gpus:
         os.environ[VISIBLE_GPUS] = gpus[slot % len(gpus)]  # before torch looks
 
     import torch
-    from tqdm import tqdm
 
     from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
 
@@ -153,11 +106,7 @@ def _start_worker(parent: int, slots: Any, lock: Any, workers: int, gpus: Sequen
     torch.set_num_threads(max(1, cores() // workers) if gpus else 1)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     _be_quiet()
-    tqdm.set_lock(lock)
-    if sys.stderr.isatty():
-        tqdm.__init__ = partialmethod(  # type: ignore[method-assign, assignment]
-            tqdm.__init__, position=slot % workers, leave=False
-        )
+    progress.send_to(queue)
 
 
 def _be_quiet() -> None:
@@ -188,14 +137,3 @@ def _one_thread_each() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _held(run: Path) -> Iterator[None]:
-    """One process at a time works in a run's folder."""
-    with (run / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError("another process works in this run", file=run, do="wait for it, or name another") from None
-        yield

@@ -1,38 +1,50 @@
-"""Filling one stage's folder: built beside its final name, timed, marked, renamed."""
+"""Filling one stage's folder: built beside its final name, timed, marked, renamed. The only way a stage is done."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
 from pathlib import Path
 
-from speech_analogy.adaptation.plan.stage import DONE_FILE, Stage
+from speech_analogy.adaptation.execution.protocol import Job
+from speech_analogy.adaptation.plan.stage import DONE_FILE
+from speech_analogy.foundation.files import link_tree
 
 SECONDS_SUFFIX = ".seconds"  # of the file beside a stage that is being built: its work so far
+TICK_S = 1.0
 
 
-def run_stage(stage: Stage, building: Path, final: Path, inputs: dict[str, Path], progress: bool) -> None:
+def run_stage(job: Job) -> None:
     """Do one stage: fill `building`, rename it to `final`. Runs in a worker process."""
-    from speech_analogy.adaptation.stages.registry import KINDS
+    if job.made_elsewhere is not None:
+        shutil.rmtree(job.building, ignore_errors=True)
+        link_tree(job.made_elsewhere, job.building)
+    else:
+        _fill(job)
+    if job.final.exists():  # whole but for its mark: cannot happen by a kill, so it is somebody's copy
+        shutil.rmtree(job.final)
+    _seconds_file(job.building).unlink(missing_ok=True)
+    job.building.rename(job.final)
+
+
+def _fill(job: Job) -> None:
+    from speech_analogy.adaptation.stages.registry import do  # heavy: only workers pay for it
     from speech_analogy.adaptation.stages.work import Work
 
-    building.mkdir(parents=True, exist_ok=True)
-    spent, start = _spent(building), time.monotonic()
+    job.building.mkdir(parents=True, exist_ok=True)
+    spent, start = _spent(job.building), time.monotonic()
     stop = threading.Event()
-    clockwork = threading.Thread(target=_keep_time, args=(building, spent, start, stop), daemon=True)
-    clockwork.start()
+    timekeeper = threading.Thread(target=_keep_time, args=(job.building, spent, start, stop), daemon=True)
+    timekeeper.start()
     try:
-        KINDS[stage.kind].function(Work(stage.name, building, final, stage.params, inputs, progress))
+        do(Work(job.stage.name, job.building, job.final, job.stage.params, job.inputs, job.progress))
     finally:
         stop.set()
-        clockwork.join()
-    seconds = spent + time.monotonic() - start
-    (building / DONE_FILE).write_text(f'{{"name": "{stage.name}", "seconds": {seconds:.1f}}}\n', encoding="utf-8")
-    if final.exists():  # whole but for its mark: cannot happen by a kill, so it is somebody's copy
-        shutil.rmtree(final)
-    _seconds_file(building).unlink(missing_ok=True)
-    building.rename(final)
+        timekeeper.join()
+    record = {"name": job.stage.name, "seconds": round(spent + time.monotonic() - start, 1)}
+    (job.building / DONE_FILE).write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _seconds_file(building: Path) -> Path:
@@ -48,5 +60,5 @@ def _spent(building: Path) -> float:
 
 
 def _keep_time(building: Path, spent: float, start: float, stop: threading.Event) -> None:
-    while not stop.wait(1.0):
+    while not stop.wait(TICK_S):
         _seconds_file(building).write_text(f"{spent + time.monotonic() - start:.1f}", encoding="utf-8")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from lhotse import CutSet
 
-from speech_analogy.adaptation.plan.stage import Stage
+from speech_analogy.adaptation.plan.stage import Resources, Stage
 from speech_analogy.errors import WeightsUnavailableError
 from speech_analogy.foundation.page.wording import duration
 from speech_analogy.recognisers.weights import resolve_weights
@@ -26,7 +26,8 @@ SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.05  # a spoken text, and each of its chara
 # Of the time of torch in float32.
 DECODERS = {("ctranslate2", "int8"): 0.45, ("ctranslate2", "float32"): 0.75, ("torch", "bf16"): 0.55}
 TINY_BYTES = 151_000_000  # whisper-tiny's weights in fp32
-WITHOUT_THE_MODEL = ("corpus", "split", "texts", "channel", "synthesis")  # kinds of stages
+PROCESS_BYTES = 1_500_000_000  # a worker with torch and transformers, at work on short utterances
+TRAINING_COPIES, DECODING_COPIES = 6, 4  # of the base's fp32 weights: gradients, moments; corners of a combination
 START_S = 3.0  # a stage's model; imports once a worker
 # Seconds of synthesis a second of speech.
 ENGINE_S = {"hibari": 0.012, "piper": 0.09, "flite": 0.015, "espeak-ng": 0.01}
@@ -79,11 +80,27 @@ def decode_cost(size: Size, window: Window) -> float:
     return START_S + size.window_s(window) * (DECODE_TRIMMED_S if window_kind(window) == "trimmed" else DECODE_FULL_S)
 
 
+def sum_of(sizes: Iterable[Size]) -> Size:
+    """All of them together."""
+    total = NOTHING
+    for size in sizes:
+        total = total.plus(size)
+    return total
+
+
 def as_decoded(stage: Stage) -> Stage:
     """A stage whose cost is that of decoding in torch in float32, at what its own decoder takes."""
-    told = stage.params.get("evaluation") or {}
-    share = DECODERS.get((told.get("backend", ""), told.get("compute", "")), 1.0)
+    options = stage.record.get("evaluation") or {}
+    share = DECODERS.get((options.get("backend", ""), options.get("compute", "")), 1.0)
     return replace(stage, cost_s=START_S + share * (stage.cost_s - START_S)) if share != 1.0 else stage
+
+
+def memory_of(stage: Stage, base_bytes: int) -> Resources:
+    """What a stage asks of a machine: one core, a GPU if a model computes, and memory by the size of the base."""
+    if not stage.params.uses_a_model:
+        return Resources(memory_bytes=PROCESS_BYTES)
+    copies = TRAINING_COPIES if stage.kind in ("finetune", "trial") else DECODING_COPIES
+    return Resources(gpu=True, memory_bytes=PROCESS_BYTES + copies * base_bytes)
 
 
 def synthesis_cost(size: Size, engines: tuple[str, ...]) -> float:
@@ -109,7 +126,7 @@ def weights_bytes(base: str) -> int:
 def cost_of(stages: Iterable[Stage], base_bytes: int = 0) -> float:
     """Seconds on one core: what the model does takes as much longer as it is larger than whisper-tiny."""
     factor = max(1.0, base_bytes / TINY_BYTES)
-    return sum(stage.cost_s * (1.0 if stage.kind in WITHOUT_THE_MODEL else factor) for stage in stages)
+    return sum(stage.cost_s * (factor if stage.params.uses_a_model else 1.0) for stage in stages)
 
 
 def urgencies(stages: Sequence[Stage]) -> dict[str, float]:
@@ -152,7 +169,8 @@ def wall_clock_of(
 def rates(base_bytes: int) -> str:
     """What the estimates are made of, in words."""
     factor = max(1.0, base_bytes / TINY_BYTES)
-    return f"rates of whisper-tiny.en on a Zen 4 server, times {factor:.1f} for this base's size; a GPU is not reckoned"
+    size = f"times {factor:.1f} for this base's size"
+    return f"rates of whisper-tiny.en on a Zen 4 server, {size}; GPU speed is not modelled"
 
 
 clock = duration

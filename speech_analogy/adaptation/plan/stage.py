@@ -1,28 +1,68 @@
-"""Stages and the order they hang together in; each stage's folder is named by a hash of all that it is made from."""
+"""Stages and the graph they form; each stage's folder is named by a hash of all that it is made from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from speech_analogy.adaptation.stages.params.base import Output, StageParams
+
 HASH_DIGITS = 12
 DONE_FILE = "stage.json"
+STAGES_FOLDER = "stages"  # of a run
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a stage asks of the machine that does it.
+
+    Attributes:
+        cores: that it keeps busy.
+        gpu: whether it computes on a GPU where there is one.
+        memory_bytes: about how much it needs at its peak; 0 where nothing is known.
+    """
+
+    cores: int = 1
+    gpu: bool = False
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One piece of work: a kind of stage with its parameters, and the stages whose results it reads."""
+    """One piece of work: its parameters, which name the outputs that it reads."""
 
     name: str
-    kind: str
-    params: dict[str, Any] = field(default_factory=dict)  # JSON; enters the hash
-    needs: tuple[str, ...] = ()
+    params: StageParams
     cost_s: float = 1.0
     """Estimated seconds on one core; decides who goes first, never what comes out."""
+    resources: Resources = Resources()
+
+    def __getitem__(self, output: str) -> Output:
+        """One of its outputs, by name: whoever uses it depends on this stage."""
+        return Output(self.name, self.params.outputs[output])
+
+    @property
+    def kind(self) -> str:
+        return self.params.kind
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """Its parameters as JSON."""
+        return self.params.record()
+
+    @cached_property
+    def needs(self) -> tuple[str, ...]:
+        """The stages whose outputs it reads, each once."""
+        return tuple(dict.fromkeys(output.stage for output in self.params.used()))
+
+    @property
+    def makes_a_model(self) -> bool:
+        return "model" in self.params.outputs
 
 
 class Plan:
@@ -31,26 +71,34 @@ class Plan:
     Args:
         run: the run's folder.
         stages: every stage behind the ones it needs.
-        versions: kind -> version of the code that does it; a new version makes its stages anew.
+        siblings: folders of other runs: what one of them has finished under the same name is taken over.
     """
 
-    def __init__(self, run: Path, stages: list[Stage], versions: dict[str, int]) -> None:
-        self.run = run
+    def __init__(self, run: Path, stages: Iterable[Stage], siblings: Iterable[Path] = ()) -> None:
+        self.run, self.siblings = run, tuple(siblings)
         self.stages: dict[str, Stage] = {}
         self._hashes: dict[str, str] = {}
         for stage in stages:
             if stage.name in self.stages:
                 raise ValueError(f"two stages are called {stage.name}")
             content = {
-                "kind": stage.kind,
-                "version": versions[stage.kind],
-                "params": stage.params,
-                "needs": {name: self._hashes[name] for name in stage.needs},
+                "kind": stage.params.kind,
+                "version": stage.params.version,
+                "params": stage.record,
+                "needs": self._identities(stage),
             }
             self.stages[stage.name] = stage
-            self._hashes[stage.name] = hashlib.sha256(
-                json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
-            ).hexdigest()
+            self._hashes[stage.name] = _sha256(json.dumps(content, sort_keys=True, ensure_ascii=False))
+
+    def _identities(self, stage: Stage) -> dict[str, str]:
+        """What the stage reads: each stage's hash, or what stands for the outputs that are read."""
+        found: dict[str, list[str]] = {}
+        for output in stage.params.used():
+            identity = self.stages[output.stage].params.identity(output.file) or self._hashes[output.stage]
+            of_stage = found.setdefault(output.stage, [])
+            if identity not in of_stage:
+                of_stage.append(identity)
+        return {name: own[0] if len(own) == 1 else _sha256("\n".join(sorted(own))) for name, own in found.items()}
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(self.stages.values())
@@ -60,7 +108,11 @@ class Plan:
 
     def folder(self, name: str) -> Path:
         """Where the stage's results are, or will be."""
-        return self.run / "stages" / f"{name}-{self._hashes[name][:HASH_DIGITS]}"
+        return self.run / STAGES_FOLDER / f"{name}-{self._hashes[name][:HASH_DIGITS]}"
+
+    def path(self, output: Output) -> Path:
+        """Where an output is, or will be."""
+        return self.folder(output.stage) / output.file
 
     def building(self, name: str) -> Path:
         """Where the stage is built before it is renamed; what a killed one left there is gone on from."""
@@ -69,11 +121,19 @@ class Plan:
 
     def digest(self) -> str:
         """Of all its stages and what they are made from."""
-        names = "\n".join(self.folder(stage.name).name for stage in self)
-        return hashlib.sha256(names.encode()).hexdigest()
+        return _sha256("\n".join(self.folder(stage.name).name for stage in self))
 
     def is_done(self, name: str) -> bool:
         return (self.folder(name) / DONE_FILE).is_file()
+
+    def undone(self) -> list[Stage]:
+        """The stages that are left to do."""
+        return [stage for stage in self if not self.is_done(stage.name)]
+
+    def made_elsewhere(self, name: str) -> Path | None:
+        """The folder of the same stage, finished, in a sibling run."""
+        folders = (run / STAGES_FOLDER / self.folder(name).name for run in self.siblings)
+        return next((folder for folder in folders if (folder / DONE_FILE).is_file()), None)
 
     def inputs(self, name: str) -> dict[str, Path]:
         """The folders of the stages that this one reads."""
@@ -83,3 +143,7 @@ class Plan:
         """Wall time that a finished stage took, over all of its starts."""
         content = json.loads((self.folder(name) / DONE_FILE).read_text(encoding="utf-8"))
         return float(content["seconds"])
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

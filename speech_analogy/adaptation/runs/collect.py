@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.adaptation.plan.build import evaluation_stage, tested_scales
-from speech_analogy.adaptation.plan.compose import combined_evaluations, strategies
+from speech_analogy.adaptation.plan import names
+from speech_analogy.adaptation.plan.combining import combined_evaluations
+from speech_analogy.adaptation.plan.scales import strategies, tested_scales
 from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.adaptation.stages.params.training import FinetuneParams
 from speech_analogy.adaptation.stages.scale_selection import regret
-from speech_analogy.adaptation.stages.work import CHOICE_FILE, HYPOTHESES_FILE, SCORE_FILE
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.evaluation.evaluate import compare_hypotheses, pooled
@@ -30,7 +31,7 @@ from speech_analogy.evaluation.results import (
     write_hypotheses,
 )
 from speech_analogy.evaluation.significance import holm
-from speech_analogy.systems.catalogue import COMBINATIONS, TRAINED_ON, TRAININGS, searched_as, trained_systems
+from speech_analogy.systems.catalogue import COMBINATIONS, TRAININGS, searched_as, trained_systems
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def collect(
     recipe: Recipe, plan: Plan, path: Path, command: str, versions: dict[str, str], machine: dict[str, str]
 ) -> Results:
     """Read every score, copy the hypotheses into the run's folder and compare the analogy with all others."""
-    chosen = _choice(plan, "choose-scale")
+    chosen = _choice(plan, names.CHOOSE_SCALE)
     systems: list[System] = []
     heard: dict[tuple[str, float | None], list[Hypothesis]] = {}
     dropped = 0
@@ -102,19 +103,19 @@ def _rows(recipe: Recipe) -> list[_Row]:
 def _stages(recipe: Recipe, part: str, system: str, scale: float | None) -> list[str]:
     if system in COMBINATIONS:
         return [name for name, _ in combined_evaluations(recipe, system, part)]
-    return [evaluation_stage(part, system, scale)]
+    return [names.evaluation(part, system, scale)]
 
 
 def _heard(plan: Plan, row: _Row) -> tuple[System, list[Hypothesis], int]:
     """Score and hypotheses of one row; those of several seeds are pooled."""
-    contents = [json.loads((plan.folder(stage) / SCORE_FILE).read_text(encoding="utf-8")) for stage in row.stages]
+    contents = [_read(plan, stage, "score") for stage in row.stages]
     rows = [
-        [_relative(one, plan.run) for one in read_hypotheses(plan.folder(stage) / HYPOTHESES_FILE)]
+        [_relative(one, plan.run) for one in read_hypotheses(plan.path(plan.stages[stage]["hypotheses"]))]
         for stage in row.stages
     ]
     system = pooled([System(**content["system"]) for content in contents], rows)
     if row.kept:
-        kept = [json.loads((plan.folder(stage) / SCORE_FILE).read_text(encoding="utf-8")) for stage in row.kept]
+        kept = [_read(plan, stage, "score") for stage in row.kept]
         mean = sum(content["system"]["wer"] for content in kept) / len(kept)
         system = system.model_copy(update={"source_wer": mean})
     return system, [one for own in rows for one in own], contents[0]["dropped_empty_references"]
@@ -155,7 +156,7 @@ def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None, heard:
     if chosen is None:
         return None
     disagreement = recipe.scale_selection.strategy == "agreement"  # its curve is not one of WER
-    searched = _choice(plan, "choose-training")
+    searched = _choice(plan, names.CHOOSE_TRAINING)
     systems = trained_systems(recipe.systems)
     return Selection(
         scale=chosen["scale"],
@@ -184,7 +185,7 @@ def _strategies(recipe: Recipe, plan: Plan, heard: list[System]) -> list[Strateg
                 strategy=strategy,
                 scale=scale,
                 chosen_on=choice["chosen_on"],
-                taken=stage == "choose-scale",
+                taken=stage == names.CHOOSE_SCALE,
                 regret=regret(scale, curve) if scale in curve else None,
             )
         )
@@ -206,19 +207,22 @@ def _given(recipe: Recipe, system: str) -> dict[str, float]:
 def _choice(plan: Plan, stage: str) -> dict[str, Any] | None:
     if stage not in plan.stages:
         return None
-    content: dict[str, Any] = json.loads((plan.folder(stage) / CHOICE_FILE).read_text(encoding="utf-8"))
+    content: dict[str, Any] = _read(plan, stage, "choice")
     return content
+
+
+def _read(plan: Plan, stage: str, output: str) -> Any:
+    """The JSON of a stage's output."""
+    return json.loads(plan.path(plan.stages[stage][output]).read_text(encoding="utf-8"))
 
 
 def _counts(recipe: Recipe, plan: Plan) -> dict[str, dict[str, float]]:
     """What each fine-tuning saw."""
     counts = {}
     for system in trained_systems(recipe.systems):
-        stage = plan.stages[f"finetune-{system}"]
-        cuts = []
-        for name in TRAINED_ON[system]:
-            place, file = stage.params["sets"][name]
-            cuts += list(read_cuts(plan.folder(place) / file))
+        params = plan.stages[names.finetune(system)].params
+        assert isinstance(params, FinetuneParams)
+        cuts = [cut for output in params.sets.values() for cut in read_cuts(plan.path(output))]
         counts[system] = {
             "utterances": len(cuts),
             "hours": round(sum(cut.duration for cut in cuts) / 3600, 3),

@@ -1,7 +1,7 @@
 """One recipe, one domain after the other as the target: speech is made once a domain, and one table comes out.
 
 The protocol of arXiv 2406.02925. Every target has a run of its own, with a plan of its own; what they share is made
-once and handed to them as finished stages: the synthetic speech of a domain (C of the one, part of A of the others)
+once and taken over as finished stages: the synthetic speech of a domain (C of the one, part of A of the others)
 and, where the source is the same for all, A and B.
 """
 
@@ -10,40 +10,25 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from lhotse import CutSet
-
-from speech_analogy.adaptation.execution.local import default_workers, execute, speaking_workers, worked_by
-from speech_analogy.adaptation.plan.build import build_plan
-from speech_analogy.adaptation.plan.estimate import clock, rates, synthesis_cost, wall_clock_of, weights_bytes
+from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
+from speech_analogy.adaptation.execution.schedule import execute
+from speech_analogy.adaptation.plan import names
+from speech_analogy.adaptation.plan.estimate import START_S, clock, rates, wall_clock_of, weights_bytes
+from speech_analogy.adaptation.plan.speech import corpus_params
+from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe, load_recipe
-from speech_analogy.adaptation.runs.adapt import KEY_FILE, RESULTS_FILE
-from speech_analogy.adaptation.runs.collect import collect
-from speech_analogy.adaptation.runs.target import (
-    TRAINED_KINDS,
-    Source,
-    Speech,
-    Target,
-    Voices,
-    hand_over,
-    remove_models,
-    speak,
-    target_of,
-)
-from speech_analogy.adaptation.split import read_cuts_of, split
-from speech_analogy.adaptation.stages.work import FEATURES_FOLDER
-from speech_analogy.corpora.cuts import domain_of
+from speech_analogy.adaptation.runs.adapt import base_key_of
+from speech_analogy.adaptation.runs.measured import left_to_do, measure, remove_models
+from speech_analogy.adaptation.runs.target import Source, Target, TargetPlanner, Voices, size_of_speech
+from speech_analogy.adaptation.split import leave_out, read_cuts_of, split
 from speech_analogy.corpora.splits import digest
-from speech_analogy.errors import ConfigError, WeightsUnavailableError
+from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.domain_table import DomainTable, join
-from speech_analogy.evaluation.environment import machine_record, package_versions
-from speech_analogy.merging.io.checkpoints import open_checkpoint
-from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.foundation.progress import say
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.report.domains import table_markdown, write_table
 
@@ -60,10 +45,9 @@ class Domains:
     recipe: Recipe
     path: Path
     run: Path
+    corpus: Plan
     targets: list[Target]
-    speech: list[Speech]
-    source: Source
-    base_bytes: int  # 0 where the weights are not to be had
+    base_bytes: int  # 0 where the weights are not there
     table: DomainTable
     """Empty, or what earlier runs have measured, which is not in `targets` then."""
 
@@ -105,43 +89,54 @@ def plan_domains(
             raise ConfigError("is not a target of the recipe", field="targets", value=domain, do=", ".join(known))
     there = [DomainTable.read(Path(path)) for path in earlier]
     cuts = read_cuts_of(resolved.corpus, resolved.language, folder, decode=False, progress=progress)
-    corpus = digest(cuts)
-    try:
-        weights = resolve_weights(resolved.base)
-        base_key, base_bytes = fingerprint(open_checkpoint(weights)), weights_bytes(resolved.base)
-    except WeightsUnavailableError:
-        base_key, base_bytes = "", 0
-    wanted = list(itertools.product(seeds or (None,), domains or known))
+    corpus_digest, base_key = digest(cuts), base_key_of(resolved.base)
     empty = DomainTable(
         resolved.title,
         resolved.note,
         list(domains or known),
         [],
         list(seeds or (None,)),
-        _key_of(resolved, source, corpus, base_key),
+        _key_of(resolved, source, corpus_digest, base_key),
     )
     table = join([empty, *there]) or empty
+    corpus = Plan(run, [Stage(names.CORPUS, corpus_params(resolved, folder, corpus_digest), START_S)])
     voices = Voices(resolved, cuts, Path(speech).resolve() if speech else run / SPEECH_FOLDER)
+    wanted = [(s, d) for s, d in itertools.product(seeds or (None,), domains or known) if not table.has(d, s)]
+    places = {(seed, domain): _place(run, domain, seed) for seed, domain in wanted}
     targets: list[Target] = []
-    for seed, domain in wanted:
-        if table.has(domain, seed):
-            continue
-        own = resolved.model_copy(
-            update={
-                "title": f"{resolved.title}: {domain}" + ("" if seed is None else f", seed {seed}"),
-                "split": resolved.split.model_copy(update={"target_domains": (domain,)}),
-                "training_seed": resolved.training_seed if seed is None else seed,
-            }
+    for (seed, domain), place in places.items():
+        own = _recipe_of(resolved, domain, seed)
+        left_out = sorted(set(known) - {domain}) if source == "rest" else []
+        planner = TargetPlanner(
+            own,
+            folder,
+            split(leave_out(cuts, left_out), own),
+            corpus_digest,
+            base_key,
+            corpus=corpus.folder(names.CORPUS),
+            left_out=left_out,
+            source=source,
+            voices=voices,
         )
-        never = set(known) - {domain} if source == "rest" else set()
-        heard = CutSet.from_cuts(cut for cut in cuts if domain_of(cut) not in never)
-        parts = split(heard, own)
-        place = run / TARGETS_FOLDER / domain
-        built = build_plan(own, folder, place if seed is None else place / f"seed-{seed}", parts, corpus, base_key)
-        same = [target.plan for target in targets if target.seed == seed]
-        first = same[0] if same and source == "rest" else None
-        targets.append(replace(target_of(domain, own, parts, built, voices, source, first), seed=seed))
-    return Domains(resolved, Path(recipe), run, targets, list(voices.made.values()), source, base_bytes, table)
+        siblings = [other for other in places.values() if other != place]
+        targets.append(Target(domain, own, planner.plan(place, siblings), planner.speech_plan(), seed))
+    return Domains(resolved, Path(recipe), run, corpus, targets, weights_bytes(resolved.base), table)
+
+
+def _place(run: Path, domain: str, seed: int | None) -> Path:
+    place = run / TARGETS_FOLDER / domain
+    return place if seed is None else place / f"seed-{seed}"
+
+
+def _recipe_of(recipe: Recipe, domain: str, seed: int | None) -> Recipe:
+    """The recipe with one domain as the target, and one seed of the fine-tunings."""
+    return recipe.model_copy(
+        update={
+            "title": f"{recipe.title}: {domain}" + ("" if seed is None else f", seed {seed}"),
+            "split": recipe.split.model_copy(update={"target_domains": (domain,)}),
+            "training_seed": recipe.training_seed if seed is None else seed,
+        }
+    )
 
 
 def _key_of(recipe: Recipe, source: Source, corpus: str, base: str) -> str:
@@ -155,6 +150,7 @@ def do_domains(
     job: Domains,
     *,
     keep_models: bool = True,
+    executor: str = LOCAL,
     workers: int | None = None,
     progress: bool = True,
     command: str = "",
@@ -166,11 +162,12 @@ def do_domains(
 
     Args:
         keep_models: False removes a target's models once its results are written.
-        workers, command: as for `adapt`.
+        executor, workers, command: as for `adapt`.
 
     Raises:
         SpeechAnalogyError: the weights, an engine or the run's folder are not right.
     """
+    doer = make_executor(executor, workers)
     resolve_weights(job.recipe.base)
     table = job.table
     if table.rows:
@@ -178,48 +175,44 @@ def do_domains(
     for number, target in enumerate(job.targets, start=1):
         if not target.is_finished():
             if progress:
-                print(f"target {number} of {len(job.targets)}: {target.label}", file=sys.stderr, flush=True)
-            for one in {one.folder: one for pool in target.spoken.values() for one in pool}.values():
-                speak(one, workers, progress)
-            hand_over(target)
-            execute(target.plan, workers=workers, progress=progress)
-            shutil.rmtree(target.plan.run / FEATURES_FOLDER, ignore_errors=True)
-            results = collect(target.recipe, target.plan, job.path, command, package_versions(), machine_record())
-            results.write(target.plan.run / RESULTS_FILE)
-            (target.plan.run / KEY_FILE).write_text(target.plan.digest(), encoding="utf-8")
+                say(f"target {number} of {len(job.targets)}: {target.label}")
+            execute(job.corpus, doer, show=progress)
+            execute(target.speech, doer, show=progress)
+            measure(target.recipe, target.plan, job.path, doer, progress=progress, command=command)
         name = str(target.plan.run.relative_to(job.run))
         table = table.with_run(target.domain, target.plan.run, target.seed, name)
         table = table.joined(table)  # in order
         write_table(table, job.run)
-        if not keep_models and job.source == "others":
-            remove_models(target)
-    if not keep_models:
-        for target in job.targets:
-            remove_models(target)
+        if not keep_models:
+            later = [other.plan for other in job.targets[number:]]
+            for earlier in job.targets[:number]:
+                remove_models(earlier.plan, later)
     return table
 
 
-def describe_domains(job: Domains, workers: int | None = None) -> str:
+def describe_domains(job: Domains, executor: str = LOCAL, workers: int | None = None) -> str:
     """What is left to do, target by target, with hours and disk."""
-    count = workers or default_workers()
+    doer = make_executor(executor, workers)
     lines, total_s, models = [], 0.0, 0
-    left_speech = [one for one in job.speech if not one.plan.is_done(one.stage)]
-    for target in job.targets:
-        stages = [] if target.is_finished() else [s for s in target.plan if not target.plan.is_done(s.name)]
-        own_s = wall_clock_of(stages, count, job.base_bytes)
+    for target, left in zip(job.targets, left_to_do(target.plan for target in job.targets), strict=True):
+        own_s = wall_clock_of(left, doer.slots, job.base_bytes)
         total_s += own_s
-        models += sum(stage.kind in TRAINED_KINDS for stage in stages)
-        state = f"{len(stages)} of {len(target.plan)} stages left, ~{clock(own_s)}" if stages else "done"
+        models += sum(stage.makes_a_model for stage in left)
+        state = f"{len(left)} of {len(target.plan)} stages left, ~{clock(own_s)}" if left else "done"
         lines.append(f"{target.label:16} {state}")
-    speaking_s = 0.0
-    for one in left_speech:
-        speaking_s += synthesis_cost(one.size, one.options.engines) / speaking_workers(one.options.engines, workers)
-    seconds = sum(one.size.duration_s for one in left_speech)
+    speech = {
+        target.speech.folder(stage.name): stage
+        for target in job.targets
+        if not target.is_finished()
+        for stage in target.speech.undone()
+    }
+    speaking_s = sum(stage.cost_s for stage in speech.values()) / doer.slots
+    seconds = sum(size_of_speech(stage).duration_s for stage in speech.values())
     disk = models * job.base_bytes + FLAC_BYTES_A_SECOND * seconds
     lines += [
         "",
         f"{len(job.targets)} targets, {models} models and {seconds / 3600:.1f} h of synthetic speech to make",
-        f"about {clock(total_s + speaking_s)} on {worked_by(count)}, {clock(speaking_s)} of it synthesis "
+        f"about {clock(total_s + speaking_s)} on {doer.place}, {clock(speaking_s)} of it synthesis "
         f"({rates(job.base_bytes)})",
         f"about {disk / 1e9:.1f} GB of disk" + ("" if job.base_bytes else ", models not counted: the base is not here"),
     ]

@@ -1,27 +1,25 @@
 """One recipe with one of its values varied: how much is enough, as a table.
 
-Every value has a run of its own, like any other; stages that do not hang on the value are made once.
+Every value has a run of its own, like any other; stages that do not depend on the value are made once.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speech_analogy.adaptation.execution.local import default_workers, worked_by
-from speech_analogy.adaptation.plan.compose import slug
+from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
 from speech_analogy.adaptation.plan.estimate import clock, rates, wall_clock_of, weights_bytes
-from speech_analogy.adaptation.plan.stage import DONE_FILE, Plan
+from speech_analogy.adaptation.plan.names import slug
+from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.recipe import Recipe
-from speech_analogy.adaptation.runs.adapt import KEY_FILE, RESULTS_FILE, adapt, is_measured, plan_of
-from speech_analogy.adaptation.runs.target import TRAINED_KINDS
-from speech_analogy.adaptation.stages.work import MODEL_FOLDER
+from speech_analogy.adaptation.runs.adapt import adapt, plan_of
+from speech_analogy.adaptation.runs.measured import RESULTS_FILE, is_measured, left_to_do, remove_models
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.results import Results
+from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.progress import say
 from speech_analogy.report.variation import CURVE_FILE, curve_markdown
 
 
@@ -71,11 +69,12 @@ def plan_variation(
     if not all(values) or len(set(values)) < max(1, len(values)):
         said = f"{key}={','.join(values)}"
         raise ConfigError("must be a key and different values", field="vary", value=said, do="say KEY=VALUE,VALUE")
+    places = {value: folder / f"{key.rpartition('.')[2]}-{slug(value)}" for value in values}
     plans: dict[str, Plan] = {}
     resolved: Recipe | None = None
-    for value in values:
-        place = folder / f"{key.rpartition('.')[2]}-{slug(value)}"
-        resolved, plans[value] = plan_of(recipe, place, overrides=[*given, f"{key}={value}"], data=data)
+    for value, place in places.items():
+        asked = [*given, f"{key}={value}"]
+        resolved, plans[value] = plan_of(recipe, place, overrides=asked, data=data)
     assert resolved is not None
     return Variation(resolved, Path(recipe), folder, key, plans, given, data)
 
@@ -84,6 +83,7 @@ def do_variation(
     job: Variation,
     *,
     keep_models: bool = True,
+    executor: str = LOCAL,
     workers: int | None = None,
     progress: bool = True,
     command: str = "",
@@ -94,7 +94,7 @@ def do_variation(
 
     Args:
         keep_models: False removes a value's models once it is measured.
-        workers, command: as for `adapt`.
+        executor, workers, command: as for `adapt`.
 
     Returns:
         value -> what was measured.
@@ -102,61 +102,37 @@ def do_variation(
     Raises:
         SpeechAnalogyError: the weights, an engine or a run's folder are not right.
     """
+    plans = list(job.plans.values())
     for number, (value, plan) in enumerate(job.plans.items(), start=1):
         if not is_measured(plan):
             if progress:
-                print(f"{number} of {len(job.plans)}: {job.key}={value}", file=sys.stderr, flush=True)
-            _take_over(plan, [other for other in job.plans.values() if other is not plan])
-            asked = [*job.overrides, f"{job.key}={value}"]
+                say(f"{number} of {len(plans)}: {job.key}={value}")
             adapt(
-                job.path, plan.run, overrides=asked, data=job.data, workers=workers, progress=progress, command=command
+                job.path,
+                plan.run,
+                overrides=[*job.overrides, f"{job.key}={value}"],
+                data=job.data,
+                siblings=[other.run for other in plans if other is not plan],
+                executor=executor,
+                workers=workers,
+                progress=progress,
+                command=command,
             )
-            (plan.run / KEY_FILE).write_text(plan.digest(), encoding="utf-8")
         if not keep_models:
-            plans = list(job.plans.values())
             for earlier in plans[:number]:
-                _remove_models(earlier, plans[number:])
-        table = job.run / CURVE_FILE
-        table.with_suffix(".partial").write_text(job.table(), encoding="utf-8")
-        table.with_suffix(".partial").replace(table)
+                remove_models(earlier, plans[number:])
+        write_whole(job.run / CURVE_FILE, job.table())
     return job.results()
 
 
-def describe_variation(job: Variation, workers: int | None = None) -> str:
+def describe_variation(job: Variation, executor: str = LOCAL, workers: int | None = None) -> str:
     """What is left to do, value by value."""
-    count, lines, total_s = workers or default_workers(), [], 0.0
-    made: set[str] = set()  # by an earlier value
+    doer, lines, total_s = make_executor(executor, workers), [], 0.0
     size = weights_bytes(job.recipe.base)
-    for value, plan in job.plans.items():
-        stages = [] if is_measured(plan) else [stage for stage in plan if not plan.is_done(stage.name)]
-        left = [stage for stage in stages if plan.folder(stage.name).name not in made]
-        made |= {plan.folder(stage.name).name for stage in plan if stage in left or plan.is_done(stage.name)}
-        own_s = wall_clock_of(left, count, size)
+    for (value, plan), left in zip(job.plans.items(), left_to_do(job.plans.values()), strict=True):
+        own_s = wall_clock_of(left, doer.slots, size)
         total_s += own_s
         state = f"{len(left)} of {len(plan)} stages left, ~{clock(own_s)}" if left else "done"
         lines.append(f"{job.key}={value:12} {state}")
-    about = f"about {clock(total_s)} on {worked_by(count)}"
-    lines += ["", f"{len(job.plans)} runs, {about} ({rates(size)})"]
+    lines += ["", f"{len(job.plans)} runs, about {clock(total_s)} on {doer.place} ({rates(size)})"]
     return "\n".join(lines)
-
-
-def _take_over(plan: Plan, others: Sequence[Plan]) -> None:
-    """Stages that another value's run has finished, as hard links."""
-    for stage in plan:
-        target = plan.folder(stage.name)
-        there = [other.run / "stages" / target.name for other in others]
-        finished = [folder for folder in there if (folder / DONE_FILE).is_file()]
-        if finished and not plan.is_done(stage.name):
-            building = plan.building(stage.name)
-            shutil.rmtree(building, ignore_errors=True)
-            shutil.copytree(finished[0], building, copy_function=os.link)
-            building.rename(target)
-
-
-def _remove_models(plan: Plan, later: Sequence[Plan]) -> None:
-    """Every model of a measured run that no later one takes over."""
-    wanted = {other.folder(stage.name).name for other in later for stage in other}
-    for stage in plan:
-        if stage.kind in TRAINED_KINDS and plan.folder(stage.name).name not in wanted:
-            shutil.rmtree(plan.folder(stage.name), ignore_errors=True)
-    shutil.rmtree(plan.run / MODEL_FOLDER, ignore_errors=True)

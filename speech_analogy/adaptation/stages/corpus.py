@@ -5,65 +5,113 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from lhotse import CutSet
 
-from data_synth.channel.chain import ChannelOptions
 from data_synth.engines.gpus import gpus_of
-from data_synth.plan.options import SynthesisOptions
 from data_synth.run.channel_cuts import channel_cuts
 from data_synth.synthesize import synthesize
-from speech_analogy.adaptation.recipe import CorpusOptions, Recipe
-from speech_analogy.adaptation.split import Split, read_cuts_of, read_texts, split, texts_of, write_parts, write_texts
-from speech_analogy.adaptation.stages.work import (
-    CUTS_FILE,
-    TEXTS_FILE,
-    Work,
+from data_synth.text.texts import Text
+from speech_analogy.adaptation.split import (
+    Split,
+    divide,
+    leave_out,
+    read_cuts_of,
+    read_texts,
+    texts_of,
+    write_parts,
+    write_texts,
 )
+from speech_analogy.adaptation.stages.params.base import CUTS_FILE, TEXTS_FILE
+from speech_analogy.adaptation.stages.params.speech import (
+    ChannelParams,
+    CorpusParams,
+    JoinedParams,
+    SpeechParams,
+    SplitParams,
+    SynthesisParams,
+    TargetSplitParams,
+    TargetTextsParams,
+    TextsParams,
+)
+from speech_analogy.adaptation.stages.work import Work
+from speech_analogy.corpora.cuts import domain_of, text_of
 from speech_analogy.corpora.read import read_cuts, write_cuts
 
 
-def corpus_stage(work: Work) -> None:
+def corpus_stage(work: Work[CorpusParams]) -> None:
     """Read the corpus: every usable utterance."""
-    corpus, folder = CorpusOptions.model_validate(work.params["corpus"]), Path(work.params["folder"])
-    cuts = read_cuts_of(corpus, work.params["language"], folder, progress=work.progress)
+    params = work.params
+    cuts = read_cuts_of(params.corpus, params.language, Path(params.folder), progress=work.progress)
     write_cuts(cuts, work.folder / CUTS_FILE, overwrite=True)
 
 
-def split_stage(work: Work) -> None:
+def split_stage(work: Work[SplitParams | TargetSplitParams]) -> None:
     """Divide the corpus and write its parts."""
     write_parts(_split(work), work.folder)
 
 
-def texts_stage(work: Work) -> None:
+def texts_stage(work: Work[TextsParams | TargetTextsParams]) -> None:
     """Write the texts that C speaks."""
     write_texts(_split(work).target_texts, work.folder / TEXTS_FILE)
 
 
-def _split(work: Work) -> Split:
-    return split(read_cuts(work.inputs["corpus"] / CUTS_FILE), Recipe.model_validate(work.params["recipe"]))
+def _split(work: Work[SplitParams | TargetSplitParams | TextsParams | TargetTextsParams]) -> Split:
+    params = work.params
+    if isinstance(params, TargetSplitParams | TargetTextsParams):
+        cuts = leave_out(read_cuts(params.cuts.folder / CUTS_FILE), params.left_out)
+    else:
+        cuts = work.cuts(params.cuts)
+    return divide(cuts, params.split, params.seed)
 
 
-def channel_stage(work: Work) -> None:
+def channel_stage(work: Work[ChannelParams]) -> None:
     """Send one part of the real speech through the recipe's channel."""
-    cuts = read_cuts(work.inputs["split"] / f"{work.params['part']}.jsonl.gz")
-    options = ChannelOptions.model_validate(work.params["options"])
+    params = work.params
     channel_cuts(
-        cuts,
+        work.cuts(params.cuts),
         work.folder,
-        options,
-        work.params["seed"],
-        work.params["copies"],
+        params.options,
+        params.seed,
+        params.copies,
         progress=work.progress,
         clips_root=work.final,
     )
 
 
-def synthesis_stage(work: Work) -> None:
+def synthesis_stage(work: Work[SynthesisParams]) -> None:
     """Speak the texts of one side: every source utterance's text for A, every distinct target text for C."""
-    if work.params["side"] == "source":
-        texts = texts_of(read_cuts(work.inputs["split"] / "source_train.jsonl.gz"))
-    else:
-        texts = read_texts(work.inputs["texts"] / TEXTS_FILE)
-    options = SynthesisOptions.model_validate(work.params["options"])
+    params = work.params
+    texts = texts_of(work.cuts(params.texts)) if params.side == "source" else read_texts(work.path(params.texts))
+    _speak(work, texts)
+
+
+def speech_stage(work: Work[SpeechParams]) -> None:
+    """Speak the texts of one domain."""
+    _speak(work, list(work.params.spoken))
+
+
+def _speak(work: Work[SynthesisParams | SpeechParams], texts: list[Text]) -> None:
+    """Goes on where it was killed: synthesis keeps a ledger in the folder that is being built."""
+    options = work.params.options
     if not gpus_of(options.engines):
         options = options.model_copy(update={"workers": max(options.workers, torch.get_num_threads())})
     synthesize(texts, work.folder, options, progress=work.progress, clips_root=work.final)
+
+
+def joined_stage(work: Work[JoinedParams]) -> None:
+    """The clips of several domains in one file; only those whose texts B has (A) or the target has (C)."""
+    wanted = {(domain, text.casefold()) for domain, text in _domains_and_texts(work)}
+    cuts = [
+        cut
+        for speech in work.params.spoken
+        for cut in read_cuts(speech.folder / CUTS_FILE)
+        if (domain_of(cut), text_of(cut).casefold()) in wanted
+    ]
+    write_cuts(CutSet.from_cuts(cuts), work.folder / CUTS_FILE, overwrite=True)
+
+
+def _domains_and_texts(work: Work[JoinedParams]) -> list[tuple[str, str]]:
+    wanted = work.params.wanted
+    if wanted.file == TEXTS_FILE:
+        return [(text.domain, text.text) for text in read_texts(work.path(wanted))]
+    return [(domain_of(cut), text_of(cut)) for cut in work.cuts(wanted)]

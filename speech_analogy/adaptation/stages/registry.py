@@ -1,62 +1,45 @@
-"""What is done: one function a kind of stage, from the folders it reads to the folder it fills."""
+"""Which function does which kind of stage; found by the type of a stage's parameters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
-from speech_analogy.adaptation.stages.corpus import (
-    channel_stage,
-    corpus_stage,
-    split_stage,
-    synthesis_stage,
-    texts_stage,
-)
-from speech_analogy.adaptation.stages.evaluating import evaluate_stage, scale_stage
-from speech_analogy.adaptation.stages.sweeps import (
-    by_adapter_stage,
-    combined_stage,
-    pick_stage,
-    scopes_stage,
-    sweep_stage,
-    written_stage,
-)
-from speech_analogy.adaptation.stages.training import choice_stage, finetune_stage, trial_stage
-from speech_analogy.adaptation.stages.vectors import clusters_stage, vectors_stage
-from speech_analogy.adaptation.stages.weights import analogy_stage, mean_stage
-from speech_analogy.adaptation.stages.work import (
-    Work,
-)
+from speech_analogy.adaptation.stages import corpus, evaluating, sweeps, training, vectors, weights
+from speech_analogy.adaptation.stages.params import base, speech
+from speech_analogy.adaptation.stages.params import evaluating as of_evaluating
+from speech_analogy.adaptation.stages.params import training as of_training
+from speech_analogy.adaptation.stages.params import weights as of_weights
+from speech_analogy.adaptation.stages.work import Work
 
-
-@dataclass(frozen=True)
-class Kind:
-    """How a kind of stage is done. Raise `version` when what comes out changes."""
-
-    version: int
-    function: Callable[[Work], None]
-
-
-KINDS: dict[str, Kind] = {
-    "corpus": Kind(1, corpus_stage),
-    "split": Kind(2, split_stage),
-    "texts": Kind(1, texts_stage),
-    "channel": Kind(1, channel_stage),
-    "synthesis": Kind(1, synthesis_stage),
-    "finetune": Kind(4, finetune_stage),
-    "trial": Kind(4, trial_stage),
-    "choice": Kind(1, choice_stage),
-    "evaluate": Kind(4, evaluate_stage),
-    "scale": Kind(1, scale_stage),
-    "analogy": Kind(1, analogy_stage),
-    "sweep": Kind(2, sweep_stage),
-    "pick": Kind(1, pick_stage),
-    "scopes": Kind(2, scopes_stage),
-    "combined": Kind(2, combined_stage),
-    "clusters": Kind(1, clusters_stage),
-    "by_adapter": Kind(1, by_adapter_stage),
-    "vectors": Kind(1, vectors_stage),
-    "mean": Kind(1, mean_stage),
-    "written": Kind(1, written_stage),
+FUNCTIONS: dict[type[base.StageParams], Callable[[Work[Any]], None]] = {
+    speech.CorpusParams: corpus.corpus_stage,
+    speech.SplitParams: corpus.split_stage,
+    speech.TextsParams: corpus.texts_stage,
+    speech.TargetSplitParams: corpus.split_stage,
+    speech.TargetTextsParams: corpus.texts_stage,
+    speech.ChannelParams: corpus.channel_stage,
+    speech.SynthesisParams: corpus.synthesis_stage,
+    speech.SpeechParams: corpus.speech_stage,
+    speech.JoinedParams: corpus.joined_stage,
+    of_training.FinetuneParams: training.finetune_stage,
+    of_training.TrialParams: training.trial_stage,
+    of_training.ChoiceParams: training.choice_stage,
+    of_evaluating.EvaluateParams: evaluating.evaluate_stage,
+    of_evaluating.ScaleParams: evaluating.scale_stage,
+    of_evaluating.SweepParams: sweeps.sweep_stage,
+    of_evaluating.PickParams: sweeps.pick_stage,
+    of_evaluating.ScopesParams: sweeps.scopes_stage,
+    of_evaluating.CombinedParams: sweeps.combined_stage,
+    of_weights.ClustersParams: vectors.clusters_stage,
+    of_weights.VectorsParams: vectors.vectors_stage,
+    of_weights.AnalogyParams: weights.analogy_stage,
+    of_weights.MeanParams: weights.mean_stage,
+    of_weights.WrittenParams: weights.written_stage,
+    of_weights.ByAdapterParams: weights.by_adapter_stage,
 }
-VERSIONS = {name: kind.version for name, kind in KINDS.items()}
+
+
+def do(work: Work[Any]) -> None:
+    """Do the work that its parameters describe."""
+    FUNCTIONS[type(work.params)](work)

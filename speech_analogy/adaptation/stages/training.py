@@ -8,17 +8,11 @@ from typing import Any
 
 from lhotse import CutSet
 
+from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, MODEL_FOLDER, SCORE_FILE
+from speech_analogy.adaptation.stages.params.training import ChoiceParams, FinetuneParams, TrialParams
 from speech_analogy.adaptation.stages.vectors import in_cluster
-from speech_analogy.adaptation.stages.work import (
-    CHOICE_FILE,
-    CLUSTERS_FILE,
-    FEATURES_FOLDER,
-    MODEL_FOLDER,
-    SCORE_FILE,
-    Work,
-)
+from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.cuts import domain_of
-from speech_analogy.corpora.read import read_cuts
 from speech_analogy.corpora.splits import subset
 from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.foundation.files import write_json
@@ -28,57 +22,66 @@ from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions
 
+REAL_SOURCE = "source_real"  # the training set of which a share or a subset can be taken
 
-def training_cuts(work: Work, count: int | None = None) -> CutSet:
-    """The training sets of a system, one behind the other; `count` takes a subset of the real source speech.
+
+def training_cuts(work: Work[FinetuneParams]) -> CutSet:
+    """The training sets of a system, one behind the other.
 
     `domains` keeps these alone and `cluster` one of speakers, `without` leaves these out, and `replay` is the share of
     real source speech.
     """
-    cluster = work.params.get("cluster")
-    belongs = None if cluster is None else in_cluster(work.read(cluster[0], CLUSTERS_FILE), cluster[1])
-    domains, without = work.params.get("domains"), work.params.get("without", [])
-    cuts = []
-    for name, (stage, file) in work.params["sets"].items():
-        part = read_cuts(work.inputs[stage] / file)
-        real = name == "source_real"
-        if real and "replay" in work.params:
-            part = subset(part, max(1, round(work.params["replay"] * len(part))), 0)
-        kept = subset(part, count, 0) if real and count is not None else part
-        if belongs is not None:
-            kept = [cut for cut in kept if belongs(cut, real)]
-        cuts += [c for c in kept if (domains is None or domain_of(c) in domains) and domain_of(c) not in without]
+    params = work.params
+    belongs = None
+    if params.cluster is not None:
+        clusters, number = params.cluster
+        belongs = in_cluster(work.read(clusters), number)
+    cuts: list[Any] = []
+    for name, output in params.sets.items():
+        part, real = work.cuts(output), name == REAL_SOURCE
+        if real and params.replay is not None:
+            part = subset(part, max(1, round(params.replay * len(part))), 0)
+        cuts += [cut for cut in part if belongs is None or belongs(cut, real)]
+    kept = params.domains
+    left_out = params.without or ()
+    return CutSet.from_cuts(c for c in cuts if (kept is None or domain_of(c) in kept) and domain_of(c) not in left_out)
+
+
+def _trial_cuts(work: Work[TrialParams]) -> CutSet:
+    """The training sets of a system, of its real source speech a subset."""
+    cuts: list[Any] = []
+    for name, output in work.params.sets.items():
+        part = work.cuts(output)
+        cuts += subset(part, work.params.source_utterances, 0) if name == REAL_SOURCE else part
     return CutSet.from_cuts(cuts)
 
 
-def _options(work: Work) -> FinetuneOptions:
+def _options(work: Work[FinetuneParams] | Work[TrialParams], **override: Any) -> FinetuneOptions:
     """The recipe's training options, with what was chosen for this system, if anything was."""
-    values = dict(work.params["training"])
-    if "choice" in work.params:
-        values |= work.read(work.params["choice"], CHOICE_FILE)["chosen"][work.params["searched_as"]]
-    values |= work.params.get("override", {})
-    values["learning_rate"] *= work.params.get("slower", 1.0)
-    return FinetuneOptions.model_validate(values)
+    params = work.params
+    values = {name: getattr(params.training, name) for name in type(params.training).model_fields}
+    if params.choice is not None:
+        values |= work.read(params.choice)["chosen"][params.searched_as]
+    return FinetuneOptions.model_validate(values | override)
 
 
-def finetune_stage(work: Work) -> None:
+def finetune_stage(work: Work[FinetuneParams]) -> None:
     """Fine-tune the base, or the model of another stage, on a system's training sets."""
-    model = work.folder / MODEL_FOLDER
-    start = work.model(work.params["continues"]) if "continues" in work.params else work.params["base"]
+    params, model = work.params, work.folder / MODEL_FOLDER
+    start = params.base if params.continues is None else work.path(params.continues)
     if not model.exists():  # it does if the stage was killed between the last step and its own rename
         options = _options(work)
-        remember = None
-        if "remember" in work.params:
-            stage, file = work.params["remember"]
-            remember = read_cuts(work.inputs[stage] / file)
+        if params.slower is not None:
+            options = options.model_copy(update={"learning_rate": options.learning_rate * params.slower})
+        remember = None if params.remember is None else work.cuts(params.remember)
         finetune(training_cuts(work), start, model, options, remember=remember, **_shared(work))
-    if "continues" in work.params:
+    if isinstance(start, Path):
         keep_base(model, start)
 
 
-def _shared(work: Work) -> dict[str, Any]:
+def _shared(work: Work[FinetuneParams] | Work[TrialParams]) -> dict[str, Any]:
     """What every fine-tuning of a run is given; features are made once for all of them."""
-    return {"description": work.name, "features": work.final.parents[1] / FEATURES_FOLDER, "progress": work.progress}
+    return {"description": work.name, "features": work.features, "progress": work.progress}
 
 
 def keep_base(model: Path, start: Path) -> None:
@@ -92,23 +95,22 @@ def keep_base(model: Path, start: Path) -> None:
         write_json(model / PROVENANCE_FILE, {**record, "base_fingerprint": earlier["base_fingerprint"]})
 
 
-def trial_stage(work: Work) -> None:
+def trial_stage(work: Work[TrialParams]) -> None:
     """Fine-tune on a subset, score on held-out source speech, keep the score alone."""
-    options, model = _options(work), work.folder / MODEL_FOLDER
+    params, model = work.params, work.folder / MODEL_FOLDER
+    options = _options(work, **params.override)
     if not model.exists():
-        cuts = training_cuts(work, work.params["source_utterances"])
-        finetune(cuts, work.params["base"], model, options, **_shared(work))
-    stage, file = work.params["dev"]
+        finetune(_trial_cuts(work), params.base, model, options, **_shared(work))
     decoding = DecodingOptions(language=options.language)
-    found = evaluate(read_cuts(work.inputs[stage] / file), model, decoding=decoding, progress=work.progress)
-    row = {"system": work.params["system"], "learning_rate": options.learning_rate, "epochs": options.epochs}
+    found = evaluate(work.cuts(params.dev), model, decoding=decoding, progress=work.progress)
+    row = {"system": params.system, "learning_rate": options.learning_rate, "epochs": options.epochs}
     work.write(SCORE_FILE, {**row, "wer": found.system.wer})
     shutil.rmtree(model)
 
 
-def choice_stage(work: Work) -> None:
+def choice_stage(work: Work[ChoiceParams]) -> None:
     """Of each system's trials take the one with the lowest WER (of equal ones the cheapest)."""
-    trials = [work.read(name, SCORE_FILE) for name in work.inputs]
+    trials = [work.read(score) for score in work.params.trials]
     chosen = {}
     for system in sorted({trial["system"] for trial in trials}):
         own = [trial for trial in trials if trial["system"] == system]

@@ -17,10 +17,11 @@ import torch
 from scipy.cluster.vq import kmeans2
 
 from speech_analogy.adaptation.split import read_texts
-from speech_analogy.adaptation.stages.work import CLUSTERS_FILE, CLUSTERS_STAGE, TEXTS_FILE, WEIGHTS_FILE, Work
+from speech_analogy.adaptation.stages.params.base import CLUSTERS_FILE, MODEL_FOLDER, WEIGHTS_FILE
+from speech_analogy.adaptation.stages.params.weights import ClustersParams, VectorsParams
+from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import domain_of, speaker_of, text_of
-from speech_analogy.corpora.read import read_cuts
 from speech_analogy.errors import DataError
 from speech_analogy.merging.engine.write import merge_vectors
 from speech_analogy.merging.vectors.task_vector import TaskVector
@@ -32,49 +33,46 @@ from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
 HEARD_OF_A_SPEAKER = 10  # utterances, for what the speaker sounds like
 
 
-def vectors_stage(work: Work) -> None:
-    """Write θ_0 + M(τ_B,1 − τ_A,1, τ_B,2 − τ_A,2, ...) as a model folder, and what each vector weighed."""
+def vectors_stage(work: Work[VectorsParams]) -> None:
+    """Write θ_0 + M(τ_B,1 − τ_A,1, τ_B,2 − τ_A,2, ...) as a model folder, and the weight of each vector."""
     params = work.params
-    base, groups, way = resolve_weights(params["base"]), params["groups"], params["way"]
+    base = resolve_weights(params.base)
     vectors = [
-        TaskVector.between(base, work.model(f"finetune-source_real-of-{label}"))
-        - TaskVector.between(base, work.model(f"finetune-source_synthetic-of-{label}"))
-        for label in groups
+        TaskVector.between(base, work.path(real)) - TaskVector.between(base, work.path(synthetic))
+        for real, synthetic in params.models
     ]
     equal = [1 / len(vectors)] * len(vectors)
-    if way == "nearest":
-        texts = _texts_of_groups(work)
-        told = [text.text for text in read_texts(work.inputs["texts"] / TEXTS_FILE)]
-        weights = similarities([texts[label] for label in groups], told)
+    if params.way == "nearest":
+        assert params.target_texts is not None, "`nearest` compares with the target's texts"
+        target = [text.text for text in read_texts(work.path(params.target_texts))]
+        weights = similarities(_texts_of_groups(work), target)
         merged = merge_vectors(vectors, "task_arithmetic", weights)
-    elif way == "ties":
+    elif params.way == "ties":
         weights = [1.0] * len(vectors)
-        merged = merge_vectors(vectors, "ties", weights, {"density": params["density"]})
-    elif way == "dare":
+        merged = merge_vectors(vectors, "ties", weights, {"density": params.density})
+    elif params.way == "dare":
         weights = equal
-        chance = {"density": params["density"], "seed": params["seed"]}
-        merged = merge_vectors(vectors, "dare_linear", weights, chance)
+        merged = merge_vectors(vectors, "dare_linear", weights, {"density": params.density, "seed": params.seed})
     else:
         weights = equal
         merged = merge_vectors(vectors, "task_arithmetic", weights)
-    merged.apply(base, work.folder / "model", overwrite=True)
-    work.write(WEIGHTS_FILE, dict(zip(groups, weights, strict=True)))
+    merged.apply(base, work.folder / MODEL_FOLDER, overwrite=True)
+    work.write(WEIGHTS_FILE, dict(zip(params.groups, weights, strict=True)))
 
 
-def clusters_stage(work: Work) -> None:
+def clusters_stage(work: Work[ClustersParams]) -> None:
     """Divide the speakers by how they sound: k-means on the mean and spread of their log-mel frames.
 
-    `clusters.json` tells each speaker's cluster, and the clusters in which each text was spoken.
+    `clusters.json` holds each speaker's cluster, and the clusters in which each text was spoken.
     """
-    stage, file = work.params["cuts"]
-    cuts = list(read_cuts(work.inputs[stage] / file))
+    cuts = list(work.cuts(work.params.cuts))
     speakers: dict[str, list[Any]] = {}
     for cut in cuts:
         speakers.setdefault(speaker_of(cut), []).append(cut)
-    count = work.params["clusters"]
+    count = work.params.clusters
     if len(speakers) < count:
         raise DataError("there must be as many speakers", field="vectors.clusters", value=f"{count} of {len(speakers)}")
-    recogniser = load_recogniser(work.params["base"])
+    recogniser = load_recogniser(work.params.base)
     sounds = np.stack([_sound(recogniser, own[:HEARD_OF_A_SPEAKER]) for own in speakers.values()])
     scaled = (sounds - sounds.mean(0)) / (sounds.std(0) + 1e-6)
     _, labels = kmeans2(scaled, count, minit="++", seed=0, iter=100)
@@ -134,15 +132,17 @@ def _sound(recogniser: Recogniser, cuts: Sequence[Any]) -> np.ndarray:
     return torch.cat([spoken.mean(1), spoken.std(1)]).numpy()
 
 
-def _texts_of_groups(work: Work) -> dict[str, list[str]]:
-    """Group -> the texts that its real speech speaks."""
-    stage, file = work.params["texts"]
-    cuts = list(read_cuts(work.inputs[stage] / file))
-    found = {}
-    for label, told in work.params["told"].items():
-        if "domains" in told:
-            found[label] = [text_of(cut) for cut in cuts if domain_of(cut) in told["domains"]]
-        else:
-            belongs = in_cluster(work.read(CLUSTERS_STAGE, CLUSTERS_FILE), told["cluster"][1])
-            found[label] = [text_of(cut) for cut in cuts if belongs(cut, True)]
+def _texts_of_groups(work: Work[VectorsParams]) -> list[list[str]]:
+    """The texts that each group's real speech speaks."""
+    params = work.params
+    assert params.texts is not None, "`nearest` compares texts"
+    cuts = list(work.cuts(params.texts))
+    found = []
+    for group in params.told or ():
+        if group.domains is not None:
+            found.append([text_of(cut) for cut in cuts if domain_of(cut) in group.domains])
+        elif group.cluster is not None:
+            clusters, number = group.cluster
+            belongs = in_cluster(work.read(clusters), number)
+            found.append([text_of(cut) for cut in cuts if belongs(cut, True)])
     return found

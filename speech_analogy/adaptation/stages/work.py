@@ -1,53 +1,67 @@
-"""What every stage function is given, and the names of the files that one stage writes and another reads."""
+"""What every stage function is given: typed parameters, the folder to fill, and the outputs of other stages."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from lhotse import CutSet
 
+from speech_analogy.adaptation.stages.params.base import HYPOTHESES_FILE, SCORE_FILE, Output, StageParams
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.evaluation.evaluate import Evaluation
 from speech_analogy.evaluation.results import write_hypotheses
+from speech_analogy.foundation.files import write_json
 
-CUTS_FILE, MODEL_FOLDER, SCORE_FILE, HYPOTHESES_FILE = "cuts.jsonl.gz", "model", "score.json", "hypotheses.jsonl"
-CHOICE_FILE, TEXTS_FILE, CURVE_FILE = "choice.json", "target_texts.jsonl", "curve.json"
 FEATURES_FOLDER = "features"  # of a run, while it lasts
+
+P_co = TypeVar("P_co", bound=StageParams, covariant=True)
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a stage function is given."""
+class Work(Generic[P_co]):
+    """What a stage function is given.
+
+    Attributes:
+        name: of the stage.
+        folder: to fill; it may hold what a killed run left.
+        final: what the folder will be called when the stage is whole.
+        inputs: stage -> folder, of every stage whose outputs `params` uses.
+        progress: whether it is shown.
+    """
 
     name: str
-    folder: Path  # to fill; it may hold what a killed run left
-    final: Path  # what the folder will be called when the stage is whole
-    params: dict[str, Any]
-    inputs: dict[str, Path]  # stage name -> folder
+    folder: Path
+    final: Path
+    params: P_co
+    inputs: dict[str, Path]
     progress: bool
 
-    def cuts(self, name: str, file: str = CUTS_FILE) -> CutSet:
-        return read_cuts(self.inputs[name] / file)
+    @property
+    def features(self) -> Path:
+        """Where the run keeps features that several fine-tunings share."""
+        return self.final.parents[1] / FEATURES_FOLDER
 
-    def model(self, name: str) -> Path:
-        """The model folder that a stage has made."""
-        return self.inputs[name] / MODEL_FOLDER
+    def path(self, output: Output) -> Path:
+        """Where an output of another stage is."""
+        return self.inputs[output.stage] / output.file
+
+    def cuts(self, output: Output) -> CutSet:
+        return read_cuts(self.path(output))
+
+    def read(self, output: Output) -> Any:
+        """The JSON of an output."""
+        return json.loads(self.path(output).read_text(encoding="utf-8"))
 
     def write(self, file: str, content: Any) -> None:
-        (self.folder / file).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-    def read(self, name: str, file: str) -> Any:
-        return json.loads((self.inputs[name] / file).read_text(encoding="utf-8"))
+        """Write JSON into the stage's own folder."""
+        write_json(self.folder / file, content)
 
 
 def write_evaluation(found: Evaluation, folder: Path) -> None:
     """Score and hypotheses of one system into one folder."""
     content = {"system": found.system.model_dump(), "dropped_empty_references": found.dropped_empty_references}
-    (folder / SCORE_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / SCORE_FILE, content)
     write_hypotheses(found.hypotheses, folder / HYPOTHESES_FILE)
-
-
-CLUSTERS_STAGE, CLUSTERS_FILE, WEIGHTS_FILE = "speaker-clusters", "clusters.json", "weights.json"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from speech_analogy.adaptation.execution.protocol import make_executor
 from speech_analogy.adaptation.plan.estimate import (
     DECODERS,
     START_S,
@@ -20,24 +20,29 @@ from speech_analogy.adaptation.plan.estimate import (
     wall_clock_of,
 )
 from speech_analogy.adaptation.plan.stage import Plan, Stage
-from speech_analogy.adaptation.runs.adapt import describe
+from speech_analogy.adaptation.recipe import EvaluationOptions
+from speech_analogy.adaptation.runs.measured import describe
+from speech_analogy.adaptation.stages.params.evaluating import EvaluateParams
+from tests.adaptation.building import DEV, ModelFreeParams, some_stage
 
 
 def test_longest_chain_goes_first() -> None:
-    stages = [Stage("a", "k", cost_s=1), Stage("b", "k", cost_s=5), Stage("c", "k", needs=("a",), cost_s=9)]
-    assert urgencies(stages) == {"a": 10, "b": 5, "c": 9}
+    a, b = some_stage("a", 1), some_stage("b", 5)
+    assert urgencies([a, b, some_stage("c", 9, a)]) == {"a": 10, "b": 5, "c": 9}
 
 
 def test_a_run_takes_as_long_as_its_longest_chain_or_its_share_of_the_work() -> None:
-    chain = [Stage("speak", "k", cost_s=100), Stage("train", "k", needs=("speak",), cost_s=450)]
-    small = [Stage(name, "k", cost_s=10) for name in "abc"]
+    speak = some_stage("speak", 100)
+    chain = [speak, some_stage("train", 450, speak)]
+    small = [some_stage(name, 10) for name in "abc"]
     assert wall_clock_of([*chain, *small], 2) == 550  # not (550 + 30) / 2
     assert wall_clock_of([*chain, *small], 1) == 580
     assert wall_clock_of(chain[1:], 2) == 450  # what is done, nobody waits for
     assert wall_clock_of(chain[1:], 2, begun={"train": 440.0}) == 10
     assert wall_clock_of(small, 2) == 20
     assert wall_clock_of([], 2) == 0
-    two = [Stage("a", "k", cost_s=30), Stage("b", "k", cost_s=20), Stage("c", "k", needs=("a", "b"), cost_s=5)]
+    a, b = some_stage("a", 30), some_stage("b", 20)
+    two = [a, b, some_stage("c", 5, a, b)]
     assert wall_clock_of(two, 2) == wall_clock_of(two, 8) == 35
     assert wall_clock_of(two, 1, begun={"b": 15.0}) == 40  # what is begun goes on
 
@@ -47,13 +52,15 @@ def test_clock() -> None:
 
 
 def test_a_decoding_stage_costs_what_its_backend_takes() -> None:
-    torch_says = Stage("evaluate-mixed", "evaluate", {"evaluation": {"beams": 1}}, cost_s=START_S + 20)
-    assert as_decoded(torch_says) == torch_says
+    params = EvaluateParams(system="mixed", cuts=DEV, evaluation=EvaluationOptions(), language="en")
+    in_torch = Stage("evaluate-mixed", params, START_S + 20)
+    assert as_decoded(in_torch) == in_torch
     for (backend, compute), share in DECODERS.items():
-        told = replace(torch_says, params={"evaluation": {"backend": backend, "compute": compute}})
-        assert as_decoded(told).cost_s == pytest.approx(START_S + 20 * share)
-        assert as_decoded(told).params == told.params
-    training = Stage("finetune-mixed", "finetune", {"training": {}}, cost_s=50.0)
+        options = EvaluationOptions.parse({"backend": backend, "compute": compute})
+        other = Stage("evaluate-mixed", params.model_copy(update={"evaluation": options}), START_S + 20)
+        assert as_decoded(other).cost_s == pytest.approx(START_S + 20 * share)
+        assert as_decoded(other).params == other.params
+    training = some_stage("finetune-mixed", 50.0)
     assert as_decoded(training) == training
 
 
@@ -67,10 +74,10 @@ def test_voices_of_an_engine_share_the_speech_evenly() -> None:
 
 
 def test_a_larger_base_costs_more_where_it_works() -> None:
-    spoken, trained = Stage("s", "synthesis", cost_s=10.0), Stage("t", "finetune", cost_s=100.0)
+    spoken, trained = some_stage("s", 10.0, params=ModelFreeParams), some_stage("t", 100.0)
     assert cost_of([spoken, trained], TINY_BYTES) == cost_of([spoken, trained]) == 110.0
     assert cost_of([spoken, trained], 2 * TINY_BYTES) == 210.0
     assert cost_of([spoken, trained], TINY_BYTES // 2) == 110.0  # smaller ones have the rates of the smallest
-    plan = Plan(Path("run"), [spoken, trained], {"synthesis": 1, "finetune": 1})
-    assert "about 3 min 20 s on 2 cores" in describe(plan, 2, 2 * TINY_BYTES)
-    assert "times 2.0 for this base's size" in describe(plan, 2, 2 * TINY_BYTES)
+    plan, executor = Plan(Path("run"), [spoken, trained]), make_executor("local", 2)
+    assert "about 3 min 20 s on 2 cores" in describe(plan, executor, 2 * TINY_BYTES)
+    assert "times 2.0 for this base's size" in describe(plan, executor, 2 * TINY_BYTES)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+import pytest
+
 from speech_analogy.adaptation.runs.vary import Variation, describe_variation, do_variation, plan_variation
 from speech_analogy.errors import ConfigError
 from speech_analogy.report.variation import CURVE_FILE
 from tests.conftest import make_corpus
-import json
-import pytest
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
+
+
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory, small_whisper: Path) -> Path:
     folder = tmp_path_factory.mktemp("recipe")
@@ -30,13 +34,11 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, small_whisper: Path) -> Pat
     return folder
 
 
-
 @pytest.fixture(scope="module")
 def texts(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Variation:
     job = plan_variation(recipe, tmp_path_factory.mktemp("runs") / "texts", "split.target_texts", ["2", "4"])
     do_variation(job, progress=False, workers=1)
     return job
-
 
 
 def test_every_value_is_a_run_and_a_row(texts: Variation) -> None:
@@ -50,7 +52,6 @@ def test_every_value_is_a_run_and_a_row(texts: Variation) -> None:
     for row, results in zip(rows[1:], found.values(), strict=True):
         assert row[1].split()[0] == f"{next(s.wer for s in results.systems if s.name == 'target_synthetic'):.1f}"
         assert row[3] == f"{results.selection.scale:g}" if results.selection else False
-
 
 
 def test_a_second_call_does_nothing_even_without_the_models(recipe: Path, tmp_path: Path) -> None:
@@ -72,7 +73,6 @@ def test_a_second_call_does_nothing_even_without_the_models(recipe: Path, tmp_pa
     assert int(told.split()[1]) == len(missing)
 
 
-
 def test_what_does_not_hang_on_the_value_is_made_once(recipe: Path, tmp_path: Path) -> None:
     job = plan_variation(recipe, tmp_path / "run", "scales", ["[0]", "[1]"], overrides=["systems=[analogy]"])
     do_variation(job, progress=False, workers=1)
@@ -83,7 +83,6 @@ def test_what_does_not_hang_on_the_value_is_made_once(recipe: Path, tmp_path: Pa
         for file in files:
             assert file.samefile(second.folder(stage) / file.relative_to(first.folder(stage)))
     assert {value: results.systems[0].scale for value, results in job.results().items()} == {"[0]": 0.0, "[1]": 1.0}
-
 
 
 @pytest.mark.parametrize(
@@ -115,7 +114,6 @@ def test_less_of_one_side_leaves_the_other(
     assert counts == [len(first), len(second) - len(same)]
 
 
-
 @pytest.mark.parametrize(
     ("key", "values", "said"),
     [
@@ -131,4 +129,3 @@ def test_what_cannot_be_varied_is_said_before_anything_is_done(
     with pytest.raises(ConfigError, match=said):
         plan_variation(recipe, tmp_path / "run", key, values)
     assert not (tmp_path / "run").exists()
-

@@ -10,8 +10,12 @@ import pytest
 import torch
 from lhotse import CutSet
 
-from speech_analogy.adaptation.stages.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage, written_stage
-from speech_analogy.adaptation.stages.work import CHOICE_FILE, CURVE_FILE, MODEL_FOLDER, SCORE_FILE
+from speech_analogy.adaptation.recipe import Strategy
+from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, CURVE_FILE, MODEL_FOLDER, SCORE_FILE, Output
+from speech_analogy.adaptation.stages.params.evaluating import CombinedParams, PickParams, ScopesParams, SweepParams
+from speech_analogy.adaptation.stages.params.weights import WrittenParams
+from speech_analogy.adaptation.stages.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage
+from speech_analogy.adaptation.stages.weights import written_stage
 from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.evaluation.results import read_hypotheses
 from speech_analogy.merging.io.checkpoints import open_checkpoint
@@ -21,7 +25,7 @@ from speech_analogy.systems.catalogue import (
     BASE,
     COMBINATIONS,
 )
-from tests.adaptation.building import EVALUATION, loaded, weights_of, work_of
+from tests.adaptation.building import DEV, EVALUATION, loaded, model_of, weights_of, work_of
 
 
 @pytest.mark.parametrize(
@@ -63,16 +67,15 @@ def test_the_vector_is_added_to_another_model(models: dict[str, Path], start: st
 
 def _params(system: str, models: dict[str, Path], **more: Any) -> dict[str, Any]:
     how = COMBINATIONS[system]
-    corners = [BASE if name == BASE else f"finetune-{name}" for name in (how.c, how.plus, how.minus)]
-    params = {"system": system, "evaluation": EVALUATION, "language": "en", "cuts": ["split", "dev.jsonl.gz"]}
-    params |= {"corners": corners, "offset": how.offset, "base": str(models[BASE])}
-    return {**params, **more}
+    corners = tuple(None if name == BASE else model_of(f"finetune-{name}") for name in (how.c, how.plus, how.minus))
+    params = {"system": system, "evaluation": EVALUATION, "language": "en", "cuts": DEV}
+    return {**params, "corners": corners, "offset": how.offset, "base": str(models[BASE]), **more}
 
 
 def test_a_scaled_system_hears_what_the_model_itself_hears(
     models: dict[str, Path], inputs: dict[str, Path], noises: CutSet, tmp_path: Path
 ) -> None:
-    work = work_of(tmp_path / "out", _params("scaled_source_real", models, scale=1.0), inputs)
+    work = work_of(tmp_path / "out", CombinedParams(**_params("scaled_source_real", models, scale=1.0)), inputs)
     combined_stage(work)
     alone = evaluate(noises, models["source_real"], decoding=DecodingOptions(window="trimmed"), progress=False)
     assert read_hypotheses(work.folder / "hypotheses.jsonl") == alone.hypotheses
@@ -91,7 +94,8 @@ def test_a_system_is_written_with_the_weights_that_are_heard(
         inputs[name] = tmp_path / "in" / name
         inputs[name].mkdir(parents=True)
         (inputs[name] / MODEL_FOLDER).symlink_to(made[name])
-    params = {"corners": [how.c, how.plus, how.minus], "offset": how.offset, "base": str(models[BASE]), "scale": 0.75}
+    c, plus, minus = (None if name == BASE else model_of(name) for name in (how.c, how.plus, how.minus))
+    params = WrittenParams(corners=(c, plus, minus), offset=how.offset, base=str(models[BASE]), scale=0.75)
     work = work_of(tmp_path / "out", params, inputs)
     written_stage(work)
     written = open_checkpoint(work.folder / MODEL_FOLDER)
@@ -106,15 +110,17 @@ def test_choice_by_curves_agreement_and_scopes(
     models: dict[str, Path], inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     """A sweep is heard, a λ is picked of it by WER and by agreement, and a search by scope starts there."""
-    sweep = work_of(tmp_path / "sweep", _params("analogy_per_scope", models, scales=[0.0, 1.0], domains=["a"]), inputs)
+    swept = SweepParams(**_params("analogy_per_scope", models, scales=(0.0, 1.0), domains=("a",)))
+    sweep = work_of(tmp_path / "sweep", swept, inputs)
     sweep_stage(sweep)
     rows = json.loads((sweep.folder / CURVE_FILE).read_text())
     assert [row["scale"] for row in rows] == [0.0, 1.0]
     assert all(len(row["heard"]) == 12 for row in rows)  # half of the noises are of domain a
     chosen = {}
-    for strategy in ("leave_one_domain_out", "agreement", "fixed"):
-        params = {"strategy": strategy, "sweeps": {"sweep": "a"}, "scale": 0.3}
-        pick = work_of(tmp_path / strategy, params, {"sweep": sweep.folder})
+    strategies: tuple[Strategy, ...] = ("leave_one_domain_out", "agreement", "fixed")
+    for strategy in strategies:
+        picked = PickParams(strategy=strategy, sweeps=((Output("sweep", CURVE_FILE), "a"),), scale=0.3)
+        pick = work_of(tmp_path / strategy, picked, {"sweep": sweep.folder})
         pick_stage(pick)
         chosen[strategy] = json.loads((pick.folder / CHOICE_FILE).read_text())
     best = min(rows, key=lambda row: (row["wer"], row["scale"]))
@@ -122,18 +128,21 @@ def test_choice_by_curves_agreement_and_scopes(
     assert chosen["agreement"]["scale"] == 0.0  # of two, each is as far from the other
     assert chosen["fixed"]["scale"] == 0.3
     assert "12 utterances" in chosen["leave_one_domain_out"]["chosen_on"]
-    more = {"parts": [["split", "dev.jsonl.gz"]], "scopes": ["encoder", "decoder"], "scales": [0.0, 1.0], "rounds": 1}
-    params = _params("analogy_per_scope", models, start="leave_one_domain_out", **more)
-    scopes = work_of(tmp_path / "scopes", params, {**inputs, "leave_one_domain_out": tmp_path / "leave_one_domain_out"})
+    more = {"parts": (DEV,), "scopes": ("encoder", "decoder"), "scales": (0.0, 1.0), "rounds": 1}
+    start = Output("leave_one_domain_out", CHOICE_FILE)
+    searched = ScopesParams(**_params("analogy_per_scope", models, start=start, **more))
+    started = {**inputs, "leave_one_domain_out": tmp_path / "leave_one_domain_out"}
+    scopes = work_of(tmp_path / "scopes", searched, started)
     scopes_stage(scopes)
     found = json.loads((scopes.folder / CHOICE_FILE).read_text())
     assert min(row["wer"] for row in found["trace"]) == next(
         row["wer"] for row in found["trace"] if {key: row[key] for key in found["scopes"]} == found["scopes"]
     )
-    last = _params("analogy_per_scope", models, choice="scopes")
+    last = CombinedParams(**_params("analogy_per_scope", models, choice=Output("scopes", CHOICE_FILE)))
     heard = work_of(tmp_path / "heard", last, {**inputs, "scopes": scopes.folder})
     combined_stage(heard)
-    written = work_of(tmp_path / "written", last, {**inputs, "scopes": scopes.folder})
+    model = WrittenParams(corners=last.corners, offset=last.offset, base=last.base, choice=last.choice)
+    written = work_of(tmp_path / "written", model, {**inputs, "scopes": scopes.folder})
     written_stage(written)
     parts = {part: weights_of(models, "analogy_per_scope", scale) for part, scale in found["scopes"].items()}
     for name in (made := open_checkpoint(written.folder / MODEL_FOLDER)):

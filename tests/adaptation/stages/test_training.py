@@ -7,22 +7,25 @@ from pathlib import Path
 
 from lhotse import CutSet
 
+from speech_analogy.adaptation.stages.params.training import FinetuneParams
 from speech_analogy.adaptation.stages.training import keep_base, training_cuts
-from tests.adaptation.building import work_of
+from speech_analogy.training.options import FinetuneOptions
+from tests.adaptation.building import DEV, work_of
 
 
 def test_training_sets_by_domain_and_replay(inputs: dict[str, Path], noises: CutSet, tmp_path: Path) -> None:
-    sets = {name: ["split", "dev.jsonl.gz"] for name in ("target_synthetic", "source_real")}
+    sets = dict.fromkeys(("target_synthetic", "source_real"), DEV)
+    plain = FinetuneParams(system="x", sets=sets, base="x", base_key="", training=FinetuneOptions())
     count = len(noises)
     for number, (more, expected) in enumerate(
         [
             ({}, 2 * count),
-            ({"domains": ["a"]}, count),
-            ({"without": ["a"]}, count),
+            ({"domains": ("a",)}, count),
+            ({"without": ("a",)}, count),
             ({"replay": 0.25}, count + count // 4),
         ]
     ):
-        work = work_of(tmp_path / f"cuts{number}", {"sets": sets, **more}, inputs)
+        work = work_of(tmp_path / f"cuts{number}", plain.model_copy(update=more), inputs)
         assert len(training_cuts(work)) == expected
 
 

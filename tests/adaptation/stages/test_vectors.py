@@ -14,27 +14,31 @@ import torch
 from lhotse import CutSet
 from safetensors.torch import load_file
 
-from speech_analogy.adaptation.stages.sweeps import by_adapter_stage
-from speech_analogy.adaptation.stages.training import training_cuts
-from speech_analogy.adaptation.stages.vectors import clusters_stage, in_cluster, similarities, vectors_stage
-from speech_analogy.adaptation.stages.work import (
+from speech_analogy.adaptation.stages.params.base import (
     CHOICE_FILE,
     CLUSTERS_FILE,
     MODEL_FOLDER,
     TEXTS_FILE,
     WEIGHTS_FILE,
-    Work,
+    Output,
 )
+from speech_analogy.adaptation.stages.params.training import FinetuneParams
+from speech_analogy.adaptation.stages.params.weights import ByAdapterParams, ClustersParams, Group, VectorsParams
+from speech_analogy.adaptation.stages.training import training_cuts
+from speech_analogy.adaptation.stages.vectors import clusters_stage, in_cluster, similarities, vectors_stage
+from speech_analogy.adaptation.stages.weights import by_adapter_stage
+from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_corpus, write_cuts
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.lineage import require_same_base
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions, LoraOptions
-from tests.adaptation.building import moved, work_of
+from tests.adaptation.building import model_of, moved, work_of
 from tests.conftest import RATE_HZ, make_corpus
 from tests.small_conformer import make_conformer
 
+SOURCE = Output("split", "source_train.jsonl.gz")
 LORA = LoraOptions(rank=4, alpha=8, modules=("q_proj", "v_proj"))
 
 
@@ -64,8 +68,15 @@ def groups(small_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     return {**found, "split": split, "texts": split}
 
 
-def _merged(groups: dict[str, Path], base: Path, folder: Path, way: str, **more: Any) -> tuple[Work, dict[str, Any]]:
-    params = {"base": str(base), "way": way, "groups": ["a", "b"], "density": 1.0, "seed": 0, **more}
+def _merged(
+    groups: dict[str, Path], base: Path, folder: Path, way: str, **more: Any
+) -> tuple[Work[VectorsParams], dict[str, Any]]:
+    pairs = tuple(
+        (model_of(f"finetune-source_real-of-{label}"), model_of(f"finetune-source_synthetic-of-{label}"))
+        for label in "ab"
+    )
+    given = {"density": 1.0, **more}
+    params = VectorsParams(base=str(base), base_key="", way=way, groups=("a", "b"), models=pairs, seed=0, **given)
     work = work_of(folder, params, groups)
     vectors_stage(work)
     merged = open_checkpoint(work.folder / MODEL_FOLDER)
@@ -82,10 +93,9 @@ def _differences(groups: dict[str, Path], name: str) -> list[torch.Tensor]:
 @pytest.mark.parametrize("way", ["mean", "dare", "ties", "nearest"])
 def test_merged_vectors_in_closed_form(groups: dict[str, Path], small_whisper: Path, tmp_path: Path, way: str) -> None:
     """With nothing left out: means, a weighted mean, and for TIES the mean of those that agree with the sign's sum."""
-    told = {label: {"domains": [label]} for label in "ab"}
-    work, merged = _merged(
-        groups, small_whisper, tmp_path / way, way, texts=["split", "source_train.jsonl.gz"], told=told
-    )
+    texts = {"texts": SOURCE, "target_texts": Output("texts", TEXTS_FILE)}
+    told = tuple(Group(label=label, domains=(label,)) for label in "ab")
+    work, merged = _merged(groups, small_whisper, tmp_path / way, way, told=told, **texts)
     weights = json.loads((work.folder / WEIGHTS_FILE).read_text())
     if way == "nearest":
         assert sum(weights.values()) == pytest.approx(1)
@@ -133,7 +143,7 @@ def test_speakers_are_divided_by_their_sound(two_sounds: CutSet, small_whisper: 
     split = tmp_path / "split"
     split.mkdir()
     write_cuts(two_sounds, split / "source_train.jsonl.gz")
-    params = {"cuts": ["split", "source_train.jsonl.gz"], "base": str(small_whisper), "clusters": 2}
+    params = ClustersParams(cuts=SOURCE, base=str(small_whisper), base_key="", clusters=2)
     work = work_of(tmp_path / "clusters", params, {"split": split})
     clusters_stage(work)
     table = json.loads((work.folder / CLUSTERS_FILE).read_text())
@@ -147,10 +157,16 @@ def test_speakers_are_divided_by_their_sound(two_sounds: CutSet, small_whisper: 
     assert {speaker_of(cut) for cut in inside} == {"s0", "s1", "s2"}
     said = {text_of(cut) for cut in inside}
     assert all(belongs(cut, False) == (text_of(cut) in said) for cut in two_sounds)
-    sets = {"source_real": params["cuts"], "source_synthetic": params["cuts"]}
-    told = work_of(
-        tmp_path / "tuned", {"sets": sets, "cluster": ["clusters", number]}, {"split": split, "clusters": work.folder}
+    sets = {"source_real": SOURCE, "source_synthetic": SOURCE}
+    tuned = FinetuneParams(
+        system="x",
+        sets=sets,
+        base="x",
+        base_key="",
+        training=FinetuneOptions(),
+        cluster=(Output("clusters", CLUSTERS_FILE), number),
     )
+    told = work_of(tmp_path / "tuned", tuned, {"split": split, "clusters": work.folder})
     twins = [cut for cut in two_sounds if text_of(cut) in said]
     assert len(training_cuts(told)) == len(inside) + len(twins)
 
@@ -186,12 +202,14 @@ def test_analogy_by_adapter_in_closed_form(noises: CutSet, small_whisper: Path, 
         options = FinetuneOptions(epochs=1, batch_size=12, lora=LORA, precision="fp32", learning_rate=1e-2 * (seed + 1))
         finetune(noises, small_whisper, inputs[corner] / MODEL_FOLDER, options, progress=False)
         factors.append(load_file(inputs[corner] / MODEL_FOLDER / "adapter" / "adapter_model.safetensors"))
-    params = {"corners": ["c", "b", "a"], "choice": "scale", "base": str(small_whisper)}
+    c, b, a = map(model_of, "cba")
+    choice = Output("scale", CHOICE_FILE)
+    params = ByAdapterParams(corners=(c, b, a), choice=choice, base=str(small_whisper), base_key="")
     work = work_of(tmp_path / "out", params, inputs)
     by_adapter_stage(work)
     made, base = open_checkpoint(work.folder / MODEL_FOLDER), open_checkpoint(small_whisper)
-    c, b, a = factors
-    moved = {name: c[name] + 0.5 * (b[name] - a[name]) for name in c}
+    of_c, of_b, of_a = factors
+    moved = {name: of_c[name] + 0.5 * (of_b[name] - of_a[name]) for name in of_c}
     adapted = 0
     for name in base:
         stem = f"base_model.model.{name.removesuffix('.weight')}"

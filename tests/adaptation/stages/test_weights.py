@@ -10,15 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER
+from speech_analogy.adaptation.stages.params.weights import MeanParams
 from speech_analogy.adaptation.stages.weights import mean_stage
-from speech_analogy.adaptation.stages.work import MODEL_FOLDER
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.merging.io.lineage import require_same_base
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
-from tests.adaptation.building import loaded, moved, work_of
+from tests.adaptation.building import loaded, model_of, moved, work_of
 
 
 def test_a_soup_is_the_mean_and_stays_of_one_base(models: dict[str, Path], tmp_path: Path) -> None:
@@ -27,7 +28,7 @@ def test_a_soup_is_the_mean_and_stays_of_one_base(models: dict[str, Path], tmp_p
     for name, folder in inputs.items():
         folder.mkdir()
         (folder / MODEL_FOLDER).symlink_to(models[name])
-    work = work_of(tmp_path / "soup", {"models": list(names)}, inputs)
+    work = work_of(tmp_path / "soup", MeanParams(models=tuple(map(model_of, names))), inputs)
     mean_stage(work)
     made = load_file(work.folder / MODEL_FOLDER / "model.safetensors")
     parts = [loaded(models, name) for name in names]
@@ -42,8 +43,10 @@ def test_a_soup_is_the_mean_and_stays_of_one_base(models: dict[str, Path], tmp_p
             (folder / MODEL_FOLDER).unlink()
             shutil.copytree(models["mixed"], folder / MODEL_FOLDER)
         told.write_text(json.dumps({"base": "x", "base_fingerprint": base}))
+    two = MeanParams(models=(model_of("mixed"), model_of("other")))
+    work = work_of(tmp_path / "no", two, {**inputs, "other": other})
     with pytest.raises(CheckpointError, match="one base"):
-        mean_stage(work_of(tmp_path / "no", {"models": ["mixed", "other"]}, {**inputs, "other": other}))
+        mean_stage(work)
     assert not (tmp_path / "no" / MODEL_FOLDER).exists()
 
 

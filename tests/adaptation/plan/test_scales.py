@@ -18,10 +18,10 @@ def test_every_source_domain_plays_the_target(cuts: CutSet, tmp_path: Path) -> N
     tuned = {stage.name for stage in plan if stage.kind == "finetune"}
     own = {"finetune-source_synthetic-of-a", "finetune-source_synthetic-of-c"}
     assert tuned == own | {"finetune-source_synthetic", "finetune-source_real", "finetune-target_synthetic"}
-    sweep = plan.stages["sweep-domain-a"].params
+    sweep = plan.stages["sweep-domain-a"].record
     assert sweep["corners"] == ["finetune-source_synthetic-of-a", "finetune-source_real", "finetune-source_synthetic"]
     assert (sweep["cuts"], sweep["domains"]) == (["split", "source_dev.jsonl.gz"], ["a"])
-    assert plan.stages["finetune-source_synthetic-of-a"].params["domains"] == ["a"]
+    assert plan.stages["finetune-source_synthetic-of-a"].record["domains"] == ["a"]
     assert set(plan.stages["choose-scale"].needs) == {"sweep-domain-a", "sweep-domain-c"}
     assert not any("on-source_dev" in stage.name for stage in plan)
 
@@ -29,10 +29,10 @@ def test_every_source_domain_plays_the_target(cuts: CutSet, tmp_path: Path) -> N
 def test_corners_of_their_own_never_hear_the_domain(cuts: CutSet, tmp_path: Path) -> None:
     rules = {"strategy": "leave_one_domain_out", "utterances": 1, "own_corners": True, "domains": ["c"]}
     plan, _ = analogy_plan(analogy_recipe(scale_selection=rules), cuts, tmp_path)
-    assert plan.stages["sweep-domain-c"].params["corners"] == [
+    assert plan.stages["sweep-domain-c"].record["corners"] == [
         "finetune-source_synthetic-of-c", "finetune-source_real-without-c", "finetune-source_synthetic-without-c",
     ]  # fmt: skip
-    assert plan.stages["finetune-source_real-without-c"].params["without"] == ["c"]
+    assert plan.stages["finetune-source_real-without-c"].record["without"] == ["c"]
     assert "sweep-domain-a" not in plan.stages
 
 
@@ -61,7 +61,7 @@ def test_a_strategy_may_be_compared_without_being_taken(cuts: CutSet, tmp_path: 
 
 def test_agreement_reads_no_text_of_the_test(cuts: CutSet, tmp_path: Path) -> None:
     plan, _ = analogy_plan(analogy_recipe(scale_selection={"strategy": "agreement"}), cuts, tmp_path)
-    assert plan.stages["sweep-agreement"].params["cuts"] == ["split", "target_train.jsonl.gz"]
+    assert plan.stages["sweep-agreement"].record["cuts"] == ["split", "target_train.jsonl.gz"]
     with pytest.raises(ValueError, match="target_dev is not given"):
         analogy_recipe(scale_selection={"strategy": "agreement", "unlabelled": "target_dev"})
     with pytest.raises(ValueError, match=r"needs split\.field"):
@@ -81,13 +81,13 @@ def test_no_choice_hears_the_test(cuts: CutSet, tmp_path: Path) -> None:
     test = ["split", "test.jsonl.gz"]
     for stage in plan:
         if stage.kind in ("sweep", "scopes"):
-            assert test != stage.params["cuts"]
-            assert test not in stage.params.get("parts", [])
+            assert test != stage.record["cuts"]
+            assert test not in stage.record.get("parts", [])
         if stage.kind in ("pick", "scale"):
-            assert all(plan.stages[need].params["cuts"] != test for need in stage.needs)
+            assert all(plan.stages[need].record["cuts"] != test for need in stage.needs)
     for system in systems[1:]:
         for part in ("", "-on-source_dev"):
             seeds = ("-0", "-1") if system.endswith("_vector") else ("",)
             assert all(f"evaluate-{system}{seed}{part}" in plan.stages for seed in seeds)
-    controls = plan.stages["evaluate-random_vector-1"].params
+    controls = plan.stages["evaluate-random_vector-1"].record
     assert (controls["direction"], controls["seed"], controls["choice"]) == ("random", 1, "choose-scale")

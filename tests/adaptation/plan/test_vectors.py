@@ -8,9 +8,7 @@ import pytest
 from lhotse import CutSet
 from pydantic import ValidationError
 
-from speech_analogy.adaptation.stages.work import (
-    CLUSTERS_STAGE,
-)
+from speech_analogy.adaptation.plan.names import CLUSTERS
 from speech_analogy.errors import ConfigError
 from speech_analogy.systems.catalogue import VECTORS_OF
 from tests.adaptation.building import RECIPE, analogy_plan, analogy_recipe
@@ -29,10 +27,10 @@ def test_a_vector_for_each_source_domain(cuts: CutSet, tmp_path: Path) -> None:
     for way in VECTORS_OF.values():
         stage = plan.stages[f"vectors-{way}"]
         assert set(tuned) <= set(stage.needs)
-        assert stage.params["groups"] == ["a", "c"]
-    assert all(plan.stages[name].params["domains"] == [name[-1]] for name in tuned)
+        assert stage.record["groups"] == ["a", "c"]
+    assert all(plan.stages[name].record["domains"] == [name[-1]] for name in tuned)
     heard = plan.stages["evaluate-analogy_of_vectors_ties"]
-    assert heard.params["corners"] == ["finetune-target_synthetic", "vectors-ties", "base"]
+    assert heard.record["corners"] == ["finetune-target_synthetic", "vectors-ties", "base"]
     assert "choose-scale-analogy_of_vectors_ties" in heard.needs
 
 
@@ -41,9 +39,9 @@ def test_a_vector_for_each_cluster_of_speakers(cuts: CutSet, tmp_path: Path) -> 
     plan, _ = analogy_plan(recipe, cuts, tmp_path)
     for number in range(3):
         stage = plan.stages[f"finetune-source_real-of-cluster-{number}"]
-        assert stage.params["cluster"] == [CLUSTERS_STAGE, number]
-        assert CLUSTERS_STAGE in stage.needs
-    assert plan.stages["vectors-mean"].params["groups"] == [f"cluster-{number}" for number in range(3)]
+        assert stage.record["cluster"] == [CLUSTERS, number]
+        assert CLUSTERS in stage.needs
+    assert plan.stages["vectors-mean"].record["groups"] == [f"cluster-{number}" for number in range(3)]
     assert "finetune-source_real" not in plan.stages
 
 
@@ -52,7 +50,7 @@ def test_by_adapter_needs_adapters(cuts: CutSet, tmp_path: Path) -> None:
         analogy_recipe(systems=["analogy_by_adapter"])
     lora = {**RECIPE.get("training", {}), "lora": {"rank": 2}}
     plan, _ = analogy_plan(analogy_recipe(systems=["analogy_by_adapter"], training=lora), cuts, tmp_path)
-    assert plan.stages["evaluate-analogy_by_adapter"].params["corners"] == [
+    assert plan.stages["evaluate-analogy_by_adapter"].record["corners"] == [
         "finetune-target_synthetic", "by-adapter", "finetune-target_synthetic",
     ]  # fmt: skip
     assert "choose-scale" in plan.stages["by-adapter"].needs

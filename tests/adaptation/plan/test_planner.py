@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from lhotse import CutSet
 
-from speech_analogy.adaptation.plan import build
-from speech_analogy.adaptation.plan.compose import model_stage
+from speech_analogy.adaptation.plan import draft
+from speech_analogy.adaptation.plan.names import model
 from speech_analogy.adaptation.split import Split, split
 from speech_analogy.recognisers import loading as backends
 from speech_analogy.systems.catalogue import TRAINED_ON, trained_systems
@@ -61,7 +61,7 @@ def test_the_published_system_has_a_model_and_nothing_else_changes(parts: Split,
         recipe = recipe_of(systems=systems, publish=system)
         plan = plan_of_parts(recipe, parts, tmp_path)
         names = {stage.name for stage in plan}
-        assert model_stage(system) in names
+        assert model(system) in names
         assert names - set(before) == ({system} if system in written else set())
         assert all(plan.folder(name).name == folder for name, folder in before.items())
         if system in written:
@@ -81,18 +81,18 @@ def test_search_tries_rates_then_epochs(parts: Split, tmp_path: Path) -> None:
     search = {"learning_rates": [1e-5, 1e-4], "epochs": [3, 1], "source_utterances": 4}
     plan = plan_of_parts(recipe_of(search=search), parts, tmp_path)
     trials = [stage for stage in plan if stage.kind == "trial"]
-    assert {(s.params["system"], s.params["override"].get("learning_rate"), s.params["override"]["epochs"])
+    assert {(s.record["system"], s.record["override"].get("learning_rate"), s.record["override"]["epochs"])
             for s in trials} == {
         (system, rate, epochs)
         for system in ("source_real", "mixed")
         for rate, epochs in ((1e-5, 1), (1e-4, 1), (None, 3))
     }  # fmt: skip
-    assert all("choose-rate" in s.needs for s in trials if "learning_rate" not in s.params["override"])
+    assert all("choose-rate" in s.needs for s in trials if "learning_rate" not in s.record["override"])
     assert all("choose-training" in s.needs for s in plan if s.kind == "finetune")
     no_test = [
         s.name
         for s in plan
-        if s.kind in ("trial", "choice", "scale") and ["split", "test.jsonl.gz"] in s.params.values()
+        if s.kind in ("trial", "choice", "scale") and ["split", "test.jsonl.gz"] in s.record.values()
     ]
     assert no_test == []
 
@@ -100,7 +100,7 @@ def test_search_tries_rates_then_epochs(parts: Split, tmp_path: Path) -> None:
 def test_scale_is_never_chosen_on_the_test(parts: Split, tmp_path: Path) -> None:
     plan = plan_of_parts(recipe_of(), parts, tmp_path)
     for need in plan.stages["choose-scale"].needs:
-        assert plan.stages[need].params["cuts"] == ["split", "source_dev.jsonl.gz"]
+        assert plan.stages[need].record["cuts"] == ["split", "source_dev.jsonl.gz"]
 
 
 @pytest.mark.parametrize("part", ["source_dev", "target_dev"])
@@ -111,7 +111,7 @@ def test_systems_heard_on_a_held_out_part_never_meet_the_test(part: str, noises:
         evaluation={"part": part},
     )
     plan = plan_of_parts(recipe, split(noises, recipe), tmp_path)
-    heard = {stage.name: stage.params["cuts"] for stage in plan if stage.kind == "evaluate"}
+    heard = {stage.name: stage.record["cuts"] for stage in plan if stage.kind == "evaluate"}
     assert heard[f"evaluate-mixed-on-{part}"] == ["split", f"{part}.jsonl.gz"]
     assert f"evaluate-analogy-1-on-{part}" in heard
     assert ["split", "test.jsonl.gz"] not in heard.values()
@@ -126,7 +126,7 @@ def test_backend_of_a_recipe(parts: Split, tmp_path: Path, monkeypatch: pytest.M
     """torch adds no key to what stages are named by; `auto` is settled once for the whole run."""
     plain, systems = recipe_of(), ["zero_shot", "source_synthetic"]
     [stage] = [stage for stage in plan_of_parts(plain, parts, tmp_path) if stage.name == "evaluate-zero_shot"]
-    assert set(stage.params["evaluation"]) == {"beams", "window", "cluster"}
+    assert set(stage.record["evaluation"]) == {"beams", "window", "cluster"}
     folders = {
         backend: folders_of(recipe_of(evaluation={"backend": backend}, systems=systems), parts, tmp_path)
         for backend in ("torch", "ctranslate2", "auto")
@@ -135,7 +135,7 @@ def test_backend_of_a_recipe(parts: Split, tmp_path: Path, monkeypatch: pytest.M
     assert changed == {"evaluate-zero_shot", "evaluate-source_synthetic"}
     assert folders["auto"] == folders["torch"]  # eight noises do not repay a conversion
     monkeypatch.setattr(backends, "CONVERSION_REPAID_S", 1.0)
-    monkeypatch.setattr(build, "ctranslate2_installed", lambda: True)
+    monkeypatch.setattr(draft, "ctranslate2_installed", lambda: True)
     assert (
         folders_of(recipe_of(evaluation={"backend": "auto"}, systems=systems), parts, tmp_path)
         == folders["ctranslate2"]

@@ -1,0 +1,91 @@
+"""Doing a plan with an executor: the stage that holds up most goes first, and the time left is corrected on the way."""
+
+from __future__ import annotations
+
+import time
+
+from speech_analogy.adaptation.execution.protocol import Executor, Finished, Job, RunError
+from speech_analogy.adaptation.plan.estimate import clock, urgencies, wall_clock_of
+from speech_analogy.adaptation.plan.stage import Plan, Stage
+from speech_analogy.foundation import progress
+from speech_analogy.foundation.locks import held
+
+TRUST_S = 120.0  # of work after which the measured pace counts as much as the estimate
+LOOK_S = 5.0  # between two looks at the time that is left
+
+
+def execute(plan: Plan, executor: Executor, *, show: bool = True) -> None:
+    """Do every stage that is not done. Killed and started again, it goes on where it was.
+
+    Raises:
+        RunError: another process works in this folder, or a worker died.
+        SpeechAnalogyError: what a stage found wrong.
+    """
+    with held(plan.run, RunError):
+        todo = plan.undone()
+        if todo:
+            _Schedule(plan, todo, executor, show).run()
+
+
+class _Schedule:
+    """The stages that are left, which are at work, and how long it will still take."""
+
+    def __init__(self, plan: Plan, todo: list[Stage], executor: Executor, show: bool) -> None:
+        self.plan, self.executor, self.show = plan, executor, show
+        self.waiting = {stage.name: stage for stage in todo}
+        self.running: dict[str, Stage] = {}
+        self.began: dict[str, float] = {}
+        self.urgency = urgencies(todo)
+        self.total = len(todo)
+        self.estimated = self.taken = TRUST_S  # as if the estimate had already held for a while
+
+    def run(self) -> None:
+        with self.executor, progress.bar(self.total, "stages", "stages", show=self.show) as bar:
+            try:
+                while self.waiting or self.running:
+                    self._submit()
+                    for finished in self.executor.wait(LOOK_S):
+                        self._finish(finished)
+                    bar.reached(self._done(), left_s=self._left_s())
+            except BaseException:
+                self.executor.cancel()
+                raise
+
+    def _submit(self) -> None:
+        ready = [stage for stage in self.waiting.values() if all(self.plan.is_done(need) for need in stage.needs)]
+        for stage in sorted(ready, key=lambda stage: self.urgency[stage.name], reverse=True):
+            if len(self.running) >= self.executor.slots:
+                return
+            del self.waiting[stage.name]
+            self.began[stage.name] = time.monotonic()
+            self.running[stage.name] = stage
+            self.executor.submit(
+                Job(
+                    stage,
+                    self.plan.building(stage.name),
+                    self.plan.folder(stage.name),
+                    self.plan.inputs(stage.name),
+                    self.plan.made_elsewhere(stage.name),
+                    self.show,
+                )
+            )
+
+    def _finish(self, finished: Finished) -> None:
+        stage = self.running.pop(finished.name)
+        if finished.error is not None:
+            raise finished.error
+        seconds = time.monotonic() - self.began[stage.name]
+        self.estimated += stage.cost_s
+        self.taken += seconds
+        if self.show:
+            eta = f", about {clock(self._left_s())} left" if self.waiting or self.running else ""
+            progress.say(f"[{self._done()}/{self.total}] {stage.name} took {clock(seconds)}{eta}")
+
+    def _done(self) -> int:
+        return self.total - len(self.waiting) - len(self.running)
+
+    def _left_s(self) -> float:
+        now, pace = time.monotonic(), self.taken / self.estimated
+        left = [*self.running.values(), *self.waiting.values()]
+        begun = {name: (now - self.began[name]) / pace for name in self.running}
+        return pace * wall_clock_of(left, self.executor.slots, begun=begun)

@@ -1,0 +1,104 @@
+"""From a recipe to its plan: which stages there are, and in which order they can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from speech_analogy.adaptation.plan import names
+from speech_analogy.adaptation.plan.combining import add_analogy, add_by_adapter, add_combined, add_mean, add_written
+from speech_analogy.adaptation.plan.draft import Draft
+from speech_analogy.adaptation.plan.scales import add_analogy_evaluation, add_scale_choices, tested_scales
+from speech_analogy.adaptation.plan.search import add_search
+from speech_analogy.adaptation.plan.speech import add_speech
+from speech_analogy.adaptation.plan.stage import Plan, Stage
+from speech_analogy.adaptation.plan.vectors import add_vectors
+from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.adaptation.split import Split
+from speech_analogy.adaptation.stages.params.evaluating import EvaluateParams
+from speech_analogy.systems.catalogue import COMBINATIONS, MEANS, made_of, needs_analogy, trained_systems
+
+
+class Planner:
+    """Plans one recipe.
+
+    Args:
+        recipe: what is planned.
+        folder: that the recipe's paths are relative to.
+        parts: the divided corpus; its sizes give the estimates.
+        corpus_digest: of all the corpus's cuts; a changed recording makes everything anew.
+        base_key: of the base's weights.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, parts: Split, corpus_digest: str, base_key: str) -> None:
+        self.recipe = recipe
+        self.draft = Draft(recipe, folder, parts, corpus_digest, base_key)
+
+    def plan(self, run: Path, siblings: Iterable[Path] = ()) -> Plan:
+        """All stages of the recipe, for a run's folder; see `Plan` for `siblings`.
+
+        Raises:
+            ConfigError: the recipe asks for what its corpus does not have.
+        """
+        return Plan(run, self.stages(), siblings)
+
+    def stages(self) -> list[Stage]:
+        """All stages, each behind the ones it needs."""
+        if not self.draft.stages:
+            self._add_speech()
+            self._add_trainings()
+            self._add_choices()
+            for part in evaluated_parts(self.recipe):
+                for system in self.recipe.systems:
+                    self._add_evaluation(system, part)
+            self._add_published()
+        return list(self.draft.stages.values())
+
+    def _add_speech(self) -> None:
+        add_speech(self.draft)
+
+    def _add_trainings(self) -> None:
+        draft = self.draft
+        if self.recipe.search:
+            draft.training_choice = add_search(draft, self.recipe.search)
+        for system in trained_systems(self.recipe.systems):
+            draft.add(names.finetune(system), *draft.finetuning(system))
+        add_vectors(draft)
+
+    def _add_choices(self) -> None:
+        systems = self.recipe.systems
+        if needs_analogy(systems):
+            add_scale_choices(self.draft)
+        if any("analogy" in made_of(system) - {system} for system in systems):
+            add_analogy(self.draft)
+        if "analogy_by_adapter" in systems:
+            add_by_adapter(self.draft)
+
+    def _add_evaluation(self, system: str, part: str) -> None:
+        """One system on one part."""
+        draft = self.draft
+        if system == "analogy":
+            # In the recipe's order; the choice of λ may have transcribed some of them.
+            for scale in dict.fromkeys([*self.recipe.scales, *tested_scales(self.recipe)]):
+                add_analogy_evaluation(draft, part, scale)
+        elif system in COMBINATIONS:
+            add_combined(draft, system, part)
+        elif system in MEANS:
+            add_mean(draft, system, part)
+        else:
+            published = system == "zero_shot"
+            model = draft.base if published else {"model": draft.model(system)}
+            window = (self.recipe.evaluation.window or "full") if published else None
+            params = EvaluateParams(**draft.transcription(system, part), **model)
+            draft.add(names.evaluation(part, system), params, draft.decoding_cost(part, window))
+
+    def _add_published(self) -> None:
+        if "analogy" in self.recipe.systems:
+            add_analogy(self.draft)
+        if self.recipe.publish is not None:
+            add_written(self.draft, self.recipe.publish)
+
+
+def evaluated_parts(recipe: Recipe) -> list[str]:
+    """What every system transcribes: the part that is reported, and held-out source speech where forgetting is."""
+    return list(dict.fromkeys([recipe.evaluation.part, *(["source_dev"] if recipe.report_forgetting else [])]))

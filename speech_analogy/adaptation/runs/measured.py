@@ -1,0 +1,93 @@
+"""A run whose plan is given: doing it, collecting its results, publishing its model, removing its models."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from speech_analogy.adaptation.execution.protocol import Executor
+from speech_analogy.adaptation.execution.schedule import execute
+from speech_analogy.adaptation.plan.estimate import clock, cost_of, rates, wall_clock_of
+from speech_analogy.adaptation.plan.stage import Plan, Stage
+from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.adaptation.runs.collect import collect
+from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER, Output
+from speech_analogy.adaptation.stages.work import FEATURES_FOLDER
+from speech_analogy.evaluation.environment import machine_record, package_versions
+from speech_analogy.evaluation.results import Results
+from speech_analogy.foundation.files import beside, link_tree, replace_folder, write_whole
+
+RESULTS_FILE, KEY_FILE = "results.json", "plan.sha256"
+
+
+def measure(
+    recipe: Recipe, plan: Plan, path: Path, executor: Executor, *, progress: bool = True, command: str = ""
+) -> Results:
+    """Do a plan and write its `results.json`.
+
+    Args:
+        path: of the recipe, for the record.
+        command: what the user typed, for the record.
+    """
+    execute(plan, executor, show=progress)
+    shutil.rmtree(plan.run / FEATURES_FOLDER, ignore_errors=True)
+    results = collect(recipe, plan, path, command, package_versions(), machine_record())
+    results.write(plan.run / RESULTS_FILE)
+    write_whole(plan.run / KEY_FILE, plan.digest())
+    return results
+
+
+def is_measured(plan: Plan) -> bool:
+    """Was the run done with this very plan? Its models may have been removed since."""
+    key = plan.run / KEY_FILE
+    whole = key.is_file() and (plan.run / RESULTS_FILE).is_file()
+    return whole and key.read_text(encoding="utf-8") == plan.digest()
+
+
+def publish(plan: Plan, model: Output) -> Path:
+    """A stage's model under the run's own name for it; hard links, or copies where links are not possible."""
+    target = plan.run / MODEL_FOLDER
+    building = beside(target)
+    link_tree(plan.path(model), building)
+    replace_folder(building, target)
+    return target
+
+
+def remove_models(plan: Plan, later: Iterable[Plan] = ()) -> None:
+    """Every model of a measured run that no later one takes over; scores, hypotheses and speech stay."""
+    wanted = {other.folder(stage.name).name for other in later for stage in other}
+    for stage in plan:
+        if stage.makes_a_model and plan.folder(stage.name).name not in wanted:
+            shutil.rmtree(plan.folder(stage.name), ignore_errors=True)
+    shutil.rmtree(plan.run / MODEL_FOLDER, ignore_errors=True)
+
+
+def left_to_do(plans: Iterable[Plan]) -> list[list[Stage]]:
+    """Of each plan the stages that are left, when what an earlier one has made is taken over by the later ones."""
+    made: set[str] = set()
+    found = []
+    for plan in plans:
+        undone = [] if is_measured(plan) else plan.undone()
+        left = [stage for stage in undone if plan.folder(stage.name).name not in made]
+        made |= {plan.folder(stage.name).name for stage in plan if stage in left or plan.is_done(stage.name)}
+        found.append(left)
+    return found
+
+
+def describe(plan: Plan, executor: Executor, base_bytes: int = 0) -> str:
+    """The stages of a plan as a table: what each waits for, what it will cost, whether it is done.
+
+    Args:
+        base_bytes: of the base's weights, which the costs grow with.
+    """
+    width = max(len(stage.name) for stage in plan)
+    lines = []
+    for stage in plan:
+        state = "done" if plan.is_done(stage.name) else f"~{clock(cost_of([stage], base_bytes))}"
+        lines.append(f"{stage.name:{width}}  {state:>12}  {', '.join(stage.needs)}".rstrip())
+    left = plan.undone()
+    lines.append("")
+    about = f"about {clock(wall_clock_of(left, executor.slots, base_bytes))} on {executor.place} ({rates(base_bytes)})"
+    lines.append(f"{len(plan)} stages, {len(plan) - len(left)} done; {about}")
+    return "\n".join(lines)
