@@ -185,7 +185,7 @@ def test_speakers_of_a_model_that_takes_waveforms_are_told_apart_by_their_voices
     (corpus / "metadata.csv").write_text("\n".join(lines) + "\n")
     split.mkdir()
     write_cuts(read_corpus("folder", corpus, progress=False).cuts, split / "source_train.jsonl.gz")
-    params = {"cuts": ["split", "source_train.jsonl.gz"], "base": str(base), "clusters": 2}
+    params = ClustersParams(cuts=SOURCE, base=str(base), base_key="", clusters=2)
     work = work_of(tmp_path / "clusters", params, {"split": split})
     clusters_stage(work)
     found = json.loads((work.folder / CLUSTERS_FILE).read_text())["speakers"]
