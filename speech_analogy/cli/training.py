@@ -18,7 +18,9 @@ def finetune_command(
     epochs: Annotated[int, typer.Option(min=1)] = 2,
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
     window: Annotated[WindowChoice, typer.Option(help="Encoder window.")] = WindowChoice.trimmed,
-    order: Annotated[str, typer.Option(help="What shares a batch: like duration, or like text (twins).")] = "duration",
+    order: Annotated[
+        str, typer.Option(help="What shares a batch: similar duration, or similar text length (twins).")
+    ] = "duration",
     precision: Annotated[str, typer.Option(help="auto, bf16, fp16 or fp32 (autocast; weights are fp32).")] = "auto",
     seconds_at_once: Annotated[
         float | None, typer.Option(help="Of windows in one forward pass; by default 40 (bf16) or 20 on a processor.")
@@ -65,7 +67,7 @@ def finetune_command(
 
 def shorten_command(
     model: Annotated[str, typer.Argument(help="Weights, as for --base, that work well in 30 s windows.")],
-    audio: Annotated[Path, typer.Option(help="Cuts or a folder of audio; texts are not looked at.")],
+    audio: Annotated[Path, typer.Option(help="Cuts or a folder of audio; texts are not used.")],
     out: Annotated[Path, typer.Option(help="Folder of the shortened model.")],
     learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 1e-5,
     epochs: Annotated[int, typer.Option(min=1)] = 4,

@@ -35,7 +35,7 @@ class ClipTranscriber:
         self.window = native_window(folder)
 
     def __call__(self, samples: np.ndarray, rate: int) -> str:
-        """What is said: float32 mono (samples,) at `rate` Hz in, raw text out."""
+        """The transcript: float32 mono (samples,) at `rate` Hz in, raw text out."""
         speech = samples if rate == SAMPLING_RATE_HZ else soxr.resample(samples, rate, SAMPLING_RATE_HZ)
         seconds = len(speech) / SAMPLING_RATE_HZ
         window_s = window_seconds(seconds, self.window)

@@ -74,7 +74,7 @@ class RecogniserFamily:
     training_flops: Callable[[Any, int, int, int, int], int] | None = None
     """(config, utterances, frames of the window, tokens a row, learned tokens) -> operations of a training step."""
     packages: Mapping[str, WeightsPackage] = field(default_factory=dict)
-    """Weights packages, by the name behind `pip:`."""
+    """Weights packages, by the name after `pip:`."""
     import_package: Callable[[bytes, Path, Path, Source], Path] | None = None
     """(a package's file, its name for errors, the model folder to make, source) -> the model folder."""
     file_formats: Mapping[str, Callable[[Path, Path, Source], Path]] = field(default_factory=dict)

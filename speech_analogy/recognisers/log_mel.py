@@ -13,7 +13,7 @@ from transformers import WhisperFeatureExtractor
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding, pad
 
 FRAMES_PER_S = 100
-SILENCE_MADE_S = 0.1  # of frames behind the longest utterance: the last of them, 25 ms long, holds no speech
+SILENCE_MADE_S = 0.1  # of frames after the longest utterance: the last of them, 25 ms long, holds no speech
 
 
 def log_mel(
@@ -32,7 +32,7 @@ def log_mel(
     """
     samples = round(window_s * SAMPLING_RATE_HZ)
     stop = samples
-    if padding == "silence":  # behind some silence every frame is the same: the last one made stands for them
+    if padding == "silence":  # after some silence every frame is the same: the last one made stands for them
         spoken = max(len(waveform) for waveform in waveforms) + round(SILENCE_MADE_S * SAMPLING_RATE_HZ)
         stop = min(samples, -(-spoken // extractor.hop_length) * extractor.hop_length)
     batch = np.stack([pad(waveform, stop, padding) for waveform in waveforms])  # (batch, samples)

@@ -45,7 +45,7 @@ class Transcriber(Protocol):
 
 
 class Recogniser(Transcriber, Protocol):
-    """A transcriber that can be taught and written."""
+    """A transcriber that can be trained and saved."""
 
     model: Any
 
@@ -75,7 +75,7 @@ class SequenceRecogniser(Recogniser, Protocol):
         """Features (batch, mels, frames) -> (batch, encoder frames, width)."""
 
     def decoder_states(self, encoded: torch.Tensor, inputs: torch.Tensor, *, every: bool) -> torch.Tensor:
-        """Hidden states behind the decoder's last layer, or behind every one: (batch, states, tokens, width)."""
+        """Hidden states after the decoder's last layer, or after every one: (batch, states, tokens, width)."""
 
     def keeping_encoded(self) -> AbstractContextManager[list[torch.Tensor]]:
-        """A list that gets what the encoder gives while the block lasts, batch by batch."""
+        """A list that collects the encoder's outputs while the block lasts, batch by batch."""

@@ -64,7 +64,7 @@ def _from_package(name: str) -> Path:
             f"model.bin must have sha256 {package.sha256}",
             file=name,
             value=found,
-            do=f"again: {package.install}",
+            do=f"install it again: {package.install}",
         )
     return family.import_package(data, Path(name), out, {"base": name, "sha256": found, "window": family.native_window})
 
@@ -79,7 +79,9 @@ def _part(name: str, package: WeightsPackage, module: str, inside: str) -> bytes
         raise WeightsUnavailableError("its package is not installed", file=name, do=package.install)
     path = Path(spec.origin).parent / inside
     if not path.is_file():
-        raise CheckpointError("its package lacks this file", file=name, value=inside, do=f"again: {package.install}")
+        raise CheckpointError(
+            "its package lacks this file", file=name, value=inside, do=f"install it again: {package.install}"
+        )
     return path.read_bytes()
 
 
@@ -110,7 +112,7 @@ def _from_hub(name: str) -> Path:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES))
     except HfHubHTTPError as error:
         message = str(error).strip().splitlines()[0]
-        raise WeightsUnavailableError(f"the hub refuses it: {message}", field="base", value=name) from None
+        raise WeightsUnavailableError(f"the hub refused the request: {message}", field="base", value=name) from None
 
 
 def _require_hub(name: str) -> None:

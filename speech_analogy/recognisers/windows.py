@@ -17,7 +17,7 @@ Padding = Literal["silence", "noise", "repeat"]
 
 SAMPLING_RATE_HZ = 16_000
 FULL_WINDOW_S = 30.0
-TRIMMED_SLACK_S = 0.5  # silence kept behind the utterance
+TRIMMED_SLACK_S = 0.5  # silence kept after the utterance
 TRIMMED_MINIMUM_S = 1.5
 TRIMMED_STEP_S = 0.5  # utterances whose windows are equal share a batch
 ENCODER_FRAME_S = 0.02
@@ -29,7 +29,7 @@ REPEATED_S = 0.1  # of the utterance's end
 class TrimmedWindow(Options):
     """How a trimmed window is laid around an utterance."""
 
-    slack_s: float = Field(default=TRIMMED_SLACK_S, ge=0, le=FULL_WINDOW_S, description="kept behind the utterance")
+    slack_s: float = Field(default=TRIMMED_SLACK_S, ge=0, le=FULL_WINDOW_S, description="kept after the utterance")
     minimum_s: float = Field(default=TRIMMED_MINIMUM_S, gt=0, le=FULL_WINDOW_S, multiple_of=ENCODER_FRAME_S)
     step_s: float = Field(
         default=TRIMMED_STEP_S, gt=0, le=FULL_WINDOW_S, multiple_of=ENCODER_FRAME_S, description="rounded up to it"

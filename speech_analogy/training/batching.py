@@ -21,7 +21,7 @@ from speech_analogy.training.features import FeatureStore
 CUTS_PER_BUCKET_AT_LEAST = 64  # fewer would leave many batches short
 TEXTS_SORTED_TOGETHER = 32  # batches; more pad less, fewer mix more
 ROUNDING = 1e-6  # of a row
-PREFETCHED = 2  # batches made ready while one is learned from
+PREFETCHED = 2  # batches prepared while one is trained on
 
 
 @dataclass(frozen=True)

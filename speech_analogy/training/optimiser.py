@@ -8,7 +8,7 @@ import torch
 
 
 def schedule(step: int, steps: int, warmup_share: float) -> float:
-    """Factor of the peak rate at a step counted from 0: linear from 0 to 1, then linear to 0 behind the last step."""
+    """Factor of the peak rate at a step counted from 0: linear from 0 to 1, then linear to 0 after the last step."""
     warmup = round(warmup_share * steps)
     if step < warmup:
         return (step + 1) / (warmup + 1)

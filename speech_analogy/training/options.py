@@ -65,7 +65,9 @@ class FinetuneOptions(Options):
     )
     freeze: tuple[str, ...] = Field(default=(), description="modules left as they are, e.g. encoder")
     lora: LoraOptions | None = Field(default=None, description="train low-rank adapters instead of the weights")
-    ewc: EwcOptions | None = Field(default=None, description="hold parts to the base; needs speech to be remembered")
+    ewc: EwcOptions | None = Field(
+        default=None, description="hold parts to the base; requires speech that must not be forgotten"
+    )
     seed: int = 0
     language: str = "en"
     save_every_s: float = Field(default=60.0, ge=0, description="seconds between states that a killed run resumes from")

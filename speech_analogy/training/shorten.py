@@ -57,7 +57,7 @@ from speech_analogy.training.precision import autocast_precision
 from speech_analogy.training.publish import publish_tuned
 from speech_analogy.training.state import load_state, save_state
 
-TAUGHT_AT_ONCE = 8  # utterances in full windows
+TEACHER_BATCH_SIZE = 8  # utterances in full windows
 TEACHER_FOLDER = "teacher"  # in the working folder: a file of states an utterance
 
 
@@ -70,7 +70,7 @@ class ShortenOptions(Options):
     warmup_share: float = Field(default=0.1, ge=0, le=1, description="share of the steps that warm up linearly")
     clip_norm: float = Field(default=1.0, gt=0, description="L2 norm that gradients are clipped to")
     states: Literal["last", "all"] = Field(
-        default="all", description="the decoder's hidden states that are matched: behind its last layer, or behind each"
+        default="all", description="the decoder's hidden states that are matched: after its last layer, or after each"
     )
     window: Window = Field(default="trimmed", description="the student's")
     precision: Literal["auto", "bf16", "fp32"] = Field(default="auto", description="of the student's autocast")
@@ -103,7 +103,7 @@ class Lesson:
     """The teacher's transcripts and hidden states of one batch of utterances."""
 
     inputs: torch.Tensor  # (batch, tokens) int64
-    written: torch.Tensor  # (batch, tokens) bool, false behind a text's end
+    written: torch.Tensor  # (batch, tokens) bool, false after a text's end
     states: torch.Tensor  # (batch, states, tokens, width) float32
 
 
@@ -201,8 +201,8 @@ def teach(
     left = [cut for cut in cuts if not lessons.path(cut.id).is_file()]
     shown = bar(len(left), "teacher (full)", "utterances", show=progress)
     with shown, teacher.keeping_encoded() as encoded, torch.inference_mode():  # encoded once, used twice
-        for start in range(0, len(left), TAUGHT_AT_ONCE):
-            batch = left[start : start + TAUGHT_AT_ONCE]
+        for start in range(0, len(left), TEACHER_BATCH_SIZE):
+            batch = left[start : start + TEACHER_BATCH_SIZE]
             waves = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]
             texts = teacher.decode(teacher.features(waves, FULL_WINDOW_S), [cut.duration for cut in batch])
             inputs, targets = teacher.labels(texts)
@@ -279,7 +279,7 @@ def lesson_loss(
 def _prefetched(
     batches: Sequence[list[Any]], student: SequenceRecogniser, lessons: Lessons, window: Window
 ) -> Iterator[tuple[torch.Tensor, Lesson]]:
-    """Features (batch, mels, frames) and lessons, the next batch made ready while one is learned from."""
+    """Features (batch, mels, frames) and lessons, the next batch prepared while one is trained on."""
 
     def make(batch: list[Any]) -> tuple[torch.Tensor, Lesson]:
         waves = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]

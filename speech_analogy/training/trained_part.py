@@ -49,7 +49,7 @@ def lies_in(parameters: Iterable[str], parts: Iterable[str], *, field: str) -> l
             known = sorted({word for name in names for word in name.split(".") if not word.isdigit()})
             near = closest(part, known)
             do = f"did you mean {near!r}?" if near else "name a module, or a pattern of parameter names"
-            raise ConfigError("no parameter of the model lies there", field=field, value=part, do=do)
+            raise ConfigError("matches no parameter of the model", field=field, value=part, do=do)
         found.update(inside)
     return [name for name in names if name in found]
 

@@ -91,28 +91,39 @@ def test_a_gpu_decodes_more_together(device: str, expected: float) -> None:
     assert batch_seconds(SimpleNamespace(device=device)) == expected  # type: ignore[arg-type]
 
 
-def test_transcripts_keep_the_order_of_the_cuts(noises: CutSet, small_whisper: Path) -> None:
-    found = transcribe(noises, small_whisper, decoding=TRIMMED, progress=False)
+@pytest.fixture(scope="module")
+def transcribed(noises: CutSet, small_whisper: Path) -> Transcription:
+    """All noises in trimmed windows, by torch."""
+    return transcribe(noises, small_whisper, decoding=TRIMMED, progress=False)
+
+
+def test_transcripts_keep_the_order_of_the_cuts(
+    noises: CutSet, small_whisper: Path, transcribed: Transcription
+) -> None:
+    found = transcribed
     assert [row.id for row in found.transcripts] == [cut.id for cut in noises]
     backwards = transcribe(CutSet.from_cuts(reversed(list(noises))), small_whisper, decoding=TRIMMED, progress=False)
     assert {row.id: row.text for row in found.transcripts} == {row.id: row.text for row in backwards.transcripts}
 
 
-def test_arrays_keep_their_order(noises: CutSet, small_whisper: Path) -> None:
-    found = transcribe(noises, small_whisper, decoding=TRIMMED, progress=False)
+def test_arrays_keep_their_order(noises: CutSet, small_whisper: Path, transcribed: Transcription) -> None:
     waves = [load_audio(cut) for cut in noises]
     texts = transcribe_arrays(waves, WhisperRecogniser(small_whisper), window="trimmed")
-    assert texts == [row.text for row in found.transcripts]
+    assert texts == [row.text for row in transcribed.transcripts]
     assert len(set(texts)) > 1
 
 
 def test_backend_is_on_record(
-    noises: CutSet, small_whisper: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    noises: CutSet,
+    small_whisper: Path,
+    transcribed: Transcription,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    """CTranslate2 in float32 hears what torch hears, and the results say which it was."""
+    """CTranslate2 in float32 transcribes as torch does, and the results record which it was."""
     pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
     monkeypatch.setenv("SPEECH_ANALOGY_CACHE", str(tmp_path))
-    ours = evaluate(noises, small_whisper, decoding=TRIMMED, progress=False)
+    ours = score(noises, transcribed)
     quick = DecodingOptions(window="trimmed", backend="ctranslate2", compute="float32")
     theirs = evaluate(noises, small_whisper, decoding=quick, progress=False)
     assert (ours.system.backend, theirs.system.backend) == ("torch", "ctranslate2-float32")

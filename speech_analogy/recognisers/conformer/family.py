@@ -20,7 +20,7 @@ CONFORMER = RecogniserFamily(
     name="Wav2Vec2-Conformer",
     model_types=("wav2vec2-conformer",),
     open=_open,
-    # An utterance is normalised over its own samples, and its mask ends with it: silence behind it is no repetition.
+    # An utterance is normalised over its own samples, and its mask ends with it: silence after it repeats nothing.
     features=FeatureTraits(kind="waveform", per_s=SAMPLING_RATE_HZ, silence_repeats=False),
     decoder="ctc",
     native_window="trimmed",  # it takes any length and its padding is masked: it has nothing from 30 s

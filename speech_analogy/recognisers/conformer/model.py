@@ -127,7 +127,7 @@ class ConformerRecogniser:
         """CTC's targets: the characters of each text, masked by length.
 
         Returns:
-            (batch, 0) int64, since nothing is fed back, and targets (batch, characters) int64, -100 behind each text.
+            (batch, 0) int64, since nothing is fed back, and targets (batch, characters) int64, -100 after each text.
 
         Raises:
             DataError: nothing of a text can be written with the model's characters.
@@ -135,7 +135,7 @@ class ConformerRecogniser:
         rows = [self.tokenizer(self.written(text), add_special_tokens=False).input_ids for text in texts]
         for text, row in zip(texts, rows, strict=True):
             if not row:
-                raise DataError("nothing of it can be written with the model's characters", field="text", value=text)
+                raise DataError("has none of the model's characters", field="text", value=text)
         targets = torch.full((len(rows), max(map(len, rows))), IGNORED_LABEL, dtype=torch.int64)
         for target, row in zip(targets, rows, strict=True):
             target[: len(row)] = torch.tensor(row)
@@ -189,7 +189,7 @@ class ConformerRecogniser:
 
     @torch.inference_mode()
     def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]:
-        """Transcribe one batch greedily: the likeliest character of every frame, repeats and blanks taken out.
+        """Transcribe one batch greedily: the likeliest character of every frame, repeats and blanks removed.
 
         Args:
             features: (batch, 2, samples).
@@ -202,13 +202,13 @@ class ConformerRecogniser:
             raise ConfigError("CTC is decoded greedily here", field="beams", value=beams, do="leave it at 1")
         logits, lengths = self.logits(features.to(self.device))
         best = logits.argmax(-1)  # (batch, frames)
-        behind = torch.arange(best.shape[1], device=best.device) >= lengths[:, None]
-        best = best.masked_fill(behind, self._blank)
+        padding = torch.arange(best.shape[1], device=best.device) >= lengths[:, None]
+        best = best.masked_fill(padding, self._blank)
         self._mask = None
         return [self._without_specials(text) for text in self.tokenizer.batch_decode(best.cpu())]
 
     def _without_specials(self, text: str) -> str:
-        """Taken out behind the collapse: `L <unk> L` is two Ls."""
+        """Removed after the collapse: `L <unk> L` is two Ls."""
         for token in self.tokenizer.all_special_tokens:
             text = text.replace(token, "")
         return " ".join(text.split())
@@ -241,7 +241,7 @@ class ConformerRecogniser:
     def _silence_padding(self, module: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         """Padding enters the depthwise convolution as zeros, as what lies beyond the end of an utterance alone does.
 
-        transformers masks the first layer's input and the attention; behind them padding is no longer zero, and the
+        transformers masks the first layer's input and the attention; after them padding is no longer zero, and the
         convolution carries it into the last frames of the speech.
         """
         if self._mask is None:

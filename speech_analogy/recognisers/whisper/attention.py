@@ -67,8 +67,8 @@ def attention(
     return (weights @ value).transpose(1, 2).contiguous(), None
 
 
-def _is_causal(module: torch.nn.Module, query: Tensor, said: bool | None) -> bool:
-    return query.shape[2] > 1 and (bool(getattr(module, "is_causal", True)) if said is None else said)
+def _is_causal(module: torch.nn.Module, query: Tensor, given: bool | None) -> bool:
+    return query.shape[2] > 1 and (bool(getattr(module, "is_causal", True)) if given is None else given)
 
 
 def _in_pieces(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:

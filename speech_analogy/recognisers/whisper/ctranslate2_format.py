@@ -87,7 +87,7 @@ def read_variables(data: memoryview, file: Path) -> dict[str, np.ndarray]:
         alias, target = reader.string(), reader.string()
         variables[alias] = variables[target]
     if reader.left:
-        raise CheckpointError("has bytes behind its end", file=file, value=f"{reader.left} bytes")
+        raise CheckpointError("has bytes after its end", file=file, value=f"{reader.left} bytes")
     return variables
 
 

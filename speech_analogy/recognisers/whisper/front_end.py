@@ -121,8 +121,8 @@ def prompt_of_model(config: Any, generation: Any, language: str) -> list[int]:
     if getattr(generation, "is_multilingual", bool(languages)) and languages:
         token = f"<|{language}|>"
         if token not in languages:
-            raise ConfigError("this model does not know the language", field="language", value=language)
+            raise ConfigError("the model does not support this language", field="language", value=language)
         prompt += [languages[token], generation.task_to_id["transcribe"]]
     elif language != "en":
-        raise ConfigError("an English-only model takes no other language", field="language", value=language)
+        raise ConfigError("an English-only model supports no other language", field="language", value=language)
     return [*prompt, generation.no_timestamps_token_id]

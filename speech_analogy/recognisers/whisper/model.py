@@ -46,7 +46,7 @@ class TrimmedEncoder(WhisperEncoder):
         return BaseModelOutput(last_hidden_state=self.layer_norm(hidden))
 
 
-class TaughtWhisper(WhisperForConditionalGeneration):
+class TrainableWhisper(WhisperForConditionalGeneration):
     """The published class, which answers with its loss where targets are given: see `token_loss`."""
 
     def forward(self, *given: Any, targets: torch.Tensor | None = None, **named: Any) -> Any:
@@ -59,8 +59,8 @@ class TaughtWhisper(WhisperForConditionalGeneration):
         return token_loss(hidden, self.proj_out.weight, targets, in_place=alone)
 
 
-TaughtWhisper.__name__ = WhisperForConditionalGeneration.__name__  # what a saved config names
-update_wrapper(TaughtWhisper.forward, WhisperForConditionalGeneration.forward)  # `generate` reads the signature
+TrainableWhisper.__name__ = WhisperForConditionalGeneration.__name__  # what a saved config names
+update_wrapper(TrainableWhisper.forward, WhisperForConditionalGeneration.forward)  # `generate` reads the signature
 
 
 class TokensByDuration(StoppingCriteria):
@@ -87,7 +87,7 @@ class WhisperRecogniser(WhisperFrontEnd):
 
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
         with loading(folder, "a Whisper model"):
-            model: Any = TaughtWhisper.from_pretrained(folder, dtype=torch.float32, attn_implementation=ATTENTION)
+            model: Any = TrainableWhisper.from_pretrained(folder, dtype=torch.float32, attn_implementation=ATTENTION)
         super().__init__(folder, model.config, model.generation_config, language)
         model.model.encoder = _trimmable(model.model.encoder)
         for module in model.modules():
@@ -162,7 +162,7 @@ class WhisperRecogniser(WhisperFrontEnd):
         Args:
             encoded: (batch, frames / 2, width), of `encoder_states`.
             inputs: (batch, tokens) int64.
-            every: behind each layer, and what enters the first; or behind the last alone.
+            every: after each layer, and what enters the first; or after the last alone.
         """
         found = self.model.model.decoder(
             input_ids=inputs, encoder_hidden_states=encoded, use_cache=False, output_hidden_states=every
@@ -171,7 +171,7 @@ class WhisperRecogniser(WhisperFrontEnd):
 
     @contextmanager
     def keeping_encoded(self) -> Iterator[list[torch.Tensor]]:
-        """A list that gets what the encoder gives while the block lasts, batch by batch."""
+        """A list that collects the encoder's outputs while the block lasts, batch by batch."""
         kept: list[torch.Tensor] = []
         hook = self.model.model.encoder.register_forward_hook(
             lambda module, inputs, output: kept.append(output.last_hidden_state)
@@ -264,9 +264,9 @@ class WhisperRecogniser(WhisperFrontEnd):
 
 
 def _cast_once(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-    """A norm's output in autocast's dtype: otherwise each matrix product behind it makes a copy of its own.
+    """A norm's output in autocast's dtype: otherwise each matrix product after it makes a copy of its own.
 
-    The values are the same; what the products' gradients add up to is bf16 or fp16 then, and not float32.
+    The values are the same; the sum of the products' gradients is then bf16 or fp16 instead of float32.
     """
     device = output.device.type
     return output.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else output

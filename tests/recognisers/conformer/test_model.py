@@ -128,7 +128,7 @@ def test_labels_are_characters_masked_by_length(recogniser: ConformerRecogniser)
     texts = ["".join(recogniser.tokenizer.convert_ids_to_tokens(row[row != IGNORED_LABEL].tolist())) for row in targets]
     assert texts == ["ONE", "IT'S|A|TWO|WAY|CAFE"]
     assert (targets[0, 3:] == IGNORED_LABEL).all()
-    with pytest.raises(DataError, match="nothing of it"):
+    with pytest.raises(DataError, match="none of the model's characters"):
         recogniser.labels(["...", "one"])
 
 
