@@ -1,1 +1,1 @@
-"""Is this clip usable? Duration, silence, clipping, level, quality and what a recogniser makes of it."""
+"""Whether a clip is usable: duration, silence, clipping, level, quality and what a recogniser transcribes."""

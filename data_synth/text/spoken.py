@@ -89,7 +89,7 @@ def _speak_numbers(text: str, base: str, region: str) -> str:
 def _number(run: str, comma: bool, language: str) -> str:
     """A number in words; as it was written where num2words cannot."""
     plain = re.sub(r"[. \u00a0\u202f]", "", run).replace(",", ".") if comma else run.replace(",", "")
-    say = _num2words().num2words
+    say = num2words_package().num2words
     try:
         if plain == run and plain.isdigit() and (len(plain) > LONGEST_NUMBER or (plain[0] == "0" and len(plain) > 1)):
             return " ".join(str(say(int(digit), lang=language)) for digit in plain)
@@ -99,13 +99,13 @@ def _number(run: str, comma: bool, language: str) -> str:
 
 
 def _known_language(base: str, region: str) -> str | None:
-    converters = _num2words().CONVERTER_CLASSES
+    converters = num2words_package().CONVERTER_CLASSES
     exact = f"{base}_{region.upper()}"
     return exact if exact in converters else base if base in converters else None
 
 
 @cache
-def _num2words() -> ModuleType:
+def num2words_package() -> ModuleType:
     """num2words, LGPL: used as it is when it is installed, no part of this package."""
     try:
         return importlib.import_module("num2words")

@@ -80,3 +80,16 @@ class Page(HTMLParser):
 def clean(text: str) -> str:
     """Single ordinary spaces."""
     return " ".join(text.replace("\u00a0", " ").split())
+
+
+def rows_of(text: str, first: str) -> list[list[str]]:
+    """The cells of the Markdown table whose head begins with `first`, without head and rule."""
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    rows = []
+    for line in lines[start:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    assert len({len(row) for row in rows}) == 1
+    return rows[2:]

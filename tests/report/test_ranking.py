@@ -12,8 +12,7 @@ from speech_analogy.foundation.page import wording
 from speech_analogy.report import markdown, ranking
 from speech_analogy.report.report import write_report
 from speech_analogy.report.screen import table
-from tests.report.reading import Page
-from tests.report.test_text import rows_of
+from tests.report.reading import Page, rows_of
 
 
 def _full(results: Results) -> Results:

@@ -12,19 +12,7 @@ from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
 from speech_analogy.report import markdown
 from speech_analogy.report.screen import WIDTH, table
-
-
-def rows_of(text: str, first: str) -> list[list[str]]:
-    """The cells of the Markdown table whose head begins with `first`, without head and rule."""
-    lines = text.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
-    rows = []
-    for line in lines[start:]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
-    assert len({len(row) for row in rows}) == 1
-    return rows[2:]
+from tests.report.reading import rows_of
 
 
 def test_markdown_has_every_system_with_its_numbers(made: Path, results: Results) -> None:

@@ -24,7 +24,7 @@ from data_synth.synthesize import synthesize
 from data_synth.text.texts import Text
 from speech_analogy.errors import DataError
 from tests.data_synth.program import status_of
-from tests.data_synth.report.test_yields import row, write
+from tests.data_synth.report.ledgers import row, write
 
 HOSTILE = '<script>alert("1")</script> & <img src=x onerror=y>'
 TEXTS = [Text.of(words, domain) for words in ("turn it on", "play some jazz", HOSTILE) for domain in ("a", "<b>")]

@@ -11,34 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth.plan.attempt import GateRow, LedgerRow
+from data_synth.plan.attempt import LedgerRow
 from data_synth.report import yield_tables
 from data_synth.report.yields import YieldCounts, Yields, chance_of, measure, words_of
 from data_synth.store.ledger import read_rows, reason_gate
 from speech_analogy.errors import DataError
-from speech_analogy.foundation.digests import digest
-
-LEVEL = "level_db"
-
-
-def row(
-    text: str, voice: str = "v", *, domain: str = "d", engine: str = "e", attempt: int = 0, value: float | None = None
-) -> LedgerRow:
-    """One attempt; rejected by the level gate (at least −50) where `value` is below it."""
-    kept = value is None or value >= -50
-    return LedgerRow(
-        key=digest([text, voice, domain, engine, attempt]), text_id=digest([text, domain])[:12], text=text,
-        domain=domain, engine=engine, voice=voice, revision="1", parameters={}, seed=1, attempt=attempt,
-        status="kept" if kept else "rejected", reason=None if kept else f"{LEVEL} {value} is below -50",
-        gates={} if value is None else {LEVEL: GateRow(value=value, minimum=-50.0)},
-        path="x" if kept else None, duration_s=1.5 if kept else None,
-    )  # fmt: skip
-
-
-def write(folder: Path, rows: list[LedgerRow], end: str = "") -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "ledger.jsonl").write_text("".join(one.model_dump_json() + "\n" for one in rows) + end)
-    return folder
+from tests.data_synth.report.ledgers import LEVEL, row, write
 
 
 def tally(rows: list[LedgerRow]) -> Yields:

@@ -128,7 +128,7 @@ def test_without_num2words_digits_of_other_languages_are_an_error_and_letters_ar
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    spoken._num2words.cache_clear()
+    spoken.num2words_package.cache_clear()
     monkeypatch.setattr(spoken.importlib, "import_module", missing)
     assert spoken_form("grün", "de") == "grün"
     assert spoken_form("5", "de", "none") == "5"
