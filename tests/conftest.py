@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # the heavy ones are imported where they are used: who only h
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
 RATE_HZ = 16_000
-MOST_WORKERS = 8  # more would spend their time on importing torch
+MOST_WORKERS = 8  # more would spend their time importing torch
 WORKER_BYTES = 2 * 2**30  # of memory: a worker, and the processes that its tests start
 MOST_THREADS = 2
 
@@ -31,7 +31,7 @@ settings.register_profile("nightly", max_examples=20_000, deadline=None)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """A worker a core, as many as have memory; none where one file is run, which is at once there without them."""
+    """One worker per core, memory permitting; none for a single file, which is quicker without."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None  # xdist reads it
     files = {argument.partition("::")[0] for argument in config.args}
@@ -44,7 +44,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers share the cores: a test's process, and those that it starts, has the threads that are its part."""
+    """Workers share the cores: each test process, and those that it starts, has its share of the threads."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     threads = max(1, min(MOST_THREADS, cores() // workers))
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # before torch is imported

@@ -60,7 +60,7 @@ MAX_DURATION_S = 30.0  # Whisper's window
 # Where core-sounds-en.txt does not say what is spoken. Found by transcribing every prompt with whisper-tiny.en and
 # whisper-base and reading all differences; prompts that are merely hard to recognise keep their text.
 CORRECTIONS = {
-    # other words are spoken (both recognisers hear them, and find them likelier by forced alignment)
+    # other words are spoken (both recognisers transcribe them, and forced alignment finds them likelier)
     "pbx-invalid": "I am sorry, but that's not a valid extension. Please try again.",
     "pbx-invalidpark": "I am sorry, but there is no call parked on that extension. Please try again.",
     "vm-forwardoptions": "press 1 to prepend the message or 2 to forward the message without prepending",

@@ -49,7 +49,7 @@ class HoldOut(Options):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.speakers is None) == (self.prompts is None):
-            raise ValueError("say either speakers or prompts")
+            raise ValueError("give either speakers or prompts")
         return self
 
 
@@ -60,14 +60,16 @@ class SplitOptions(Options):
 
     target_domains: tuple[str, ...] = Field(min_length=1)
     field: str | None = Field(
-        default=None, description="the corpus's own split; None: the target's recordings are test"
+        default=None, description="the corpus's own split; None: the target's recordings are the test"
     )
     train: str = "train"
     test: str = "test"
     source_dev: HoldOut = Field(description="real source speech that training parameters and λ are chosen on")
     target_dev: HoldOut | None = Field(default=None, description="target recordings kept out of the test for choosing")
     source_domains: int | None = Field(
-        default=None, ge=1, description="so many of the source's domains, seeded, for training and held out; None: all"
+        default=None,
+        ge=1,
+        description="a seeded choice of as many source domains; None: all",
     )
     source_utterances: int | None = Field(default=None, ge=1, description="a seeded subset; None: all")
     target_texts: int | None = Field(
@@ -91,9 +93,9 @@ class RecipeSynthesis(Options):
 
     @field_validator("source", "target")
     @classmethod
-    def _has_a_file_a_clip(cls, options: SynthesisOptions) -> SynthesisOptions:
+    def _has_one_file_per_clip(cls, options: SynthesisOptions) -> SynthesisOptions:
         if options.storage not in ("flac", "opus"):
-            raise ValueError(f"stages read a file a clip: storage must be flac or opus, not {options.storage}")
+            raise ValueError(f"stages read one file per clip: storage must be flac or opus, not {options.storage}")
         return options
 
 
@@ -162,7 +164,7 @@ class EvaluationOptions(Options):
     compute: Compute = Field(default="int8", description="of CTranslate2: int8 or float32; bf16: torch's encoder")
     cluster: Literal["prompt", "speaker"] = "speaker"
     part: EvaluatedPart = Field(
-        default="test", description="a held-out part leaves the test unheard: for choosing what a recipe says"
+        default="test", description="a held-out part leaves the test untouched: for choosing a recipe's values"
     )
 
     def decoding(self, language: str) -> DecodingOptions:
@@ -182,8 +184,8 @@ class Recipe(Options):
     seed: int = 0
     training_seed: int | None = Field(
         default=None,
-        description="of the fine-tunings alone, to see what the seed is worth: the division and the synthetic speech "
-        "stay those of `seed`, which it is where nothing is said",
+        description="of the fine-tunings alone, to measure its effect: the division and the synthetic speech "
+        "stay those of `seed`, which is also the default",
     )
     corpus: CorpusOptions
     split: SplitOptions
@@ -196,7 +198,7 @@ class Recipe(Options):
         "duration, pads less",
     )
     training_of: dict[SystemName, SystemTraining] = Field(
-        default_factory=dict, description="system -> what it is trained with instead; a search chooses for all"
+        default_factory=dict, description="system -> its own training values; a search chooses for all"
     )
     search: SearchOptions | None = None
     scales: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
@@ -209,7 +211,7 @@ class Recipe(Options):
     controls: ControlOptions = Field(default_factory=ControlOptions)
     vectors: VectorOptions = Field(default_factory=VectorOptions)
     report_forgetting: bool = Field(
-        default=False, description="every system also hears held-out source speech: what it keeps of it"
+        default=False, description="every system is also evaluated on held-out source speech: what it retains of it"
     )
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
 
@@ -219,7 +221,7 @@ class Recipe(Options):
             key = "scale_chosen_on" if "target_dev" in self.scale_chosen_on else "evaluation.part"
             raise ValueError(f"{key} names target_dev, but split.target_dev is not given")
         if self.training_of and self.search:
-            raise ValueError("training_of and search both say how a system is trained: give one of them")
+            raise ValueError("training_of and search both determine how a system is trained: give only one of them")
         if self.publish is not None and self.publish not in self.systems:
             raise ValueError(f"publish names {self.publish}, which is not among systems: add it there")
         if self.publish is not None and not has_model(self.publish):
@@ -231,7 +233,7 @@ class Recipe(Options):
             if unlabelled == "target_train" and self.split.field is None:
                 raise ValueError("agreement on target_train needs split.field: give one, or scale_selection.unlabelled")
             if unlabelled == "target_dev" and self.split.target_dev is None:
-                raise ValueError("agreement hears target_dev, but split.target_dev is not given")
+                raise ValueError("agreement needs target_dev, but split.target_dev is not given")
         adapters = sorted(filter(needs_adapters, self.systems))
         if adapters and self.training.lora is None:
             raise ValueError(f"{', '.join(adapters)} combines LoRA adapters: give training.lora")
@@ -242,8 +244,8 @@ class Recipe(Options):
 
     def training_for(self, system: str, like: str | None = None) -> FinetuneOptions:
         """How a system is trained, unless a search chooses; without values of its own, as `like` is."""
-        said: dict[str, SystemTraining] = {str(name): options for name, options in self.training_of.items()}
-        own = said.get(system) or said.get(like or system) or SystemTraining()
+        given: dict[str, SystemTraining] = {str(name): options for name, options in self.training_of.items()}
+        own = given.get(system) or given.get(like or system) or SystemTraining()
         return self.training.model_copy(update=own.model_dump(exclude_none=True))
 
 

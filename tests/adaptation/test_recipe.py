@@ -38,7 +38,7 @@ def _write(folder: Path, content: object) -> Path:
         ({"synthesis": {"source": {"storage": "flak"}}}, r"storage: there is no such value .*did you mean 'flac'"),
         ({"scale_selection": {"strategi": "fixed"}}, r"scale_selection\.strategi: .*did you mean 'strategy'"),
         ({"scale_selection": {"strategy": "oracle"}}, r"scale_selection\.strategy: .*'oracle'"),
-        ({"scale_selection": {"compare": ["agreement"], "unlabelled": "target_dev"}}, "agreement hears target_dev"),
+        ({"scale_selection": {"compare": ["agreement"], "unlabelled": "target_dev"}}, "agreement needs target_dev"),
         ({"controls": {"replay_share": 0}}, r"controls\.replay_share"),
         ({"split": {**RECIPE["split"], "source_dev": {}}}, "either speakers or prompts"),  # type: ignore[dict-item]
         ({"split": {**RECIPE["split"], "field": None}}, "target_real"),  # type: ignore[dict-item]

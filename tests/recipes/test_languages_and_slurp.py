@@ -123,7 +123,7 @@ def slurp(prepare: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path
     pytest.importorskip("pyroomacoustics", reason="pyroomacoustics is not installed")
     out = tmp_path_factory.mktemp("slurp") / "data"
     made: int = prepare.prepare(SHARED / "slurp_text", out, {"train": 3, "test": 1})
-    assert 60 <= made <= 72  # a clip may be rejected by the gates
+    assert 60 <= made <= 72  # some clips may be rejected by the gates
     return out
 
 

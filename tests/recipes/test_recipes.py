@@ -78,7 +78,7 @@ def test_phone_line_ends_with_every_system(phone_line: Path) -> None:
 
 
 def test_lambda_zero_is_target_synthetic(phone_line: Path) -> None:
-    """θ_C + 0 (θ_B − θ_A) hears exactly what θ_C hears."""
+    """θ_C + 0 (θ_B − θ_A) transcribes exactly as θ_C does."""
     zero = read_hypotheses(phone_line / "hypotheses" / "analogy-0.jsonl")
     assert zero == read_hypotheses(phone_line / "hypotheses" / "target_synthetic.jsonl")
 

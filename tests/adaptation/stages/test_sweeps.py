@@ -109,7 +109,7 @@ def test_a_system_is_written_with_the_weights_that_are_heard(
 def test_choice_by_curves_agreement_and_scopes(
     models: dict[str, Path], inputs: dict[str, Path], tmp_path: Path
 ) -> None:
-    """A sweep is heard, a λ is picked of it by WER and by agreement, and a search by scope starts there."""
+    """A sweep is evaluated, λ is chosen from it by WER and by agreement, and a search by scope starts there."""
     swept = SweepParams(**_params("analogy_per_scope", models, scales=(0.0, 1.0), domains=("a",)))
     sweep = work_of(tmp_path / "sweep", swept, inputs)
     sweep_stage(sweep)
