@@ -44,7 +44,7 @@ LABEL = "REHEARSAL. Synthetic audio (flite) with SLURP's texts: no recording of 
 
 
 def choose(texts: Path, counts: dict[str, int], seed: int) -> dict[str, list[dict[str, Any]]]:
-    """The records of each split: distinct sentences, a given number per scenario, ranked by sha256 of (seed, sentence)."""
+    """The records of each split: distinct sentences, a number per scenario, ranked by sha256 of (seed, sentence)."""
     chosen: dict[str, list[dict[str, Any]]] = {}
     for split, name in FILES.items():
         file = texts / name
