@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from data_synth.cli.app import app as synthesis_app
 from speech_analogy import __version__
+from speech_analogy.cli.evaluating import evaluate_command, transcribe_command
 from speech_analogy.cli.exporting import export_command, vector_card_command
 from speech_analogy.cli.merging import merge_command, vector_app
 from speech_analogy.cli.options import (
-    Backend,
-    BackendChoice,
     Base,
-    Beams,
-    ClusterChoice,
-    Compute,
-    ComputeChoice,
-    Device,
     Executor,
     Language,
     Overwrite,
     Quiet,
-    Window,
     Workers,
-    decoding_options,
+    typed_command,
 )
 from speech_analogy.cli.training import finetune_command, shorten_command
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.program import Verbs, run
-
-if TYPE_CHECKING:
-    from speech_analogy.evaluation.evaluate import Evaluation
 
 app = typer.Typer(
     cls=Verbs,
@@ -52,6 +41,8 @@ app.add_typer(synthesis_app, name="synthesize", help="Speak texts into a folder 
 app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)
+app.command(name="transcribe")(transcribe_command)
+app.command(name="evaluate")(evaluate_command)
 app.command(name="export")(export_command)
 vector_app.command(name="card")(vector_card_command)
 
@@ -121,75 +112,6 @@ def analogy(
 
 
 @app.command()
-def transcribe(
-    source: Annotated[Path, typer.Argument(help="Cuts, an audio file or a folder of audio files.")],
-    model: Annotated[str, typer.Option(help="Weights, as for --base.")],
-    window: Window = None,
-    beams: Beams = 1,
-    backend: Backend = BackendChoice.torch,
-    compute: Compute = ComputeChoice.int8,
-    device: Device = "auto",
-    language: Language = "en",
-    quiet: Quiet = False,
-) -> None:
-    """Print what is heard: id, tab, text."""
-    from speech_analogy.evaluation.transcribe import transcribe as hear
-
-    heard = hear(
-        source,
-        model,
-        decoding=decoding_options(window, beams, backend, compute, device, language),
-        progress=not quiet,
-    )
-    for transcript in heard.transcripts:
-        print(f"{transcript.id}\t{transcript.text}")
-
-
-@app.command()
-def evaluate(
-    cuts: Annotated[Path, typer.Argument(help="Cuts with texts.")],
-    model: Annotated[str, typer.Option(help="Weights, as for --base.")],
-    against: Annotated[str | None, typer.Option(help="A second model, compared on the same recordings.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for results.json and hypotheses.")] = None,
-    window: Window = None,
-    beams: Beams = 1,
-    backend: Backend = BackendChoice.torch,
-    compute: Compute = ComputeChoice.int8,
-    device: Device = "auto",
-    cluster: Annotated[ClusterChoice, typer.Option(help="What the bootstrap resamples.")] = ClusterChoice.speaker,
-    language: Language = "en",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-) -> None:
-    """WER, CER, S/D/I with a 95 % interval and, against a second model, a paired p-value."""
-    from speech_analogy.evaluation.evaluate import evaluate as judge
-    from speech_analogy.evaluation.standalone import results_of, write_results
-    from speech_analogy.report.screen import table
-
-    if out is not None and out.exists() and not overwrite:
-        raise ConfigError("the output folder must not exist", file=out, do="name another, or say --overwrite")
-    decoding = decoding_options(window, beams, backend, compute, device, language)
-    names = ["model", "against"][: 1 if against is None else 2]
-    found: list[Evaluation] = [
-        judge(
-            cuts,
-            weights,
-            name=name,
-            decoding=decoding,
-            cluster=cluster.value,
-            hypotheses_file=f"hypotheses/{name}.jsonl",
-            progress=not quiet,
-        )
-        for name, weights in zip(names, filter(None, (model, against)), strict=True)
-    ]
-    results = results_of(found, cuts, cluster.value, language, command())
-    print(table(results))
-    if out is not None:
-        write_results(results, found, out)
-        print(f"results: {out / 'results.json'}")
-
-
-@app.command()
 def adapt(
     recipe: Annotated[Path, typer.Argument(help="A recipe.yaml, or the folder that holds one.")],
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE.")] = None,
@@ -255,7 +177,7 @@ def adapt(
             executor=executor,
             workers=workers,
             progress=not quiet,
-            command=command(),
+            command=typed_command(),
         )
         print(each.table_markdown(done))
 
@@ -337,7 +259,7 @@ def _adapt(
         executor=executor,
         workers=workers,
         progress=not quiet,
-        command=command(),
+        command=typed_command(),
     )
     _report(run, done.system if done.model is not None else None)
     if done.model is not None:
@@ -368,7 +290,7 @@ def _vary(
             executor=executor,
             workers=workers,
             progress=not quiet,
-            command=command(),
+            command=typed_command(),
         )
         print(job.table())
 
@@ -388,11 +310,6 @@ def recipes_folder() -> Path:
     package = Path(__file__).parents[1]
     inside = package / "_recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
-
-
-def command() -> str:
-    """What was typed, without the path of the program."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def _pairs(pairs: list[str], option: str) -> dict[str, str]:

@@ -1,0 +1,95 @@
+"""The verbs that transcribe: `transcribe` and `evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from speech_analogy.cli.options import (
+    Backend,
+    BackendChoice,
+    Beams,
+    ClusterChoice,
+    Compute,
+    ComputeChoice,
+    Device,
+    Language,
+    Overwrite,
+    Quiet,
+    Window,
+    decoding_options,
+    typed_command,
+)
+from speech_analogy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from speech_analogy.evaluation.evaluate import Evaluation
+
+
+def transcribe_command(
+    source: Annotated[Path, typer.Argument(help="Cuts, an audio file or a folder of audio files.")],
+    model: Annotated[str, typer.Option(help="Weights, as for --base.")],
+    window: Window = None,
+    beams: Beams = 1,
+    backend: Backend = BackendChoice.torch,
+    compute: Compute = ComputeChoice.int8,
+    device: Device = "auto",
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Print transcripts: id, tab, text."""
+    from speech_analogy.evaluation.transcribe import transcribe
+
+    found = transcribe(
+        source,
+        model,
+        decoding=decoding_options(window, beams, backend, compute, device, language),
+        progress=not quiet,
+    )
+    for transcript in found.transcripts:
+        print(f"{transcript.id}\t{transcript.text}")
+
+
+def evaluate_command(
+    cuts: Annotated[Path, typer.Argument(help="Cuts with texts.")],
+    model: Annotated[str, typer.Option(help="Weights, as for --base.")],
+    against: Annotated[str | None, typer.Option(help="A second model, compared on the same recordings.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for results.json and hypotheses.")] = None,
+    window: Window = None,
+    beams: Beams = 1,
+    backend: Backend = BackendChoice.torch,
+    compute: Compute = ComputeChoice.int8,
+    device: Device = "auto",
+    cluster: Annotated[ClusterChoice, typer.Option(help="What the bootstrap resamples.")] = ClusterChoice.speaker,
+    language: Language = "en",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """WER, CER, S/D/I with a 95 % interval and, against a second model, a paired p-value."""
+    from speech_analogy.evaluation.evaluate import evaluate
+    from speech_analogy.evaluation.standalone import results_of, write_results
+    from speech_analogy.report.screen import table
+
+    if out is not None and out.exists() and not overwrite:
+        raise ConfigError("the output folder must not exist", file=out, do="name another, or say --overwrite")
+    decoding = decoding_options(window, beams, backend, compute, device, language)
+    names = ["model", "against"][: 1 if against is None else 2]
+    found: list[Evaluation] = [
+        evaluate(
+            cuts,
+            weights,
+            name=name,
+            decoding=decoding,
+            cluster=cluster.value,
+            hypotheses_file=f"hypotheses/{name}.jsonl",
+            progress=not quiet,
+        )
+        for name, weights in zip(names, filter(None, (model, against)), strict=True)
+    ]
+    results = results_of(found, cuts, cluster.value, language, typed_command())
+    print(table(results))
+    if out is not None:
+        write_results(results, found, out)
+        print(f"results: {out / 'results.json'}")
