@@ -40,7 +40,7 @@ def wait_for(found: Any, seconds: float = 10.0) -> None:
         ({"total": 120, "done": 60, "resumed": 50}, "train: 60 of 120 steps, about 1 min 00 s left"),
         ({"total": 120, "done": 60, "left_s": 4000.0}, "train: 60 of 120 steps, about 1 h 07 min left"),
         ({"total": 12e6, "done": 3e6, "unit": progress.BYTES}, "train: 3 of 12 MB, about 30 s left"),
-        ({"total": 10, "done": 11}, "train: 11 of 10 steps, about 0.0 s left"),
+        ({"total": 10, "done": 11}, "train: 11 of 10 steps, about 0 s left"),
     ],
 )
 def test_a_task_as_a_line(task: dict[str, Any], line: str) -> None:

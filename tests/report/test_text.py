@@ -84,6 +84,7 @@ def test_screen_without_systems_or_comparisons(results: Results) -> None:
         (wording.amount(3e-5), "3e-5"),
         (wording.amount(0.6249), "0.625"),
         (wording.amount("text"), "text"),
+        (wording.duration(0.0), "0 s"),
         (wording.duration(8.42), "8.4 s"),
         (wording.duration(59.97), "1 min 00 s"),
         (wording.duration(3599.8), "1 h 00 min"),

@@ -69,7 +69,9 @@ def amount(value: object) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Wall time in the two largest units: `8.4 s`, `3 min 05 s`, `2 h 07 min`."""
+    """Wall time in the two largest units: `0 s`, `8.4 s`, `3 min 05 s`, `2 h 07 min`."""
+    if seconds == 0:
+        return "0 s"
     if seconds < 9.95:  # above this the tenth is noise
         return f"{seconds:.1f} s"
     whole = round(seconds)
