@@ -204,7 +204,7 @@ def test_options_for_many_targets_require_targets(run: Run, tmp_path: Path, opti
 def test_vary_stands_alone_and_reports_what_it_would_do(run: Run, tmp_path: Path) -> None:
     recipe = REPOSITORY / "recipes" / "phone_line"
     vary = ("--vary", "training.epochs=1,2")
-    fails(run("adapt", recipe, "--targets", "each", *vary, cwd=tmp_path), "--vary", "together")
+    fails(run("adapt", recipe, "--targets", "each", *vary, cwd=tmp_path), "--vary", "cannot be combined")
     fails(run("adapt", recipe, "--vary", "training.epochs", cwd=tmp_path), "vary", "KEY=VALUE")
     done = run("adapt", recipe, *vary, "--drop-models", "--dry-run", "--out", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
