@@ -78,18 +78,18 @@ def divide(cuts: CutSet, rules: SplitOptions, seed: int) -> Split:
         known = sorted({domain_of(cut) for cut in source})
         if rules.source_domains > len(known):
             value = f"{rules.source_domains} of {len(known)}"
-            raise ConfigError("there are not so many", field="split.source_domains", value=value)
+            raise ConfigError("there are not that many source domains", field="split.source_domains", value=value)
         wanted = set(ranked(set(known), seed)[: rules.source_domains])
         source = CutSet.from_cuts(cut for cut in source if domain_of(cut) in wanted)
     source, source_dev = _hold_out(source, rules.source_dev, seed)
     if rules.source_utterances is not None:
         source = subset(source, rules.source_utterances, seed)
-    told = texts_of(texts, unique=True)
+    spoken = texts_of(texts, unique=True)
     if rules.target_texts is not None:
-        wanted = {text.id for text in told}
+        wanted = {text.id for text in spoken}
         kept = subset(CutSet.from_cuts(c for c in texts if c.id in wanted), rules.target_texts, seed)
-        told = texts_of(kept)
-    return Split(source, source_dev, target_train, target_dev, test, told)
+        spoken = texts_of(kept)
+    return Split(source, source_dev, target_train, target_dev, test, spoken)
 
 
 def leave_out(cuts: CutSet, domains: Iterable[str]) -> CutSet:

@@ -42,7 +42,7 @@ class Draft:
         recipe: what is planned.
         folder: that the recipe's paths are relative to.
         parts: the divided corpus; its sizes give the estimates.
-        corpus_digest: of all the corpus's cuts; a changed recording makes everything anew.
+        corpus_digest: of all the corpus's cuts; a changed recording means that everything is redone.
         base_key: of the base's weights.
     """
 

@@ -21,14 +21,14 @@ from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, window_kin
 FINETUNE_S = 0.028  # a second of window and epoch
 DECODE_TRIMMED_S = 0.018  # a second of window
 DECODE_FULL_S = 0.02
-CHANNEL_S = 0.02  # an utterance
+CHANNEL_S = 0.02  # per utterance
 SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.05  # a spoken text, and each of its characters
 # Of the time of torch in float32.
 DECODERS = {("ctranslate2", "int8"): 0.45, ("ctranslate2", "float32"): 0.75, ("torch", "bf16"): 0.55}
 TINY_BYTES = 151_000_000  # whisper-tiny's weights in fp32
 PROCESS_BYTES = 1_500_000_000  # a worker with torch and transformers, at work on short utterances
 TRAINING_COPIES, DECODING_COPIES = 6, 4  # of the base's fp32 weights: gradients, moments; corners of a combination
-START_S = 3.0  # a stage's model; imports once a worker
+START_S = 3.0  # a stage's model; imports once per worker
 # Seconds of synthesis a second of speech.
 ENGINE_S = {"hibari": 0.012, "piper": 0.09, "flite": 0.015, "espeak-ng": 0.01}
 ENGINE_OTHER_S = 1.0
@@ -144,7 +144,7 @@ def urgencies(stages: Sequence[Stage]) -> dict[str, float]:
 def wall_clock_of(
     stages: Sequence[Stage], workers: int, base_bytes: int = 0, begun: Mapping[str, float] | None = None
 ) -> float:
-    """Seconds until so many processes have done all of them, the most urgent ready stage first.
+    """Seconds until this many processes have done all of them, the most urgent ready stage first.
 
     Args:
         stages: what is left, each behind the ones it needs; needs that are not among them are done.

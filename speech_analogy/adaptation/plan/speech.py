@@ -109,7 +109,7 @@ def _without_the_trained(options: SynthesisOptions, draft: Draft) -> SynthesisOp
     """The options with a round trip, if there is one, that knows and refuses the recogniser that is trained here.
 
     Raises:
-        ConfigError: by its name it is the recipe's base; what only its weights tell is refused when they are loaded.
+        ConfigError: the base is named as its recogniser; one known by its weights alone is refused on loading.
     """
     if options.gates is None or options.gates.round_trip is None:
         return options

@@ -36,13 +36,13 @@ from speech_analogy.systems.catalogue import COMBINATIONS, TRAININGS, searched_a
 
 @dataclass(frozen=True)
 class _Row:
-    """One row of the table: a system, at one λ where it has a grid, and the stages that heard the part with it."""
+    """One row of the table: a system, at one λ where it has a grid, and the stages that evaluated it."""
 
     system: str
     scale: float | None
     stages: list[str]
     kept: list[str]
-    """The stages that heard held-out source speech, where forgetting is reported."""
+    """The stages that evaluated it on held-out source speech, where forgetting is reported."""
 
     @property
     def label(self) -> str:
@@ -55,11 +55,11 @@ def collect(
     """Read every score, copy the hypotheses into the run's folder and compare the analogy with all others."""
     chosen = _choice(plan, names.CHOOSE_SCALE)
     systems: list[System] = []
-    heard: dict[tuple[str, float | None], list[Hypothesis]] = {}
+    hypotheses: dict[tuple[str, float | None], list[Hypothesis]] = {}
     dropped = 0
     for row in _rows(recipe):
         file = f"hypotheses/{row.label}.jsonl"
-        system, rows, dropped = _heard(plan, row)
+        system, rows, dropped = _measured(plan, row)
         update: dict[str, Any] = {"hypotheses_file": file, "chosen": False}
         if row.system in COMBINATIONS and COMBINATIONS[row.system].fixed is None:
             update["chosen"] = True
@@ -68,14 +68,14 @@ def collect(
         elif row.system == "analogy":
             update["chosen"] = chosen is not None and row.scale == chosen["scale"]
         systems.append(system.model_copy(update=update))
-        heard[(row.system, row.scale)] = rows
+        hypotheses[(row.system, row.scale)] = rows
         (plan.run / "hypotheses").mkdir(exist_ok=True)
         write_hypotheses(rows, plan.run / file)
-    any_rows = next(iter(heard.values()))
+    any_rows = next(iter(hypotheses.values()))
     return Results(
         test=_test(recipe, path, any_rows, dropped),
         systems=systems,
-        comparisons=_comparisons(heard, chosen["scale"]) if chosen and "analogy" in recipe.systems else [],
+        comparisons=_comparisons(hypotheses, chosen["scale"]) if chosen and "analogy" in recipe.systems else [],
         selection=_selection(recipe, plan, chosen, systems),
         counts=_counts(recipe, plan),
         command=command,
@@ -106,7 +106,7 @@ def _stages(recipe: Recipe, part: str, system: str, scale: float | None) -> list
     return [names.evaluation(part, system, scale)]
 
 
-def _heard(plan: Plan, row: _Row) -> tuple[System, list[Hypothesis], int]:
+def _measured(plan: Plan, row: _Row) -> tuple[System, list[Hypothesis], int]:
     """Score and hypotheses of one row; those of several seeds are pooled."""
     contents = [_read(plan, stage, "score") for stage in row.stages]
     rows = [
@@ -121,12 +121,12 @@ def _heard(plan: Plan, row: _Row) -> tuple[System, list[Hypothesis], int]:
     return system, [one for own in rows for one in own], contents[0]["dropped_empty_references"]
 
 
-def _comparisons(heard: dict[tuple[str, float | None], list[Hypothesis]], scale: float) -> list[Comparison]:
+def _comparisons(hypotheses: dict[tuple[str, float | None], list[Hypothesis]], scale: float) -> list[Comparison]:
     """The chosen analogy against every other system, on the same utterances; p-values also corrected by Holm."""
-    ours = heard[("analogy", scale)]
+    ours = hypotheses[("analogy", scale)]
     found = [
         compare_hypotheses(ours * max(1, len(rows) // len(ours)), rows, ("analogy", name), scale)
-        for (name, other), rows in heard.items()
+        for (name, other), rows in hypotheses.items()
         if other is None
     ]
     corrected = holm({one.against: one.p_value for one in found})
@@ -136,7 +136,9 @@ def _comparisons(heard: dict[tuple[str, float | None], list[Hypothesis]], scale:
 def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> Test:
     folder = path if path.is_dir() else path.parent
     part = recipe.evaluation.part
-    unheard = [] if part == "test" else [f"Heard here: {part}, held out for choosing; the test was not heard."]
+    held_out = (
+        [] if part == "test" else [f"Evaluated on {part}, which is held out for choosing; the test set was not used."]
+    )
     return Test(
         recipe=folder.resolve().name,
         title=recipe.title,
@@ -148,11 +150,11 @@ def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> T
         duration_s=round(sum(row.duration_s for row in rows), 3),
         dropped_empty_references=dropped,
         normaliser=normaliser_name(recipe.language),
-        note=" ".join([*unheard, *recipe.note.split()]),
+        note=" ".join([*held_out, *recipe.note.split()]),
     )
 
 
-def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None, heard: list[System]) -> Selection | None:
+def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None, evaluated: list[System]) -> Selection | None:
     if chosen is None:
         return None
     disagreement = recipe.scale_selection.strategy == "agreement"  # its curve is not one of WER
@@ -162,7 +164,7 @@ def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None, heard:
         scale=chosen["scale"],
         scale_curve=[] if disagreement else [ScalePoint(**point) for point in chosen["curve"]],
         scale_chosen_on=chosen["chosen_on"],
-        strategies=_strategies(recipe, plan, heard),
+        strategies=_strategies(recipe, plan, evaluated),
         training={
             name: _trained(recipe, name, searched["chosen"][searched_as(name)] if searched else _given(recipe, name))
             for name in systems
@@ -171,9 +173,9 @@ def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None, heard:
     )
 
 
-def _strategies(recipe: Recipe, plan: Plan, heard: list[System]) -> list[StrategyChoice]:
+def _strategies(recipe: Recipe, plan: Plan, evaluated: list[System]) -> list[StrategyChoice]:
     """What every strategy chose; regret against the analogy's own curve on the part that is reported."""
-    curve = {system.scale: system.wer for system in heard if system.name == "analogy" and system.scale is not None}
+    curve = {system.scale: system.wer for system in evaluated if system.name == "analogy" and system.scale is not None}
     asked = strategies(recipe)
     found = []
     for strategy, stage in asked.items() if len(asked) > 1 else ():

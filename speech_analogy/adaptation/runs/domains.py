@@ -157,7 +157,7 @@ def do_domains(
 ) -> DomainTable:
     """Do what `plan_domains` planned; write `targets/DOMAIN/`, `domains.json` and `domains.md` into the run's folder.
 
-    A second call does nothing, a killed one goes on; the table is written anew after every target, each of which is
+    A second call does nothing, a killed one goes on; the table is rewritten after every target, each of which is
     a run like any other. What earlier tables have stands in it.
 
     Args:

@@ -88,7 +88,7 @@ def do_variation(
     progress: bool = True,
     command: str = "",
 ) -> dict[str, Results]:
-    """Do what `plan_variation` planned; `curve.md` in the folder of all runs is written anew after every value.
+    """Do what `plan_variation` planned; `curve.md` in the folder of all runs is rewritten after every value.
 
     A second call does nothing, a killed one goes on.
 

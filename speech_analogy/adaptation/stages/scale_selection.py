@@ -4,8 +4,8 @@
 `source_dev`: every λ of the grid moves θ_C by λ(θ_B − θ_A), the result transcribes the held-out recordings, and the
 λ with the lowest mean WER wins; of equal ones the smallest, which leaves most of C as it was.
 `leave_one_domain_out`: every source domain d plays the target: θ_C,d is trained on the synthetic speech of d's texts,
-moved by λ(θ_B − θ_A), and heard on held-out real recordings of d; the λ with the lowest mean WER over domains wins.
-`agreement`: no text is read. Every λ of the grid hears the same unlabelled audio, and the λ wins whose hypotheses
+moved by λ(θ_B − θ_A), and evaluated on held-out real recordings of d; the λ with the lowest mean WER over domains wins.
+`agreement`: no text is read. The same unlabelled audio is transcribed with every λ of the grid, and the λ wins whose hypotheses
 differ least, on average, from those of all other λs: the medoid, as minimum Bayes risk decoding takes it, with the
 grid as the sample. It leans to the middle of the grid, so the grid should reach beyond what is likely on both sides.
 `per_scope` (the system analogy_per_scope): a λ for each scope, e.g. encoder and decoder, by coordinate search.
@@ -36,20 +36,20 @@ def choose_scale(wer: Mapping[str, Curve]) -> tuple[float, list[ScalePoint]]:
     return _lowest(curve)
 
 
-def most_agreed(heard: Mapping[float, Sequence[str]]) -> tuple[float, list[ScalePoint]]:
+def most_agreed(hypotheses: Mapping[float, Sequence[str]]) -> tuple[float, list[ScalePoint]]:
     """The λ whose hypotheses differ least from those of all other λs.
 
     Args:
-        heard: λ -> normalised hypotheses of the same utterances in the same order.
+        hypotheses: λ -> normalised hypotheses of the same utterances in the same order.
 
     Returns:
         the chosen λ, and the curve of mean disagreement in percent of words, ascending in λ.
     """
-    if len(heard) == 1:
-        return _lowest(dict.fromkeys(heard, 0.0))
+    if len(hypotheses) == 1:
+        return _lowest(dict.fromkeys(hypotheses, 0.0))
     curve = {
-        scale: sum(disagreement(own, other) for at, other in heard.items() if at != scale) / (len(heard) - 1)
-        for scale, own in heard.items()
+        scale: sum(disagreement(own, other) for at, other in hypotheses.items() if at != scale) / (len(hypotheses) - 1)
+        for scale, own in hypotheses.items()
     }
     return _lowest(curve)
 
@@ -65,7 +65,7 @@ def disagreement(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def search_scopes(
-    hear: Callable[[Sequence[Mapping[str, float]]], Sequence[float]],
+    evaluate: Callable[[Sequence[Mapping[str, float]]], Sequence[float]],
     scopes: Sequence[str],
     grid: Sequence[float],
     start: float,
@@ -74,11 +74,11 @@ def search_scopes(
     """A λ for each scope by coordinate search: one scope after the other is set to the best of the grid.
 
     Args:
-        hear: candidates (scope -> λ) -> their WER in percent on source speech.
+        evaluate: candidates (scope -> λ) -> their WER in percent on source speech.
         start: the λ that all scopes begin at.
 
     Returns:
-        the best candidate, and every one that was heard, with its "wer". A λ is only left for a lower WER.
+        the best candidate, and every one that was evaluated, with its "wer". A λ is only left for a lower WER.
     """
     chosen = dict.fromkeys(scopes, start)
     trace: list[dict[str, float]] = []
@@ -89,7 +89,7 @@ def search_scopes(
             if best is None and start not in others:
                 others.append(start)
             tried = [{**chosen, scope: value} for value in others]
-            found = list(hear(tried))
+            found = list(evaluate(tried))
             trace += [{**candidate, "wer": wer} for candidate, wer in zip(tried, found, strict=True)]
             if best is None:
                 best = found[others.index(start)]
