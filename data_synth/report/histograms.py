@@ -1,8 +1,4 @@
-"""Histograms as inline SVG, by pure functions; colours come from the page's style sheet through class names.
-
-Horizontal positions are percentages of the figure's width, so that a figure fits a phone and a desktop with letters
-of the same size.
-"""
+"""Histograms as inline SVG: counted in fine bins while a ledger is read, drawn in as many bars as the counts bear."""
 
 from __future__ import annotations
 
@@ -12,11 +8,22 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-HEIGHT_PX, AXIS_PX, LABEL_OFFSET_PX = 180, 26, 18
+from speech_analogy.foundation.page.svg import (
+    AXIS_PX,
+    LABEL_OFFSET_PX,
+    TICKS_WANTED,
+    between,
+    figure,
+    left_axis,
+    lower_axis,
+    nice_step,
+    share,
+    upright,
+)
+
+HEIGHT_PX = 180
 BARS_MOST, BARS_LEAST = 40, 8  # fewer where there are few numbers
-TICKS_WANTED = 5
 GAP_SHARE = 0.12  # of a bar's width, left empty
-_NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclass
@@ -51,20 +58,14 @@ class Histogram:
         """Of the numbers themselves, not of the bins; None of none."""
         return self.totals[name] / self.count(name) if self.count(name) else None
 
-    def quantile(self, name: str, share: float) -> float | None:
-        """The upper end of the bin in which `share` of the numbers is reached; None of none."""
-        wanted, seen = share * self.count(name), 0
+    def quantile(self, name: str, part: float) -> float | None:
+        """The upper end of the bin in which `part` of the numbers is reached; None of none."""
+        wanted, seen = part * self.count(name), 0
         for index, count in enumerate(self.series.get(name, ())):
             seen += count
             if count and seen >= wanted:
                 return (index + 1) * self.width
         return None
-
-
-def nice_step(span: float, wanted: int) -> float:
-    """The least of 1, 2, 2.5, 5 × 10ⁿ by which `wanted` steps cover `span` (> 0)."""
-    power = 10.0 ** math.floor(math.log10(span / wanted))
-    return next(nice * power for nice in _NICE_STEPS if nice * power * wanted >= span * (1 - 1e-9))
 
 
 def histogram(data: Histogram, title: str, unit: str, styles: Mapping[str, str], bars_most: int = BARS_MOST) -> Markup:
@@ -97,46 +98,33 @@ def histogram(data: Histogram, title: str, unit: str, styles: Mapping[str, str],
     top = max(map(sum, stacks))
     axis = nice_step(top, TICKS_WANTED - 1) if top else 1.0
     ceiling = max(math.ceil(top / axis) * axis, 1.0)
-    parts = [_grid(axis, ceiling), _numbers(left, right)]
+    parts = [_left_axis(axis, ceiling), _lower_axis(left, right)]
     parts += [
         _stack(stack, names, styles, (index, len(stacks)), (left + index * step, step), ceiling, unit)
         for index, stack in enumerate(stacks)
     ]
     parts += [_threshold(value, left, right, unit) for value in data.thresholds if left <= value <= right]
-    return Markup('<svg class="histogram" role="img" width="100%" height="{}" aria-label="{}">{}</svg>').format(
-        HEIGHT_PX + AXIS_PX, _told(data, title, unit, names), Markup("").join(parts)
-    )
+    return figure("histogram", HEIGHT_PX + AXIS_PX, _in_words(data, title, unit, names), parts)
 
 
-def _told(data: Histogram, title: str, unit: str, names: Sequence[str]) -> str:
+def _in_words(data: Histogram, title: str, unit: str, names: Sequence[str]) -> str:
     """The figure in words."""
     parts = []
     for name in names:
-        quantiles = ", ".join(f"{data.quantile(name, share):.3g}" for share in (0.05, 0.5, 0.95))
+        quantiles = ", ".join(f"{data.quantile(name, part):.3g}" for part in (0.05, 0.5, 0.95))
         parts.append(f"{name}: {data.count(name):,}, of which 5 %, 50 % and 95 % are at most {quantiles} {unit}")
     limits = f" Thresholds: {', '.join(f'{value:g}' for value in data.thresholds)}." if data.thresholds else ""
     return f"{title}. {'; '.join(parts)}.{limits}"
 
 
-def _grid(axis: float, ceiling: float) -> Markup:
-    lines = Markup("")
-    for index in range(round(ceiling / axis) + 1):
-        y = HEIGHT_PX * (1 - index * axis / ceiling)
-        lines += Markup(
-            '<line class="grid" x1="0" x2="100%" y1="{0:.2f}" y2="{0:.2f}"/>'
-            '<text class="tick" x="-8" y="{1:.2f}" text-anchor="end">{2}</text>'
-        ).format(y, y + 4, f"{index * axis:,.4g}")
-    return lines
+def _left_axis(step: float, ceiling: float) -> Markup:
+    marks = [index * step for index in range(round(ceiling / step) + 1)]
+    return left_axis((HEIGHT_PX * (1 - mark / ceiling), f"{mark:,.4g}") for mark in marks)
 
 
-def _numbers(left: float, right: float) -> Markup:
-    step = nice_step(right - left, TICKS_WANTED + 1)
-    numbers = Markup("")
-    for index in range(math.ceil(left / step - 1e-9), math.floor(right / step + 1e-9) + 1):
-        numbers += Markup('<text class="tick" x="{:.3f}%" y="{}" text-anchor="middle">{:.4g}</text>').format(
-            _share(index * step, left, right), HEIGHT_PX + LABEL_OFFSET_PX, index * step
-        )
-    return numbers
+def _lower_axis(left: float, right: float) -> Markup:
+    marks = between(left, right, nice_step(right - left, TICKS_WANTED + 1))
+    return lower_axis(((share(mark, left, right), f"{mark:.4g}") for mark in marks), HEIGHT_PX + LABEL_OFFSET_PX)
 
 
 def _stack(
@@ -164,15 +152,10 @@ def _stack(
                 height,
             )
         below += count
-    told = ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
-    return Markup("<g><title>{}</title>{}</g>").format(f"{span[0]:.4g} to {sum(span):.4g} {unit}: {told}", rects)
+    label = ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
+    return Markup("<g><title>{}</title>{}</g>").format(f"{span[0]:.4g} to {sum(span):.4g} {unit}: {label}", rects)
 
 
 def _threshold(value: float, left: float, right: float, unit: str) -> Markup:
-    return Markup(
-        '<g><title>{0}</title><line class="threshold" x1="{1:.3f}%" x2="{1:.3f}%" y1="0" y2="{2}"/></g>'
-    ).format(f"threshold: {value:g} {unit}", _share(value, left, right), HEIGHT_PX)
-
-
-def _share(value: float, left: float, right: float) -> float:
-    return 100.0 * (value - left) / (right - left)
+    line = upright("threshold", share(value, left, right), 0, HEIGHT_PX)
+    return Markup("<g><title>{}</title>{}</g>").format(f"threshold: {value:g} {unit}", line)

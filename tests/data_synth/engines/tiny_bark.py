@@ -33,7 +33,7 @@ def save_tiny_bark(folder: Path, *, preset: bool = True, seed: int = 0) -> Path:
     model.generation_config = GenerationConfig(
         semantic_config={"max_new_tokens": MAX_SEMANTIC_TOKENS, "do_sample": True, "eos_token_id": EOS, "top_k": 0},
         coarse_acoustics_config={"do_sample": True, "temperature": 0.7},
-        fine_acoustics_config={"temperature": 0.5},
+        fine_acoustics_config={"temperature": 0.5, "max_fine_input_length": 128, "max_fine_history_length": 64},
         sample_rate=24_000,
         codebook_size=1024,
     )

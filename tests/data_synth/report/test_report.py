@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from data_synth.plan.options import SynthesisOptions
 from data_synth.report.clip_report import render, write_report
 from data_synth.report.gather import ClipChoice, gather
-from data_synth.report.histograms import Histogram, histogram, nice_step
+from data_synth.report.histograms import Histogram, histogram
 from data_synth.store.ledger import Ledger
 from data_synth.store.rejects import find_rejected, store_rejected
 from data_synth.synthesize import synthesize
@@ -237,11 +237,3 @@ def test_bars_are_stacked_in_proportion() -> None:
     assert 'class="threshold" x1="100.000%"' in svg
     assert "at most 1, 1, 2 s" in svg
     assert str(histogram(Histogram(1.0, 2.0), "t", "s", {"kept": "k"})) == ""
-
-
-@given(st.floats(0.001, 1e6), st.integers(1, 50))
-def test_nice_steps_cover_their_span(span: float, wanted: int) -> None:
-    step = nice_step(span, wanted)
-    assert step * wanted >= span * (1 - 1e-6)
-    assert step * wanted <= 2.6 * span
-    assert f"{step:e}".startswith(("1.000000", "2.000000", "2.500000", "5.000000"))

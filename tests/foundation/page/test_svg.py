@@ -55,3 +55,11 @@ def test_a_figure_is_one_well_formed_picture_with_a_label() -> None:
 def test_both_reports_can_include_the_base(package: str) -> None:
     css = template_environment(package).get_template("base.css").render()
     assert css.count("{") == css.count("}") > 40
+
+
+@given(st.floats(0.001, 1e6), st.integers(1, 50))
+def test_nice_steps_cover_their_span(span: float, wanted: int) -> None:
+    step = svg.nice_step(span, wanted)
+    assert step * wanted >= span * (1 - 1e-6)
+    assert step * wanted <= 2.6 * span
+    assert f"{step:e}".startswith(("1.000000", "2.000000", "2.500000", "5.000000"))
