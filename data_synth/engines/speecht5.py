@@ -226,7 +226,7 @@ class LoadedSpeechT5:
         ids, mask = self._padded(texts)
         config = self.model.config
         positions = int(config.max_speech_positions)
-        steps = min(_max_steps(ids.shape[1], config), positions)
+        steps = min(_max_steps(max(map(len, texts)), config), positions)  # no clip may take more
         self.dropout.begin(seeds)
         with torch.inference_mode():
             frames, lengths = self.model.generate_speech(

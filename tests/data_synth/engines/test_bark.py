@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_synth.engines import Failure, Utterance, Waveform
+from data_synth.engines import Failure, Outcome, Utterance, Waveform
 from data_synth.engines.bark import BarkEngine
 from data_synth.engines.support.pretrained import hub_silence
 from data_synth.engines.support.sampling import SeededDraw
@@ -54,16 +54,27 @@ def engine(weights: Path) -> BarkEngine:
         return BarkEngine()
 
 
+@pytest.fixture(scope="module")
+def together(engine: BarkEngine) -> list[Outcome]:
+    """The clips of `BATCH`, spoken in one call."""
+    return engine.synthesize(BATCH)
+
+
+@pytest.fixture(scope="module")
+def first(together: list[Outcome]) -> Utterance:
+    """The first utterance of `BATCH` that became a clip."""
+    return next(utterance for utterance, one in zip(BATCH, together, strict=True) if isinstance(one, Waveform))
+
+
 def spoken(engine: BarkEngine, *batch: Utterance) -> list[np.ndarray]:
     outcomes = engine.synthesize(batch)
     assert all(isinstance(outcome, Waveform) for outcome in outcomes), outcomes
     return [outcome.samples for outcome in outcomes if isinstance(outcome, Waveform)]
 
 
-def test_clips_have_lengths_of_their_own(engine: BarkEngine) -> None:
-    outcomes = engine.synthesize(BATCH)
-    clips = [outcome for outcome in outcomes if isinstance(outcome, Waveform)]
-    assert len(clips) >= 4, outcomes
+def test_clips_have_lengths_of_their_own(together: list[Outcome]) -> None:
+    clips = [outcome for outcome in together if isinstance(outcome, Waveform)]
+    assert len(clips) >= 4, together
     for clip in clips:
         assert (clip.rate, clip.samples.dtype, clip.samples.ndim) == (RATE, np.float32, 1)
         assert len(clip.samples) % SAMPLES_A_FRAME == 0
@@ -71,9 +82,8 @@ def test_clips_have_lengths_of_their_own(engine: BarkEngine) -> None:
     assert len({len(clip.samples) for clip in clips}) >= 3
 
 
-def test_a_clip_hangs_on_its_own_seed_and_not_on_its_batch(engine: BarkEngine) -> None:
+def test_a_clip_depends_on_its_own_seed_and_not_on_its_batch(engine: BarkEngine, together: list[Outcome]) -> None:
     """Bit for bit: alone, in another order, among others."""
-    together = engine.synthesize(BATCH)
     backwards = engine.synthesize(BATCH[::-1])[::-1]
     for utterance, one, other in zip(BATCH, together, backwards, strict=True):
         alone = engine.synthesize([utterance])[0]
@@ -88,10 +98,10 @@ def test_another_seed_is_another_clip_of_the_same_text(engine: BarkEngine) -> No
 
 
 def test_a_clip_is_what_barkmodel_generate_gives_for_the_same_draws(
-    engine: BarkEngine, monkeypatch: pytest.MonkeyPatch
+    engine: BarkEngine, first: Utterance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """transformers' own `generate`, one clip, with the random numbers of its `multinomial` laid in its hand."""
-    utterance = next(u for u, o in zip(BATCH, engine.synthesize(BATCH), strict=True) if isinstance(o, Waveform))
+    utterance = first
     [samples] = spoken(engine, utterance)
     loaded = engine.loaded("small")
     stages = {10_048: "semantic", 12_096: "coarse"}
@@ -135,13 +145,13 @@ def test_probabilities_that_are_not_finite_are_noticed_by_row() -> None:
 
 
 @pytest.mark.parametrize("name", ["semantic_temperature", "coarse_temperature", "fine_temperature"])
-def test_temperatures_are_the_checkpoints_own_unless_given(engine: BarkEngine, name: str) -> None:
+def test_temperatures_are_the_checkpoints_own_unless_given(
+    engine: BarkEngine, first: Utterance, together: list[Outcome], name: str
+) -> None:
     own = {"semantic_temperature": 1.0, "coarse_temperature": 0.7, "fine_temperature": 0.5}[name]
-    utterance = next(u for u, o in zip(BATCH, engine.synthesize(BATCH), strict=True) if isinstance(o, Waveform))
-    default = engine.synthesize([utterance])[0]
+    default = together[BATCH.index(first)]
     outcomes = [
-        engine.synthesize([Utterance(utterance.text, "small", utterance.seed, {name: value})])[0]
-        for value in (own, 1.9)
+        engine.synthesize([Utterance(first.text, "small", first.seed, {name: value})])[0] for value in (own, 1.9)
     ]
     assert same(default, outcomes[0])
     assert not same(default, outcomes[1])
@@ -150,9 +160,10 @@ def test_temperatures_are_the_checkpoints_own_unless_given(engine: BarkEngine, n
 def test_clips_that_do_not_end_or_do_not_begin_are_failures(engine: BarkEngine) -> None:
     hot = {"semantic_temperature": 2.0}
     batch = [Utterance("turn it on", "small", seed, hot) for seed in range(4)]
-    cut_off = [index for index, o in enumerate(engine.synthesize(batch)) if isinstance(o, Failure)]
+    outcomes = engine.synthesize(batch)
+    cut_off = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, Failure)]
     assert cut_off
-    assert engine.synthesize(batch)[cut_off[0]] == Failure(
+    assert outcomes[cut_off[0]] == Failure(
         "not at its end after 1.2 s, BARK's limit: the text is too long, or it wandered"
     )
     keep = Utterance("turn it on", "small", batch[cut_off[0]].seed, {**hot, "keep_unfinished": 1})
@@ -161,17 +172,17 @@ def test_clips_that_do_not_end_or_do_not_begin_are_failures(engine: BarkEngine) 
     assert engine.synthesize([at_once]) == [Failure("BARK ended before it had said anything")]
 
 
-def test_a_text_that_is_too_long_is_a_failure_and_the_rest_is_unharmed(engine: BarkEngine) -> None:
-    alone = engine.synthesize(BATCH[:2])
+def test_a_text_that_is_too_long_is_a_failure_and_the_rest_is_unharmed(
+    engine: BarkEngine, together: list[Outcome]
+) -> None:
     mixed = engine.synthesize([BATCH[0], Utterance("turn " * 257, "small"), BATCH[1]])
     assert mixed[1] == Failure("the text is too long: 257 tokens, BARK takes 256")
-    assert same(mixed[0], alone[0])
-    assert same(mixed[2], alone[1])
+    assert same(mixed[0], together[0])
+    assert same(mixed[2], together[1])
 
 
-def test_speed_resamples(engine: BarkEngine) -> None:
-    utterance = next(u for u, o in zip(BATCH, engine.synthesize(BATCH), strict=True) if isinstance(o, Waveform))
-    plain, fast = spoken(engine, utterance, Utterance(utterance.text, "small", utterance.seed, {"speed": 2.0}))
+def test_speed_resamples(engine: BarkEngine, first: Utterance) -> None:
+    plain, fast = spoken(engine, first, Utterance(first.text, "small", first.seed, {"speed": 2.0}))
     assert len(fast) == pytest.approx(len(plain) / 2, abs=2)
 
 
@@ -207,7 +218,7 @@ def test_the_precision_is_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
         BarkEngine()
 
 
-def test_offloading_brings_every_part_to_its_device_and_changes_nothing(engine: BarkEngine) -> None:
+def test_offloading_brings_every_part_to_its_device_and_changes_nothing(together: list[Outcome]) -> None:
     """The hooks that `enable_cpu_offload` lays, here with the CPU as the device to bring the parts to."""
     from accelerate import cpu_offload_with_hook
 
@@ -219,13 +230,13 @@ def test_offloading_brings_every_part_to_its_device_and_changes_nothing(engine: 
         _, hook = cpu_offload_with_hook(part, device, prev_module_hook=hook)
     model.fine_acoustics_hook = hook
     _, model.codec_model_hook = cpu_offload_with_hook(model.codec_model, device, prev_module_hook=hook)
-    for one, other in zip(offloaded.synthesize(BATCH[:4]), engine.synthesize(BATCH[:4]), strict=True):
+    for one, other in zip(offloaded.synthesize(BATCH[:4]), together[:4], strict=True):
         assert same(one, other)
 
 
 @pytest.mark.parametrize("voice", ["small", f"small/{PRESET}"])
 def test_nothing_of_it_is_left_off_the_gpu(voice: str, engine: BarkEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = [replace(utterance, voice=voice) for utterance in BATCH[:4]]
+    batch = [replace(BATCH[index], voice=voice) for index in (2, 5)]  # the shortest: every operation is slow there
     expected = engine.synthesize(batch)
     assert any(isinstance(one, Waveform) for one in expected)
     monkeypatch.setenv("DATA_SYNTH_DTYPE", "float32")
@@ -286,6 +297,7 @@ def test_the_revision_follows_the_weights(tmp_path: Path, monkeypatch: pytest.Mo
         BarkEngine().resolve(PRESET)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registered")
 def test_a_run_that_is_taken_up_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     texts = [Text.of(words, "a") for words in ("turn it on", "play some jazz", "stop the music", "a")]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,25 @@ def test_a_merge_that_was_killed_goes_on(
     assert len(list(out.rglob("*.flac"))) == 7
     join_shards(parts, out, progress=False)
     assert files(out) == files(whole["flac"])
+
+
+def test_a_join_that_is_killed_while_it_moves_loses_no_clip(
+    whole: dict[str, Path], parts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clip is never under a name that the next start sweeps away."""
+    replace = Path.replace
+
+    def dies(path: Path, target: Path) -> Path:
+        if path.name.endswith(".flac.partial"):
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", dies)
+    with suppress(KeyboardInterrupt):
+        join_shards(parts, tmp_path / "joined", transfer="move", progress=False)
+    monkeypatch.undo()
+    join_shards(parts, tmp_path / "joined", transfer="move", progress=False)
+    assert files(tmp_path / "joined") == files(whole["flac"])
 
 
 def test_rejected_clips_that_were_kept_are_brought_too(tmp_path: Path) -> None:

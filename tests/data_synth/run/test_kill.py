@@ -21,7 +21,7 @@ ROWS = 200  # the whole run's ledger has some more; every kill comes after a ran
 MOMENT_S = 0.1
 GRACE_S = 30.0  # for workers to end after their parent
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")]
 
 
 def start(texts: Path, out: Path, workers: int, storage: str, plugin: Path) -> subprocess.Popen[bytes]:
