@@ -8,11 +8,11 @@ from typing import Literal, cast
 
 import torch
 
-from speech_analogy.errors import ConfigError
+from speech_analogy.errors import ConfigError, WeightsUnavailableError
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.families import family_of
-from speech_analogy.recognisers.protocol import Recogniser, Transcriber
+from speech_analogy.recognisers.protocol import Backend, Recogniser, Transcriber
 from speech_analogy.recognisers.weights import resolve_weights
 
 CONVERSION_REPAID_S = 240.0  # of encoder window; see `choose_backend`
@@ -106,6 +106,18 @@ def load_transcriber(
     if loaded is None:
         return fast.open_folder(folder, decoding.language, compute)
     return fast.open_loaded(loaded, compute)
+
+
+def may_decode(model: str | Path, backend: Backend) -> bool:
+    """Whether the family of these weights takes a backend; True where they are not here yet, since nobody knows.
+
+    Raises:
+        CheckpointError: the weights are broken, or of a family that is not supported.
+    """
+    try:
+        return backend == "torch" or backend in family_of(resolve_weights(str(model))).backends
+    except WeightsUnavailableError:
+        return True
 
 
 def ctranslate2_installed() -> bool:

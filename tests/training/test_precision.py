@@ -39,7 +39,7 @@ def test_auto_on_a_gpu_is_bf16_or_else_fp16(monkeypatch: pytest.MonkeyPatch, has
 
 
 def test_what_is_said_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_fastest", lambda: pytest.fail("measured"))
+    monkeypatch.setattr(precision, "fastest_precision", lambda: pytest.fail("measured"))
     assert autocast_precision("bf16") == "bf16"
     assert autocast_precision("fp32") == "no"
 

@@ -26,7 +26,7 @@ from speech_analogy.adaptation.stages.params.base import Output, StageParams
 from speech_analogy.adaptation.stages.params.training import FinetuneParams
 from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.recognisers.devices import find_device
-from speech_analogy.recognisers.loading import choose_backend, ctranslate2_installed
+from speech_analogy.recognisers.loading import choose_backend, ctranslate2_installed, may_decode
 from speech_analogy.recognisers.windows import Window
 from speech_analogy.systems.catalogue import BASE, CORNERS, TRAINED_ON, TRAININGS, searched_as
 from speech_analogy.training.options import EwcOptions
@@ -157,7 +157,8 @@ class Draft:
             return options.backend
         window_s = self.size[options.part].window_s(self.window)
         on_cpu = find_device().type == "cpu"
-        return choose_backend(window_s, on_cpu=on_cpu, installed=ctranslate2_installed(), converted=False)
+        usable = ctranslate2_installed() and may_decode(self.recipe.base, "ctranslate2")
+        return choose_backend(window_s, on_cpu=on_cpu, installed=usable, converted=False)
 
     def decoding_cost(self, part: str, window: Window | None = None) -> float:
         """Seconds on one core to transcribe a part with one system."""

@@ -192,7 +192,7 @@ class WhisperRecogniser(WhisperFrontEnd):
         """
         limits = self.limits(durations_s)
         features = features.to(self.device)
-        rows = self._greedy(features, limits) if beams == 1 else self._beam(features, limits, beams)
+        rows = self.greedy(features, limits) if beams == 1 else self._beam(features, limits, beams)
         return self.texts(rows)
 
     def decode_all(
@@ -202,7 +202,7 @@ class WhisperRecogniser(WhisperFrontEnd):
         for features, durations_s in batches:
             yield self.decode(features, durations_s, beams)
 
-    def _greedy(self, features: torch.Tensor, limits: list[int]) -> list[list[int]]:
+    def greedy(self, features: torch.Tensor, limits: list[int]) -> list[list[int]]:
         """Token ids a row. Finished rows leave the batch, so that one looping row does not hold up the others."""
         decoder, project = self.model.model.decoder, self.model.proj_out
         encoded = self.encode(features)  # (rows, frames / 2, width)

@@ -13,6 +13,7 @@ from speech_analogy.adaptation.split import Split, split
 from speech_analogy.recognisers import loading as backends
 from speech_analogy.systems.catalogue import TRAINED_ON, trained_systems
 from tests.adaptation.building import RECIPE, folders_of, plan_of_parts, recipe_of
+from tests.small_conformer import make_conformer
 
 
 @pytest.mark.parametrize(
@@ -140,3 +141,17 @@ def test_backend_of_a_recipe(parts: Split, tmp_path: Path, monkeypatch: pytest.M
         folders_of(recipe_of(evaluation={"backend": "auto"}, systems=systems), parts, tmp_path)
         == folders["ctranslate2"]
     )
+
+
+def test_auto_is_torch_where_the_base_has_no_other_backend(
+    parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Conformer, which CTranslate2 cannot decode, however much speech there is."""
+    base = str(make_conformer(tmp_path / "base"))
+    monkeypatch.setattr(backends, "CONVERSION_REPAID_S", 1.0)
+    monkeypatch.setattr(draft, "ctranslate2_installed", lambda: True)
+    auto, torch = (
+        folders_of(recipe_of(base=base, evaluation={"backend": backend}, systems=["zero_shot"]), parts, tmp_path)
+        for backend in ("auto", "torch")
+    )
+    assert auto == torch

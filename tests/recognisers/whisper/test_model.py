@@ -132,7 +132,7 @@ def test_greedy_equals_transformers_generate(tiny_en: str) -> None:
     )
     limit = 25
     with torch.inference_mode():
-        ours = recogniser._greedy(features, [limit] * 3)
+        ours = recogniser.greedy(features, [limit] * 3)
         prompt = torch.tensor([recogniser.prompt] * 3)
         theirs = GenerationMixin.generate(
             recogniser.model, features, decoder_input_ids=prompt, do_sample=False, num_beams=1,
@@ -160,7 +160,7 @@ def test_tokens_are_capped_by_duration(recogniser: WhisperRecogniser, beams: int
     texts = recogniser.decode(features, [0.5, 1.5], beams)
     for text, duration in zip(texts, [0.5, 1.5], strict=True):
         assert len(recogniser.tokenizer(text, add_special_tokens=False).input_ids) <= 2 * token_limit(duration)
-    rows = recogniser._greedy(features, [3, 7])
+    rows = recogniser.greedy(features, [3, 7])
     assert [len(row) for row in rows] == [3, 7]
 
 
