@@ -96,14 +96,14 @@ def test_auto_is_the_gpu_where_there_is_one(gpu: None) -> None:
 
 
 @pytest.mark.parametrize(("device", "said"), [("gpu", "knows no such device"), ("cuda:7", "sees no such device")])
-def test_a_device_that_is_not_there_is_told(
+def test_a_device_that_is_not_there_is_one_line(
     device: str, said: str, noises: CutSet, small_whisper: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         load_recogniser(small_whisper, device=device)
     write_cuts(noises, tmp_path / "cuts.jsonl.gz")
-    told = ("--model", str(small_whisper), "--device", device, "--quiet")
-    fails(run("transcribe", str(tmp_path / "cuts.jsonl.gz"), *told), "device: torch", said, device)
+    given_options = ("--model", str(small_whisper), "--device", device, "--quiet")
+    fails(run("transcribe", str(tmp_path / "cuts.jsonl.gz"), *given_options), "device: torch", said, device)
 
 
 def test_texts_are_those_of_the_processor(few: CutSet, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_ctranslate2_stays_on_the_processor(small_whisper: Path, gpu: None, monk
     assert backend_name(found) == "ctranslate2-int8"
 
 
-def test_a_sweep_hears_on_the_gpu_what_the_processor_hears(
+def test_a_sweep_transcribes_on_the_gpu_as_on_the_processor(
     few: CutSet, small_whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corners = [small_whisper]
@@ -164,10 +164,10 @@ def test_what_is_learned_is_what_the_processor_learns(
         "ewc": {"ewc": EwcOptions(strength=1.0)},
     }[how]
     options = OPTIONS.model_copy(update=changes)
-    told: dict[str, Any] = {"remember": noises if how == "ewc" else None, "progress": False}
-    expected = finetune(noises, model, tmp_path / "cpu", options, **told)
+    given_options: dict[str, Any] = {"remember": noises if how == "ewc" else None, "progress": False}
+    expected = finetune(noises, model, tmp_path / "cpu", options, **given_options)
     with pretended_gpu(monkeypatch):
-        found = finetune(noises, model, tmp_path / "gpu", options, **told)
+        found = finetune(noises, model, tmp_path / "gpu", options, **given_options)
         assert OnGpu.operations > 100
     before, ours, theirs = (
         load_file(folder / "model.safetensors") for folder in (model, found.folder, expected.folder)
@@ -202,15 +202,15 @@ def test_a_recipe_hears_its_models_on_the_gpu(
     pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
     devices = []
 
-    def load(*given: Any, **told: Any) -> Any:
-        devices.append(told["device"].type)
-        return load_recogniser(*given, **told)
+    def load(*given: Any, **given_options: Any) -> Any:
+        devices.append(given_options["device"].type)
+        return load_recogniser(*given, **given_options)
 
     monkeypatch.setattr(stages, "load_recogniser", load)
-    heard, made = tmp_path / "split", tmp_path / "made"
-    for folder in (heard, made):
+    speech, made = tmp_path / "split", tmp_path / "made"
+    for folder in (speech, made):
         folder.mkdir()
-    write_cuts(few, heard / "test.jsonl.gz")
+    write_cuts(few, speech / "test.jsonl.gz")
     params = EvaluateParams(
         system="zero_shot",
         cuts=Output("split", "test.jsonl.gz"),
@@ -218,7 +218,7 @@ def test_a_recipe_hears_its_models_on_the_gpu(
         language="en",
         base=str(small_whisper),
     )
-    work = Work("evaluate", made, made, params, {"split": heard}, False)
+    work = Work("evaluate", made, made, params, {"split": speech}, False)
     stages.evaluate_stage(work)
     assert devices == [expected]
     assert (made / "score.json").is_file()
@@ -285,7 +285,7 @@ def test_every_process_of_a_run_sees_one_gpu(
 ) -> None:
     monkeypatch.delenv(VISIBLE_GPUS, raising=False)
     context = get_context("spawn")
-    told = (os.getpid(), context.Value("i", 0), context.Queue(), 2, names)
-    with ProcessPoolExecutor(2, context, execution.start_worker, told) as pool:
+    given_options = (os.getpid(), context.Value("i", 0), context.Queue(), 2, names)
+    with ProcessPoolExecutor(2, context, execution.start_worker, given_options) as pool:
         found = [pool.submit(_seen) for _ in range(2)]
         assert {one.result() for one in found} == expected

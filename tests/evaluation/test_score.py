@@ -30,10 +30,10 @@ def test_hand_counted(reference: str, hypothesis: str, substitutions: int, delet
 
 
 sentences = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=8).map(" ".join)
-heard = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=8).map(" ".join)
+transcripts = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=8).map(" ".join)
 
 
-@given(st.lists(st.tuples(sentences, heard), min_size=1, max_size=6))
+@given(st.lists(st.tuples(sentences, transcripts), min_size=1, max_size=6))
 def test_totals_are_kaldis_and_jiwers(pairs: list[tuple[str, str]]) -> None:
     kaldialign = pytest.importorskip("kaldialign")
     references, hypotheses = [pair[0] for pair in pairs], [pair[1] for pair in pairs]

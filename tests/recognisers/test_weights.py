@@ -35,8 +35,8 @@ def test_imported_model_transcribes_a_known_prompt(tiny_en: str, prompts: CutSet
     recogniser = WhisperRecogniser(resolve_weights(tiny_en))
     cut = prompts["agent-alreadyon"]
     features = recogniser.features([load_audio(cut)], 30.0)
-    [heard] = recogniser.decode(features, [cut.duration])
-    assert heard == "That agent is already logged on. Please enter your agent number followed by the pound key."
+    [text] = recogniser.decode(features, [cut.duration])
+    assert text == "That agent is already logged on. Please enter your agent number followed by the pound key."
 
 
 def test_imported_logits_equal_those_of_ctranslate2(tiny_en: str, prompts: CutSet) -> None:

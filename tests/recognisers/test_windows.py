@@ -1,4 +1,4 @@
-"""Windows: the default settings are the old window under its old name, and what is told of others is understood."""
+"""Windows: the default settings are the old window under its old name, and what is recorded of others is understood."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def test_options_take_settings_and_dump_what_they_dumped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [("trimed", "must be trimmed, full"), ({"slak_s": 1}, "slack_s"), ({"padding": "x"}, "padding")]
+    ("value", "said"), [("trimed", "must be trimmed, full"), ({"slak_s": 1}, "slack_s"), ({"padding": "x"}, "padding")]
 )
-def test_a_mistake_is_told_in_one_line(value: object, told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as found:
+def test_a_mistake_is_one_line(value: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as found:
         FinetuneOptions.parse({"window": value})
     assert "\n" not in str(found.value)
 
@@ -112,32 +112,32 @@ def test_the_end_is_repeated_back_and_forth() -> None:
 
 
 @pytest.fixture(scope="module")
-def told(small_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tuned(small_whisper: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small model, said to have been tuned in `LONG` windows."""
-    folder = tmp_path_factory.mktemp("told") / "model"
+    folder = tmp_path_factory.mktemp("tuned") / "model"
     shutil.copytree(small_whisper, folder)
     (folder / "provenance.json").write_text(json.dumps({"window": window_record(LONG)}))
     return folder
 
 
-def test_decoding_takes_the_settings_from_the_model(told: Path, noises: CutSet) -> None:
+def test_decoding_takes_the_settings_from_the_model(tuned: Path, noises: CutSet) -> None:
     few = CutSet.from_cuts(list(noises)[:4])
-    assert native_window(told) == LONG
-    found = transcribe(few, told, progress=False)
+    assert native_window(tuned) == LONG
+    found = transcribe(few, tuned, progress=False)
     assert found.window == LONG
-    heard = [row.text for row in found.transcripts]
-    recogniser = WhisperRecogniser(told)
+    texts = [row.text for row in found.transcripts]
+    recogniser = WhisperRecogniser(tuned)
     expected = []
     for cut in few:
         features = recogniser.features([cut.load_audio()[0]], window_seconds(cut.duration, LONG), padding_of(LONG))
         expected += recogniser.decode(features, [cut.duration])
-    assert heard == expected
-    listener = ClipTranscriber(str(told))
-    assert [listener(cut.load_audio()[0], SAMPLING_RATE_HZ) for cut in few] == heard
-    assert evaluate(few, told, progress=False).system.window == "trimmed"
+    assert texts == expected
+    transcriber = ClipTranscriber(str(tuned))
+    assert [transcriber(cut.load_audio()[0], SAMPLING_RATE_HZ) for cut in few] == texts
+    assert evaluate(few, tuned, progress=False).system.window == "trimmed"
 
 
-def test_training_takes_the_settings_and_tells_them(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
+def test_training_takes_the_settings_and_records_them(noises: CutSet, small_whisper: Path, tmp_path: Path) -> None:
     few = list(noises)[:4]
     batch = make_batch(few, WhisperRecogniser(small_whisper), LONG)
     assert batch.window_s == batch_window_s(few, LONG) == 5.0

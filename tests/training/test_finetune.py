@@ -241,13 +241,13 @@ def test_two_launched_processes_have_the_loss_curve_of_one(noises: CutSet, small
     assert not all(torch.equal(weights[name], other_weights[name]) for name in weights), "it was not two processes"
 
 
-def test_the_log_tells_where_the_time_goes(undisturbed: Path) -> None:
+def test_the_log_records_where_the_time_goes(undisturbed: Path) -> None:
     for line in (undisturbed / "training" / "log.jsonl").read_text().splitlines():
         row = json.loads(line)
         assert row["seconds"].keys() == {"waiting", "forward", "backward", "optimiser", "logging"}
         assert all(seconds >= 0 for seconds in row["seconds"].values())
-        told = {name: seconds for name, seconds in row["seconds"].items() if name != "logging"}
-        assert row["utterances_per_second"] * sum(told.values()) == pytest.approx(8, rel=0.01)
+        counted = {name: seconds for name, seconds in row["seconds"].items() if name != "logging"}
+        assert row["utterances_per_second"] * sum(counted.values()) == pytest.approx(8, rel=0.01)
 
 
 def test_features_kept_for_others_change_nothing(

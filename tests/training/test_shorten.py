@@ -1,4 +1,4 @@
-"""Shortening: the student comes to think in trimmed windows what the teacher thinks in full ones, from audio alone."""
+"""Shortening: the student's states in trimmed windows approach the teacher's in full ones, from audio alone."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_the_teacher_agrees_with_itself(
 ) -> None:
     """In full windows the loss of the untouched model is that of rounding, also in padded batches."""
     teacher = load_recogniser(small_whisper)
-    hear, texts = teacher.decode, ["", "one", "one two three four", "five six"]  # random weights write nothing
-    monkeypatch.setattr(teacher, "decode", lambda *given: texts if len(hear(*given)) == len(texts) else [])
+    decode, texts = teacher.decode, ["", "one", "one two three four", "five six"]  # random weights write nothing
+    monkeypatch.setattr(teacher, "decode", lambda *given: texts if len(decode(*given)) == len(texts) else [])
     batch = list(audio)[:4]
     lessons = teach(CutSet.from_cuts(batch), teacher, tmp_path / "lessons", states, False)
     lesson = lessons.read([cut.id for cut in batch])
@@ -127,7 +127,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(
 
 
 def test_the_command_takes_a_folder_of_audio(small_whisper: Path, tmp_path: Path) -> None:
-    """The folder's texts are not needed; the same command again is a user's mistake, told in one line."""
+    """The folder's texts are not needed; the same command again is a user's mistake, in one line."""
     corpus = make_corpus(tmp_path / "corpus", 3)
     (corpus / "metadata.csv").unlink()
     arguments = ("shorten", small_whisper, "--audio", corpus, "--out", tmp_path / "model", "--epochs", "1", "-q")
@@ -143,7 +143,7 @@ def test_existing_folder_is_not_overwritten(audio: CutSet, small_whisper: Path, 
         shorten(small_whisper, audio, tmp_path, OPTIONS, progress=False)
 
 
-def test_the_student_hears_trimmed_windows() -> None:
+def test_the_student_has_trimmed_windows() -> None:
     with pytest.raises(ValidationError, match="full window is the teacher's"):
         ShortenOptions(window="full")
     assert ShortenOptions(window=TrimmedWindow()).window == "trimmed"

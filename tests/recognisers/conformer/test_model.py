@@ -82,13 +82,13 @@ def test_padding_and_neighbours_change_nothing(positions: str, tmp_path: Path) -
             alone = original(recogniser.features([wave], len(wave) / 16_000)[:, 0]).logits[0]
             assert len(alone) == frames
             assert (row[:frames] - alone).abs().max() < PADDING_TOLERANCE
-        # transformers' own mask alone does not do it: the depthwise convolutions hear the padding
+        # transformers' own mask alone does not do it: the depthwise convolutions see the padding
         features = recogniser.features(waves, 3.0)
         theirs = original(features[:, 0], attention_mask=features[:, 1].long()).logits
         assert (theirs[0, : lengths[0]] - together[0, : lengths[0]]).abs().max() > 10 * PADDING_TOLERANCE
 
 
-def test_decoding_does_not_hang_on_the_batch(recogniser: ConformerRecogniser) -> None:
+def test_decoding_does_not_depend_on_the_batch(recogniser: ConformerRecogniser) -> None:
     waves = [_noise(0.5 + 0.4 * seed, seed) for seed in range(4)]
     durations = [len(wave) / 16_000 for wave in waves]
     together = recogniser.decode(recogniser.features(waves, 3.0), durations)
@@ -163,7 +163,7 @@ def test_a_text_too_long_for_its_frames_does_no_harm(recogniser: ConformerRecogn
 def test_feature_encoder_and_statistics_stay(folder: Path, noises: CutSet, tmp_path: Path) -> None:
     """Fine-tuning moves the transformer and the head; convolutions and the batch norms' statistics stay bit for bit.
 
-    A second fine-tuning gives the same bits: SpecAugment and dropout hang on the seed.
+    A second fine-tuning gives the same bits: SpecAugment and dropout depend on the seed.
     """
     options = FinetuneOptions(epochs=1, batch_size=8, learning_rate=1e-3, precision="fp32")
     first = finetune(noises, folder, tmp_path / "a", options, progress=False).folder
@@ -200,8 +200,8 @@ def test_analogy_of_such_folders_is_a_model_and_a_pipelines(folder: Path, noises
     wave = _noise(1.0)
     speech = pipeline("automatic-speech-recognition", model=str(done))
     recogniser = load_recogniser(done)
-    heard = re.sub("<[a-z/]+>", "", speech({"raw": wave, "sampling_rate": 16_000})["text"])
-    assert recogniser.decode(recogniser.features([wave], 1.0), [1.0]) == [" ".join(heard.split())]
+    theirs = re.sub("<[a-z/]+>", "", speech({"raw": wave, "sampling_rate": 16_000})["text"])
+    assert recogniser.decode(recogniser.features([wave], 1.0), [1.0]) == [" ".join(theirs.split())]
 
 
 def test_full_windows_change_no_transcript(folder: Path, noises: CutSet) -> None:

@@ -29,12 +29,12 @@ def _inputs(queries: int, keys: int, dtype: torch.dtype) -> Inputs:
     return draw(queries), draw(keys), draw(keys)
 
 
-def _by_hand(query: Tensor, key: Tensor, value: Tensor, heard: Tensor | None) -> Tensor:
+def _by_hand(query: Tensor, key: Tensor, value: Tensor, attended: Tensor | None) -> Tensor:
     """softmax(q k' / sqrt(d)) v in float64."""
     q, k, v = (tensor.detach().double().requires_grad_() for tensor in (query, key, value))
     scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
-    if heard is not None:
-        scores = scores.masked_fill(~heard, -torch.inf)
+    if attended is not None:
+        scores = scores.masked_fill(~attended, -torch.inf)
     out = (scores.softmax(-1) @ v).transpose(1, 2)
     torch.autograd.backward(out.square().sum())
     return torch.cat([out.detach().flatten(), *(t.grad.flatten() for t in (q, k, v) if t.grad is not None)])
@@ -53,14 +53,14 @@ def _found(inputs: Inputs, mask: Tensor | None, causal: bool) -> Tensor:
 @pytest.mark.parametrize("masked", ["none", "causal", "boolean", "added"])
 def test_products_are_attention_and_so_are_their_gradients(masked: str, queries: int) -> None:
     inputs = _inputs(queries, 7, torch.bfloat16)
-    heard, mask = None, None
+    attended, mask = None, None
     if masked == "causal" and queries > 1:
-        heard = torch.ones(queries, 7, dtype=torch.bool).tril()
+        attended = torch.ones(queries, 7, dtype=torch.bool).tril()
     if masked in ("boolean", "added"):
-        heard = torch.arange(7)[None, None, None] < torch.tensor([4, 7])[:, None, None, None]
-        mask = heard if masked == "boolean" else torch.zeros(heard.shape).masked_fill(~heard, -1e4).bfloat16()
+        attended = torch.arange(7)[None, None, None] < torch.tensor([4, 7])[:, None, None, None]
+        mask = attended if masked == "boolean" else torch.zeros(attended.shape).masked_fill(~attended, -1e4).bfloat16()
     found = _found(inputs, mask, masked == "causal")
-    expected = _by_hand(*inputs, heard)
+    expected = _by_hand(*inputs, attended)
     scale = expected.abs().max()
     assert torch.allclose(found / scale, expected / scale, atol=BF16_TOLERANCE)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""CTranslate2 hears what torch hears, from models converted once, in any window and any batch."""
+"""CTranslate2 transcribes as torch does, from models converted once, in any window and any batch."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_broken_folder_is_one_error_and_leaves_nothing(small_whisper: Path, cach
     assert not list(cache.iterdir())
 
 
-def test_float32_hears_what_torch_hears(
+def test_float32_transcribes_as_torch_does(
     tiny: WhisperRecogniser, cache: Path, clips: tuple[list[np.ndarray], list[float]]
 ) -> None:
     waves, durations = clips
@@ -159,7 +159,7 @@ def test_batch_equals_one_by_one(
 
 
 def test_batches_come_back_in_order(small_whisper: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More batches than may wait, the costliest first; they are told apart by how many tokens they may have."""
+    """More batches than may wait, the costliest first; they differ in how many tokens they may have."""
     theirs = _float32(small_whisper)
     monkeypatch.setattr(theirs, "texts", lambda rows: [str(len(row)) for row in rows])
     durations = [float(12 - number) for number in range(12)]
