@@ -12,7 +12,7 @@ from speech_analogy.cli.options import Overwrite
 
 def export_command(
     model: Annotated[str, typer.Argument(help="Weights: a folder, an OpenAI .pt, a Hugging Face id, pip:...")],
-    to: Annotated[str, typer.Option(help="The format: transformers, ctranslate2 or openai.")],
+    to: Annotated[str, typer.Option(help="The format: transformers, ctranslate2, openai, or one that a package adds.")],
     out: Annotated[Path, typer.Option(help="The folder to write; of openai the file NAME.pt.")],
     overwrite: Overwrite = False,
 ) -> None:

@@ -72,7 +72,10 @@ def _options(
 
 @corpus_app.command("import")
 def corpus_import(
-    kind: Annotated[str, typer.Argument(help="speechocean762, slurp, asterisk, folder, huggingface or nemo.")],
+    kind: Annotated[
+        str,
+        typer.Argument(help="speechocean762, slurp, asterisk, folder, huggingface, nemo, or one that a package adds."),
+    ],
     path: Annotated[str, typer.Argument(help="The corpus: a folder, a manifest or, for huggingface, a name.")],
     out: Annotated[Path, typer.Option(help="The cuts to write: NAME.jsonl.gz.")],
     option: Annotated[list[str] | None, typer.Option(help="key=value for the reader, e.g. microphone=headset.")] = None,

@@ -16,7 +16,14 @@ from speech_analogy.adaptation.plan.vectors import add_vectors
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.split import Split
 from speech_analogy.adaptation.stages.params.evaluating import EvaluateParams
-from speech_analogy.systems.catalogue import COMBINATIONS, MEANS, made_of, needs_analogy, trained_systems
+from speech_analogy.systems.catalogue import (
+    COMBINATIONS,
+    MEANS,
+    made_of,
+    needs_adapters,
+    needs_analogy,
+    trained_systems,
+)
 
 
 class Planner:
@@ -71,7 +78,7 @@ class Planner:
             add_scale_choices(self.draft)
         if any("analogy" in made_of(system) - {system} for system in systems):
             add_analogy(self.draft)
-        if "analogy_by_adapter" in systems:
+        if any(map(needs_adapters, systems)):
             add_by_adapter(self.draft)
 
     def _add_evaluation(self, system: str, part: str) -> None:
