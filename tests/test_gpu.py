@@ -23,9 +23,9 @@ from data_synth.engines import gpus
 from data_synth.engines.gpus import gpus_of
 from speech_analogy.adaptation.execution import local as execution
 from speech_analogy.adaptation.recipe import EvaluationOptions
-from speech_analogy.adaptation.stages import evaluating as stages
+from speech_analogy.adaptation.stages import evaluation as stages
 from speech_analogy.adaptation.stages.params.base import Output
-from speech_analogy.adaptation.stages.params.evaluating import EvaluateParams
+from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams
 from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import ConfigError

@@ -26,7 +26,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import soundfile
-from tqdm import tqdm
 
 from speech_analogy.corpora.asterisk import (
     domain_of,
@@ -37,6 +36,7 @@ from speech_analogy.corpora.asterisk import (
     spoken_text,
 )
 from speech_analogy.errors import DataError, SpeechAnalogyError
+from speech_analogy.foundation.progress import track
 
 SOUNDS = Path("/usr/share/asterisk/sounds")
 DOCUMENTS = Path("/usr/share/doc")
@@ -126,7 +126,7 @@ def prepare(
     building.mkdir(parents=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         encoded = pool.map(lambda name: encode(files[name], building / f"{identity_of(name)}.opus", speaker), names)
-        durations = list(tqdm(encoded, total=len(names), desc="encode", unit="prompt", mininterval=1.0))
+        durations = list(track(encoded, "encode", "prompts", total=len(names)))
     rows = []
     for name, duration in zip(names, durations, strict=True):
         clip = f"{identity_of(name)}.opus"

@@ -14,7 +14,7 @@ from speech_analogy.report import cards, markdown, page
 RESULTS_FILE, MARKDOWN_FILE, PAGE_FILE = "results.json", "results.md", "report.html"
 PUBLISHED_FILE = "published.json"
 """Which system the run's model is; written where it is given, read where it is not."""
-MODEL_FOLDER = "model"
+PUBLISHED_FOLDER = "model"
 
 
 def write_report(run: Path, published: str | None = None) -> Path:
@@ -40,14 +40,14 @@ def write_report(run: Path, published: str | None = None) -> Path:
     with os_errors(run):
         write_whole(run / MARKDOWN_FILE, markdown.render(results))
         if card is not None:  # replaced, not written into: a stage's own file of that name stays as it is
-            write_whole(run / MODEL_FOLDER / cards.CARD_FILE, card)
+            write_whole(run / PUBLISHED_FOLDER / cards.CARD_FILE, card)
         write_whole(run / PAGE_FILE, html)
     return run / PAGE_FILE
 
 
 def _card(results: Results, run: Path, published: str | None) -> str | None:
     """The model's card; None where the run has no model of its own, or the model's system is unknown."""
-    model, record = run / MODEL_FOLDER, run / PUBLISHED_FILE
+    model, record = run / PUBLISHED_FOLDER, run / PUBLISHED_FILE
     if not model.is_dir() or model.is_symlink():  # a linked folder belongs to something else
         return None
     system = published or _recorded(record)

@@ -9,23 +9,28 @@ from speech_analogy.adaptation.plan.draft import Draft
 from speech_analogy.adaptation.plan.estimate import START_S, Size, decode_cost
 from speech_analogy.adaptation.plan.stage import Stage
 from speech_analogy.adaptation.recipe import Recipe
-from speech_analogy.adaptation.stages.evaluating import PART_IN_WORDS
+from speech_analogy.adaptation.stages.evaluation import PART_IN_WORDS
 from speech_analogy.adaptation.stages.params.base import Output
-from speech_analogy.adaptation.stages.params.evaluating import (
+from speech_analogy.adaptation.stages.params.evaluation_params import (
     CombinedParams,
     EvaluateParams,
     PickParams,
     ScopesParams,
     SweepParams,
 )
-from speech_analogy.adaptation.stages.params.weights import AnalogyParams, ByAdapterParams, MeanParams, WrittenParams
+from speech_analogy.adaptation.stages.params.model_params import (
+    AnalogyParams,
+    ByAdapterParams,
+    MeanParams,
+    WrittenParams,
+)
 from speech_analogy.systems.catalogue import BASE, BY_ADAPTER, COMBINATIONS, MEANS, Combination
 
 
 def add_analogy(draft: Draft) -> None:
     """θ_D at the chosen λ as a model folder."""
     params = AnalogyParams(corners=draft.corners, choice=draft.stages[names.CHOOSE_SCALE]["choice"])
-    draft.add(names.ANALOGY, params, START_S)
+    draft.add(names.ANALOGY_STAGE, params, START_S)
 
 
 def add_by_adapter(draft: Draft) -> None:

@@ -23,7 +23,7 @@ from speech_analogy.adaptation.plan.stage import Stage
 from speech_analogy.adaptation.recipe import EvaluationOptions, Recipe
 from speech_analogy.adaptation.split import Split
 from speech_analogy.adaptation.stages.params.base import Output, StageParams
-from speech_analogy.adaptation.stages.params.training import FinetuneParams
+from speech_analogy.adaptation.stages.params.training_params import FinetuneParams
 from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.loading import choose_backend, ctranslate2_installed, may_decode

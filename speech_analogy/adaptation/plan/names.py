@@ -9,7 +9,7 @@ from speech_analogy.systems.catalogue import TRAININGS
 CORPUS, SPLIT, TEXTS = "corpus", "split", "texts"
 CHOOSE_RATE, CHOOSE_TRAINING = "choose-rate", "choose-training"
 CHOOSE_SCALE = "choose-scale"  # the one whose λ is taken
-ANALOGY = "analogy"
+ANALOGY_STAGE = "analogy"
 CLUSTERS = "speaker-clusters"
 AGREEMENT_SWEEP = "sweep-agreement"
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.combining import add_analogy, add_by_adapter, add_combined, add_mean, add_written
+from speech_analogy.adaptation.plan.cut_sets import add_speech
 from speech_analogy.adaptation.plan.draft import Draft
+from speech_analogy.adaptation.plan.group_vectors import add_vectors
 from speech_analogy.adaptation.plan.scales import add_analogy_evaluation, add_scale_choices, tested_scales
 from speech_analogy.adaptation.plan.search import add_search
-from speech_analogy.adaptation.plan.speech import add_speech
 from speech_analogy.adaptation.plan.stage import Plan, Stage
-from speech_analogy.adaptation.plan.vectors import add_vectors
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.split import Split
-from speech_analogy.adaptation.stages.params.evaluating import EvaluateParams
+from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams
 from speech_analogy.systems.catalogue import (
     COMBINATIONS,
     MEANS,

@@ -9,9 +9,9 @@ from speech_analogy.adaptation.plan.combining import add_sweep
 from speech_analogy.adaptation.plan.draft import SET_OF, Draft, by_domain
 from speech_analogy.adaptation.plan.stage import Stage
 from speech_analogy.adaptation.recipe import Recipe, Strategy
-from speech_analogy.adaptation.stages.evaluating import PART_IN_WORDS
+from speech_analogy.adaptation.stages.evaluation import PART_IN_WORDS
 from speech_analogy.adaptation.stages.params.base import Output
-from speech_analogy.adaptation.stages.params.evaluating import EvaluateParams, PickParams, ScaleParams
+from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams, PickParams, ScaleParams
 from speech_analogy.errors import ConfigError
 from speech_analogy.systems.catalogue import CORNERS
 

@@ -12,7 +12,7 @@ from speech_analogy.adaptation.plan.combining import combined_evaluations
 from speech_analogy.adaptation.plan.scales import strategies, tested_scales
 from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.recipe import Recipe
-from speech_analogy.adaptation.stages.params.training import FinetuneParams
+from speech_analogy.adaptation.stages.params.training_params import FinetuneParams
 from speech_analogy.adaptation.stages.scale_selection import regret
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_cuts

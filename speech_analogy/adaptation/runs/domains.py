@@ -17,8 +17,8 @@ from pathlib import Path
 from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
 from speech_analogy.adaptation.execution.schedule import execute
 from speech_analogy.adaptation.plan import names
+from speech_analogy.adaptation.plan.cut_sets import corpus_params
 from speech_analogy.adaptation.plan.estimate import START_S, clock, rates, wall_clock_of, weights_bytes
-from speech_analogy.adaptation.plan.speech import corpus_params
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe, load_recipe
 from speech_analogy.adaptation.runs.adapt import base_key_of

@@ -14,16 +14,16 @@ from lhotse import CutSet
 from data_synth.plan.options import SynthesisOptions
 from data_synth.text.texts import Text
 from speech_analogy.adaptation.plan import names
+from speech_analogy.adaptation.plan.cut_sets import add_real, add_synthetic_set, side_options, spoken_texts, spoken_with
 from speech_analogy.adaptation.plan.draft import Draft
 from speech_analogy.adaptation.plan.estimate import START_S, Size, synthesis_cost
 from speech_analogy.adaptation.plan.planner import Planner
-from speech_analogy.adaptation.plan.speech import add_real, add_synthetic_set, side_options, spoken_texts, spoken_with
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.runs.measured import is_measured
 from speech_analogy.adaptation.split import Split, texts_of
 from speech_analogy.adaptation.stages.params.base import Elsewhere
-from speech_analogy.adaptation.stages.params.speech import (
+from speech_analogy.adaptation.stages.params.speech_params import (
     JoinedParams,
     SpeechParams,
     TargetSplitParams,

@@ -22,7 +22,7 @@ from speech_analogy.adaptation.split import (
     write_texts,
 )
 from speech_analogy.adaptation.stages.params.base import CUTS_FILE, TEXTS_FILE
-from speech_analogy.adaptation.stages.params.speech import (
+from speech_analogy.adaptation.stages.params.speech_params import (
     ChannelParams,
     CorpusParams,
     JoinedParams,

@@ -7,7 +7,8 @@
 moved by λ(θ_B − θ_A), and evaluated on held-out real recordings of d; the λ with the lowest mean WER over domains wins.
 `agreement`: no text is read. The same unlabelled audio is transcribed with every λ of the grid, and the λ wins whose
 hypotheses differ least, on average, from those of all other λs: the medoid, as minimum Bayes risk decoding takes it,
-with the grid as the sample. It leans to the middle of the grid, so the grid should reach beyond what is likely on both sides.
+with the grid as the sample. It leans to the middle of the grid, so the grid should reach beyond what is likely on both
+sides.
 `per_scope` (the system analogy_per_scope): a λ for each scope, e.g. encoder and decoder, by coordinate search.
 """
 

@@ -10,7 +10,7 @@ from lhotse import CutSet
 from speech_analogy.adaptation.stages.controls import change_of
 from speech_analogy.adaptation.stages.moving import corner_path, lambda_of, moved, scoped
 from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, CURVE_FILE
-from speech_analogy.adaptation.stages.params.evaluating import (
+from speech_analogy.adaptation.stages.params.evaluation_params import (
     CombinedParams,
     PickParams,
     ScopesParams,

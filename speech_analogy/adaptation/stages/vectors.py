@@ -18,7 +18,7 @@ from scipy.cluster.vq import kmeans2
 
 from speech_analogy.adaptation.split import read_texts
 from speech_analogy.adaptation.stages.params.base import CLUSTERS_FILE, MODEL_FOLDER, WEIGHTS_FILE
-from speech_analogy.adaptation.stages.params.weights import ClustersParams, VectorsParams
+from speech_analogy.adaptation.stages.params.model_params import ClustersParams, VectorsParams
 from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import domain_of, speaker_of, text_of

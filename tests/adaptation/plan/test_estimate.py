@@ -22,7 +22,7 @@ from speech_analogy.adaptation.plan.estimate import (
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import EvaluationOptions
 from speech_analogy.adaptation.runs.measured import describe
-from speech_analogy.adaptation.stages.params.evaluating import EvaluateParams
+from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams
 from tests.adaptation.building import DEV, ModelFreeParams, some_stage
 
 

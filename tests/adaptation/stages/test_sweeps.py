@@ -11,11 +11,16 @@ import torch
 from lhotse import CutSet
 
 from speech_analogy.adaptation.recipe import Strategy
+from speech_analogy.adaptation.stages.made_models import written_stage
 from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, CURVE_FILE, MODEL_FOLDER, SCORE_FILE, Output
-from speech_analogy.adaptation.stages.params.evaluating import CombinedParams, PickParams, ScopesParams, SweepParams
-from speech_analogy.adaptation.stages.params.weights import WrittenParams
+from speech_analogy.adaptation.stages.params.evaluation_params import (
+    CombinedParams,
+    PickParams,
+    ScopesParams,
+    SweepParams,
+)
+from speech_analogy.adaptation.stages.params.model_params import WrittenParams
 from speech_analogy.adaptation.stages.sweeps import combined_stage, pick_stage, scopes_stage, sweep_stage
-from speech_analogy.adaptation.stages.weights import written_stage
 from speech_analogy.evaluation.evaluate import evaluate
 from speech_analogy.evaluation.results import read_hypotheses
 from speech_analogy.merging.io.checkpoints import open_checkpoint

@@ -14,6 +14,8 @@ import torch
 from lhotse import CutSet
 from safetensors.torch import load_file
 
+from speech_analogy.adaptation.stages.finetuning import training_cuts
+from speech_analogy.adaptation.stages.made_models import by_adapter_stage
 from speech_analogy.adaptation.stages.params.base import (
     CHOICE_FILE,
     CLUSTERS_FILE,
@@ -22,11 +24,9 @@ from speech_analogy.adaptation.stages.params.base import (
     WEIGHTS_FILE,
     Output,
 )
-from speech_analogy.adaptation.stages.params.training import FinetuneParams
-from speech_analogy.adaptation.stages.params.weights import ByAdapterParams, ClustersParams, Group, VectorsParams
-from speech_analogy.adaptation.stages.training import training_cuts
+from speech_analogy.adaptation.stages.params.model_params import ByAdapterParams, ClustersParams, Group, VectorsParams
+from speech_analogy.adaptation.stages.params.training_params import FinetuneParams
 from speech_analogy.adaptation.stages.vectors import clusters_stage, in_cluster, similarities, vectors_stage
-from speech_analogy.adaptation.stages.weights import by_adapter_stage
 from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_corpus, write_cuts

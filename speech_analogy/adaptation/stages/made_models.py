@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from speech_analogy.adaptation.stages.moving import corner_path, lambda_of, moved
 from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER
-from speech_analogy.adaptation.stages.params.weights import AnalogyParams, ByAdapterParams, MeanParams, WrittenParams
+from speech_analogy.adaptation.stages.params.model_params import (
+    AnalogyParams,
+    ByAdapterParams,
+    MeanParams,
+    WrittenParams,
+)
 from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.engine.merger import MergeInput, MergePlan

@@ -13,7 +13,7 @@ from speech_analogy.adaptation.plan.estimate import CHANNEL_S, START_S, Size, sy
 from speech_analogy.adaptation.plan.stage import Stage
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.split import PARTS
-from speech_analogy.adaptation.stages.params.speech import (
+from speech_analogy.adaptation.stages.params.speech_params import (
     ChannelParams,
     CorpusParams,
     SplitParams,

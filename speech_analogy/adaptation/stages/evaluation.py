@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, Corner, Output
-from speech_analogy.adaptation.stages.params.evaluating import EvaluateParams, ScaleParams
+from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams, ScaleParams
 from speech_analogy.adaptation.stages.scale_selection import choose_scale
 from speech_analogy.adaptation.stages.work import Work, write_evaluation
 from speech_analogy.evaluation.evaluate import evaluate

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lhotse import CutSet
 
-from speech_analogy.adaptation.stages.params.training import FinetuneParams
-from speech_analogy.adaptation.stages.training import keep_base, training_cuts
+from speech_analogy.adaptation.stages.finetuning import keep_base, training_cuts
+from speech_analogy.adaptation.stages.params.training_params import FinetuneParams
 from speech_analogy.training.options import FinetuneOptions
 from tests.adaptation.building import DEV, work_of
 

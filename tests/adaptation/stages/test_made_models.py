@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from speech_analogy.adaptation.stages.made_models import mean_stage
 from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER
-from speech_analogy.adaptation.stages.params.weights import MeanParams
-from speech_analogy.adaptation.stages.weights import mean_stage
+from speech_analogy.adaptation.stages.params.model_params import MeanParams
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.io.checkpoints import open_checkpoint

@@ -9,7 +9,7 @@ from typing import Any
 from lhotse import CutSet
 
 from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, MODEL_FOLDER, SCORE_FILE
-from speech_analogy.adaptation.stages.params.training import ChoiceParams, FinetuneParams, TrialParams
+from speech_analogy.adaptation.stages.params.training_params import ChoiceParams, FinetuneParams, TrialParams
 from speech_analogy.adaptation.stages.vectors import in_cluster
 from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.cuts import domain_of

@@ -7,7 +7,7 @@ from speech_analogy.adaptation.plan.draft import Draft, by_domain
 from speech_analogy.adaptation.plan.estimate import START_S
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.stages.params.base import Output
-from speech_analogy.adaptation.stages.params.weights import ClustersParams, Group, VectorsParams
+from speech_analogy.adaptation.stages.params.model_params import ClustersParams, Group, VectorsParams
 from speech_analogy.errors import ConfigError
 from speech_analogy.systems.catalogue import CORNERS, VECTORS_OF
 
