@@ -62,20 +62,20 @@ def synthesize(
         progress: show a bar with the time left.
         clips_root: the name `out` will have when it is used, if it is to be renamed; cuts name their clips
             by absolute paths.
-        shard: make this part alone of what these texts and options come to; `join_shards` joins the folders.
-        clips_per_tar: clips asked for in a tar shard (`shar`).
+        shard: make this part alone of what these texts and options ask for; `join_shards` joins the folders.
+        clips_per_tar: clips asked for in a tar (`shar`).
 
     Raises:
         SynthesisError: an engine or voice is missing or takes no such parameter, a worker died, or a clip
             cannot be written.
-        DataError: no text, ids that are not distinct, a folder that is another's, or no clip was kept.
+        DataError: no text, ids that are not distinct, a folder that holds something else, or no clip was kept.
         ConfigError: the folder was begun with other settings.
     """
     voices = find_voices(options.engines)
     _check_parameters(voices, options)
     gates = options.gates and options.gates.for_language(options.language)
     if gates is not None:
-        gates.load()  # mistakes in them, and the recogniser that is trained, are told before a clip is made
+        gates.load()  # mistakes in them, and a recogniser that is being trained, are reported before a clip is made
     packed = options.storage in SHAR_LAYOUTS
     texts_per_block = max(1, clips_per_tar // options.voices_per_text) if packed else 1
     plan = SynthesisPlan(texts, voices, options, shard, texts_per_block)

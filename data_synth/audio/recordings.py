@@ -1,4 +1,4 @@
-"""Recordings that a user gives (noise, impulse responses, reference speech): found, told apart by content, read."""
+"""Recordings that a user gives (noise, impulse responses, reference speech): found, distinguished by content, read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES_REMEMBERED = 4096  # digests of files, 64 characters each
 def find_recordings(given: tuple[Path, ...]) -> tuple[Path, ...]:
     """The audio files that are given, and those of given folders with their subfolders, by path within the folder.
 
-    The order hangs on names below a folder and not on where it lies, so the same seed picks the same file elsewhere.
+    The order depends on names below a folder and not on where it lies, so the same seed picks the same file elsewhere.
     Folders are read once a process.
 
     Raises:

@@ -38,7 +38,7 @@ class ChannelOptions(Options):
     later: ClassVar = ("speed", "tempo", "pitch_semitones", "formants", "responses", "codec_kbps")
 
     speed: Annotated[Range, within(*PACES)] = Field(
-        default=1.0, description="times as fast by resampling: pitch and formants go with it; or a range"
+        default=1.0, description="times as fast by resampling: pitch and formants follow; or a range"
     )
     tempo: Annotated[Range, within(*PACES)] = Field(default=1.0, description="times as fast, pitch kept; or a range")
     pitch_semitones: Annotated[Range, within(*SEMITONES)] = Field(
@@ -75,7 +75,7 @@ class ChannelOptions(Options):
         if self.codec_kbps is not None:
             kbps = CODERS[self.codec].kbps if self.codec else None
             if kbps is None:
-                raise ValueError("codec_kbps is of the codecs opus and mp3")
+                raise ValueError("codec_kbps is only valid with the codecs opus and mp3")
             low, high = ends(self.codec_kbps)
             if not kbps[0] <= low <= high <= kbps[1]:
                 raise ValueError(f"codec_kbps of {self.codec} must be from {kbps[0]:g} to {kbps[1]:g}")
@@ -118,7 +118,7 @@ class ChannelOptions(Options):
         return found | {name: file.name for name, file in self._files(seed).items()}
 
     def content(self, seed: int) -> dict[str, str]:
-        """What the key of a clip must tell beside these options: the sha256 of the files that its seed draws."""
+        """What enters the key of a clip beside these options: the sha256 of the files that its seed draws."""
         return {name: file_digest(str(file)) for name, file in self._files(seed).items()}
 
     def beside(self, folder: Path) -> Self:
@@ -169,26 +169,26 @@ def apply_channel(samples: Samples, rate: int, options: ChannelOptions, seed: in
         ConfigError: a package that an option needs is not installed.
         DataError: a recording of noise or of a room is missing, cannot be read, or is silent.
     """
-    heard = np.asarray(samples, dtype=np.float32)
-    if heard.size == 0 or options == ChannelOptions():
-        return heard
+    signal = np.asarray(samples, dtype=np.float32)
+    if signal.size == 0 or options == ChannelOptions():
+        return signal
     voice: dict[str, Any] = {n: options.value_of(n, seed) for n in ("speed", "tempo", "pitch_semitones", "formants")}
-    heard = change_voice(heard, rate, **voice)
+    signal = change_voice(signal, rate, **voice)
     if options.room:
-        heard = reverberate(heard, rate, options.room, derive(seed, "room"))
+        signal = reverberate(signal, rate, options.room, derive(seed, "room"))
     elif response := options.response_of(seed):
-        heard = reverberate_as(heard, rate, response)
+        signal = reverberate_as(signal, rate, response)
     if options.noise:
-        heard = heard + noise_for(heard, rate, options.noise, _noise_seed(seed))
+        signal = signal + noise_for(signal, rate, options.noise, _noise_seed(seed))
     if options.band_hz:
-        heard = limit_band(heard, rate, options.band_hz)
+        signal = limit_band(signal, rate, options.band_hz)
     if gain_db := options.value_of("gain_db", seed):
-        heard = heard * np.float32(10 ** (gain_db / 20))
-    heard = limit_peak(heard)
+        signal = signal * np.float32(10 ** (gain_db / 20))
+    signal = limit_peak(signal)
     if options.codec:
         kbps = None if options.codec_kbps is None else options.value_of("codec_kbps", seed)
-        heard = through_codec(heard, rate, options.codec, kbps)
-    return np.asarray(heard, dtype=np.float32)
+        signal = through_codec(signal, rate, options.codec, kbps)
+    return np.asarray(signal, dtype=np.float32)
 
 
 def limit_band(samples: Samples, rate: int, band_hz: tuple[float, float]) -> Samples:

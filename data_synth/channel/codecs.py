@@ -1,4 +1,4 @@
-"""Codecs that speech went through before it was heard: coded and decoded again by libsndfile, at the same length."""
+"""Codecs that speech passes through: coded and decoded again by libsndfile, at the same length."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from data_synth.audio.samples import Samples
 Codec: TypeAlias = Literal["gsm", "mulaw", "alaw", "opus", "mp3"]
 
 TELEPHONE_RATE, WIDE_RATE = 8_000, 16_000  # Hz
-MP3_DELAY = 1105  # samples: 576 of LAME's encoder, 529 of a decoder; decoders cut them where LAME's tag tells them to
+MP3_DELAY = 1105  # samples: 576 of LAME's encoder, 529 of a decoder; decoders cut them where LAME's tag says so
 
 
 @dataclass(frozen=True)
 class Coder:
     """One codec as libsndfile knows it. `kbps`: lowest and highest bit rate, or None where it is fixed.
 
-    libsndfile is told bit rates as a compression level, 0 for `best_kbps` to 1 for `least_kbps`.
+    libsndfile takes bit rates as a compression level, 0 for `best_kbps` to 1 for `least_kbps`.
     """
 
     rate: int

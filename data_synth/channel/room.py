@@ -32,7 +32,7 @@ ROOMS_CACHED = 256
 class RoomOptions(Options):
     """A far-field microphone in a shoebox room.
 
-    Rooms are drawn from `seed` and nothing else, so test sets given another seed are heard in other rooms.
+    Rooms are drawn from `seed` and nothing else, so test sets with another seed get other rooms.
     """
 
     rt60_s: float = Field(default=0.3, ge=0.15, le=1.0, description="time in which the sound decays by 60 dB")
@@ -69,12 +69,12 @@ def convolve(samples: Samples, response: Samples, lead: int = 0) -> Samples:
     """`samples` (samples,) through a room whose direct path is `lead` samples into its response; same length, RMS."""
     from scipy.signal import fftconvolve  # slow to import, and most runs have no room
 
-    heard = fftconvolve(samples, response)[lead : lead + len(samples)]
-    power = float(np.mean(np.square(heard))) if len(heard) else 0.0
+    wet = fftconvolve(samples, response)[lead : lead + len(samples)]
+    power = float(np.mean(np.square(wet))) if len(wet) else 0.0
     if power == 0.0:
         return samples
     level = math.sqrt(float(np.mean(np.square(samples))) / power)
-    return np.asarray(heard * level, dtype=np.float32)
+    return np.asarray(wet * level, dtype=np.float32)
 
 
 @lru_cache(maxsize=ROOMS_CACHED)

@@ -1,6 +1,6 @@
 """BARK: speech sampled from text by three transformers and a codec (24 kHz), with a speaker preset or with none.
 
-A batch is spoken so that a clip's samples hang on its own seed and not on its neighbours:
+A batch is spoken so that a clip's samples depend on its own seed and not on its neighbours:
 
 - The semantic and the coarse model draw every token from the clip's own random numbers. `BarkModel.generate`
   draws a whole batch from one generator, so there a clip changes with its place and its neighbours.
@@ -83,7 +83,7 @@ class BarkEngine(BatchEngine):
         return ("small",)
 
     def resolve(self, selection: str) -> tuple[str, ...]:
-        """See `Engine.resolve`. Weights that are neither here nor to be had are told at once."""
+        """See `Engine.resolve`. Weights that are neither here nor to be had are reported at once."""
         return tuple(self._canonical(name) for name in selected(selection, self.voices()))
 
     def _canonical(self, name: str) -> str:

@@ -153,7 +153,7 @@ class BatchEngine(BaseEngine):
         """Speak one utterance.
 
         Raises:
-            RuntimeError: it failed; the reason is told.
+            RuntimeError: it failed; the message is the reason.
         """
         [outcome] = self.synthesize([utterance])
         if isinstance(outcome, Failure):

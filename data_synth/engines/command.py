@@ -1,4 +1,4 @@
-"""Any text-to-speech program, by a template of its command line: one process a clip, an audio file back.
+"""Any text-to-speech program, by a template of its command line: one process per clip, an audio file back.
 
     DATA_SYNTH_COMMAND='mytts --voice {voice} --speed {speed} --seed {seed} --text {text_file} --out {out}'
 
@@ -80,7 +80,7 @@ class CommandOptions(Options):
 class CommandEngine(BaseEngine):
     """The program of `$DATA_SYNTH_COMMAND` or `$DATA_SYNTH_COMMAND_FILE`; parameters: `speed`.
 
-    A program that is missing is told when voices are resolved. One that hangs, fails, or writes nothing, an empty
+    A missing program is reported when voices are resolved. One that hangs, fails, or writes nothing, an empty
     file, no audio or numbers that are not finite, makes this clip a failure with that reason.
     """
 

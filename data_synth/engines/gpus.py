@@ -23,5 +23,5 @@ def gpus_of(engines: Iterable[str]) -> tuple[str, ...]:
     """
     names = {engine.partition(":")[0].strip() for engine in engines}
     if os.environ.get(DEVICE_VARIABLE, "") not in ANY_GPU:
-        return ()  # the user has said where
+        return ()  # the user has chosen the device
     return visible_gpus() if any(getattr(load_engine(name), "on_gpu", False) for name in names) else ()

@@ -1,13 +1,13 @@
 """SpeechT5 with its HiFi-GAN vocoder (16 kHz): one English model, any speaker that an x-vector describes.
 
-A batch is spoken so that a clip's samples hang on its own seed and not on its neighbours:
+A batch is spoken so that a clip's samples depend on its own seed and not on its neighbours:
 
 - The decoder's pre-net keeps its dropout when it speaks (that is where clips differ by seed). transformers draws
   one mask for the whole batch from torch's generator; here each clip draws its own from its seed.
 - Texts are padded to a multiple of 64 characters, and spoken with texts of the same multiple; a batch that is not
-  full is filled up with copies of its first clip. So shapes, and with them rounding, hang on the clip alone.
+  full is filled up with copies of its first clip. So shapes, and with them rounding, depend on the clip alone.
 - The vocoder is run clip by clip on the clip's own frames: in `generate_speech(return_output_lengths=True)` it
-  runs over padding, which is heard at the end of every clip but the longest.
+  runs over padding, which is audible at the end of every clip but the longest.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class SpeechT5Engine(BatchEngine):
         return (RANDOM, *self._known().names)
 
     def resolve(self, selection: str) -> tuple[str, ...]:
-        """See `Engine.resolve`. Weights that are neither here nor to be had are told at once."""
+        """See `Engine.resolve`. Weights that are neither here nor to be had are reported at once."""
         self._find()
         names = selected(selection, self.voices())
         known = set(self.known_voices())

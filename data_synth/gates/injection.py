@@ -38,7 +38,7 @@ def load_named(spec: str, plugins: Plugins[Any], parameters: str) -> Any:
         return target(**arguments)
     except SpeechAnalogyError:
         raise
-    except Exception as error:  # a plug-in's own; the user is told in one line
+    except Exception as error:  # a plug-in's own; it becomes one line
         raise SynthesisError(f"cannot be made: {one_line(error)}", field=field, value=spec) from None
 
 

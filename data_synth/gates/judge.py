@@ -51,7 +51,7 @@ class GateOptions(Options):
         return self if self.language else self.model_copy(update={"language": language})
 
     def load(self) -> None:
-        """Load what quality and round trip name, so that a mistake is told before a clip is made.
+        """Load what quality and round trip name, so that a mistake is reported before a clip is made.
 
         Raises:
             ConfigError: a name or parameter is wrong, or the recogniser is the one being trained.
@@ -67,7 +67,7 @@ class GateOptions(Options):
 class Reading:
     """One gate's number and what it was held against; `value` is None where it could not be measured.
 
-    `note` says why it could not, or what was heard.
+    `note` says why it could not, or gives the transcript.
     """
 
     value: float | None
@@ -163,20 +163,22 @@ def judge(samples: Samples, rate: int, text: str, options: GateOptions | None) -
 
 
 def _model_readings(samples: Samples, rate: int, text: str, options: GateOptions) -> Iterator[tuple[str, Reading]]:
-    """The gates that run a model, the dearest last; the next is not asked where one has failed."""
+    """The gates that run a model, the most expensive last; the next is not asked where one has failed."""
     if options.quality:
         least = options.quality.minimum
         try:
             yield "quality", Reading(quality.score(samples, rate, options.quality), minimum=least)
         except SpeechAnalogyError:
             raise
-        except Exception as error:  # a plug-in's own: the clip is told of it and the run goes on
+        except Exception as error:  # a plug-in's own: it is recorded for the clip, and the run goes on
             yield "quality", Reading(None, minimum=least, note=one_line(error))
     if options.round_trip:
         most = options.round_trip.max_character_error_rate
         try:
-            rate_of_errors, heard = round_trip.listen(samples, rate, text, options.language or "en", options.round_trip)
-            yield "character_error_rate", Reading(rate_of_errors, maximum=most, note=f"heard {heard!r}")
+            rate_of_errors, transcript = round_trip.listen(
+                samples, rate, text, options.language or "en", options.round_trip
+            )
+            yield "character_error_rate", Reading(rate_of_errors, maximum=most, note=f"heard {transcript!r}")
         except SpeechAnalogyError:
             raise
         except Exception as error:

@@ -93,7 +93,7 @@ def score(samples: Samples, rate: int, options: QualityOptions) -> float:
 
 @cache
 def built_in_scorer(name: str) -> Scorer:
-    """One of torchmetrics' metrics, tried once, so that missing weights are told before clips are made."""
+    """One of torchmetrics' metrics, tried once, so that missing weights are reported before clips are made."""
     module, function, arguments, index = BUILT_IN[name]
     try:
         import torch

@@ -1,4 +1,4 @@
-"""The round-trip gate: a clip is heard by a recogniser other than the one being trained, and its characters compared.
+"""The round-trip gate: a recogniser other than the one being trained transcribes a clip; characters are compared.
 
 The recogniser is injected by name, so that a worker process can load it; this package knows of none. The gate is
 off unless one is named, because it prefers easy words: a rare name that the recogniser does not know is an error of
@@ -26,7 +26,7 @@ RECOGNISER_FIELD = "gates.round_trip.recogniser"  # in errors
 RECOGNISERS: Plugins[Any] = Plugins("data_synth.recognisers", "recogniser", RECOGNISER_FIELD)
 MODEL_PARAMETER = "model"  # what a recogniser calls the name of its weights
 PREFIXES = ("pip:", "openai/")  # of names for the same published weights
-HEARD_LETTERS = 120  # of what was heard, in a reason
+TRANSCRIPT_LETTERS = 120  # of a transcript, in a reason
 
 
 class Transcribe(Protocol):
@@ -92,7 +92,7 @@ def _weights_of(spec: str) -> tuple[str, str | None]:
 
 
 def listen(samples: Samples, rate: int, text: str, language: str, options: RoundTripOptions) -> tuple[float, str]:
-    """The character error rate of a clip, and what was heard.
+    """The character error rate of a clip, and its transcript.
 
     Args:
         samples: float32 mono, shape (samples,).
@@ -104,13 +104,13 @@ def listen(samples: Samples, rate: int, text: str, language: str, options: Round
     Raises:
         TypeError: the recogniser gave something else than text. Whatever else it raises is passed on.
     """
-    heard = load_recogniser(options)(samples, rate)
-    if not isinstance(heard, str):
-        raise TypeError(f"the recogniser must give text, not {type(heard).__name__}")
-    return character_error_rate(text, heard, language), " ".join(heard.split())[:HEARD_LETTERS]
+    transcript = load_recogniser(options)(samples, rate)
+    if not isinstance(transcript, str):
+        raise TypeError(f"the recogniser must give text, not {type(transcript).__name__}")
+    return character_error_rate(text, transcript, language), " ".join(transcript.split())[:TRANSCRIPT_LETTERS]
 
 
-def character_error_rate(text: str, heard: str, language: str = "en") -> float:
+def character_error_rate(text: str, transcript: str, language: str = "en") -> float:
     """Edits / characters of `text` (jiwer), both normalised; where words are divided does not count.
 
     The normaliser is openai-whisper's (English: number words become digits); a text that it leaves nothing of,
@@ -118,9 +118,9 @@ def character_error_rate(text: str, heard: str, language: str = "en") -> float:
     """
     import jiwer  # needed only where a recogniser listens
 
-    reference, hypothesis = (_letters(_normaliser(language)(words)) for words in (text, heard))
+    reference, hypothesis = (_letters(_normaliser(language)(words)) for words in (text, transcript))
     if not reference:
-        reference, hypothesis = _letters(text), _letters(heard)
+        reference, hypothesis = _letters(text), _letters(transcript)
     if not reference:
         return 0.0 if not hypothesis else float(len(hypothesis))
     return float(jiwer.cer(reference, hypothesis))
@@ -154,7 +154,7 @@ def _refuse(names: Iterable[str], options: RoundTripOptions) -> None:
 
 
 def _identity(name: str) -> str:
-    """A name of weights without what does not tell weights apart; a folder by its resolved path."""
+    """A name of weights without what does not distinguish weights; a folder by its resolved path."""
     if Path(name).expanduser().exists():
         return str(Path(name).expanduser().resolve())
     bare = name.strip().casefold()

@@ -1,4 +1,4 @@
-"""How clips are stored: loose files or tar shards, FLAC or Opus."""
+"""How clips are stored: loose files or tars, FLAC or Opus."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from data_synth.audio.encode import Storage
 StorageLayout: TypeAlias = Literal["flac", "opus", "shar", "shar-opus"]
 
 
-CLIPS_PER_TAR = 1000  # of a tar shard: about 30 MB of FLAC at 16 kHz
+CLIPS_PER_TAR = 1000  # of a tar: about 30 MB of FLAC at 16 kHz
 
 
 SHAR_LAYOUTS: tuple[StorageLayout, ...] = ("shar", "shar-opus")

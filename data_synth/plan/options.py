@@ -33,7 +33,7 @@ class SynthesisOptions(Options):
     gates: GateOptions | None = Field(default_factory=GateOptions, description="None switches them off")
     channel: ChannelOptions | None = Field(default=None, description="what clips that pass the gates go through")
     keep_rejected: bool = Field(default=False, description="store rejected clips too, to be listened to")
-    attempts: int = Field(default=3, ge=1, le=100, description="at a clip, each with a new seed")
+    attempts: int = Field(default=3, ge=1, le=100, description="per clip, each with a new seed")
     workers: int = Field(default=1, ge=1, description="processes that engines run in")
     isolated: bool = Field(
         default=True, description="false: a single worker is this process, which an engine that crashes takes along"
@@ -42,7 +42,7 @@ class SynthesisOptions(Options):
         default=None, gt=0.0, description="for one clip, loading included; None: 120, or what the engine asks for"
     )
     storage: StorageLayout = Field(
-        default="flac", description="a file a clip, or shar, shar-opus: Lhotse Shar's tar shards"
+        default="flac", description="one file per clip, or shar, shar-opus: Lhotse Shar's tar shards"
     )
     sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000, description="Hz")
     language: str = "en"

@@ -41,13 +41,13 @@ class Texts(Protocol):
 
 @dataclass(frozen=True)
 class Shard:
-    """The part of a run that one of several machines makes: the `number`-th `of` so many, from 1."""
+    """The part of a run that one of several machines makes: number `number` (from 1) of `of`."""
 
     number: int = 1
     of: int = 1
 
     def __post_init__(self) -> None:
-        """Raise ConfigError where it is not one of so many."""
+        """Raise ConfigError where there is no such shard."""
         if not 1 <= self.number <= self.of:
             raise ConfigError("must be I/N with 1 <= I <= N", field="shard", value=str(self))
 

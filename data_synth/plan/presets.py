@@ -1,4 +1,4 @@
-"""Named settings of a synthesis, as values for `SynthesisOptions`; what the user gives comes before them."""
+"""Named settings of a synthesis, as values for `SynthesisOptions`; what the user gives overrides them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`report.html` of a folder of clips: what its ledger tells, laid out for the template, which only prints it."""
+"""`report.html` of a folder of clips: what its ledger records, laid out for the template, which only prints it."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _rates(found: Gathering) -> str:
 
 
 def _remarks(yields: Yields, kept: Sequence[ShownClip], embedder: Embedder) -> list[str]:
-    """What a reader has to be told is missing."""
+    """What is missing, for the reader."""
     remarks = []
     if yields.torn:
         remarks.append("The ledger's last line is torn: the run was killed. Start it again, and it goes on.")

@@ -21,7 +21,7 @@ from data_synth.plan.attempt import LedgerRow
 from data_synth.store.ledger import LEDGER_NAME, read_rows, reason_gate
 
 WORDS_LISTED = 40
-KEY_DIGITS = 16  # of a clip's key: 64 bits tell a million rows apart
+KEY_DIGITS = 16  # of a clip's key: 64 bits distinguish a million rows
 HASH_MASK = 2**64 - 1
 BANDS = (1, 2, 4, 8, 16, 64, 256)  # clips a word was asked for in: where the bands of `by_frequency` begin
 CHANCE = 0.05  # a word is listed where the loss is less likely than this to be chance
@@ -70,7 +70,7 @@ class AttemptYield:
 class WordYield:
     """One word: in how many clips asked for it was, in how many kept ones, and which gate rejected it most.
 
-    `chance` is the probability of losing so many clips or more if words were lost at the rate of all clips.
+    `chance` is the probability of losing that many clips or more if words were lost at the rate of all clips.
     """
 
     word: str
@@ -82,7 +82,7 @@ class WordYield:
 
 @dataclass(frozen=True)
 class Band:
-    """Words asked for in `low` to `high` clips: how many words, how many never heard, and their clips' yield."""
+    """Words asked for in `low` to `high` clips: how many words, how many in no kept clip, and their clips' yield."""
 
     low: int
     high: int | None

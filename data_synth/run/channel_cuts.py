@@ -1,4 +1,4 @@
-"""Lhotse cuts through a channel, once on disk: seeded clips with their labels, gone on with where it was killed."""
+"""Lhotse cuts through a channel, once on disk: seeded clips with their labels, resumed where it was killed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def channel_cuts(
         out: a new folder, or one begun with the same options and storage.
         options: the channel.
         seed: of the set; a cut's own seed follows from it, the cut's id and the copy.
-        copies: clips a cut, each with another seed; above 1 their ids end in -c0, -c1, ...
+        copies: clips per cut, each with another seed; above 1 their ids end in -c0, -c1, ...
         storage: flac or opus.
         progress: show a bar with the time left.
         clips_root: the name `out` will have when it is used, if it is to be renamed.
@@ -60,7 +60,7 @@ def channel_cuts(
         ConfigError: the folder was begun with other options.
         SynthesisError: a clip cannot be written.
     """
-    from lhotse import CutSet  # brings torch along; options are read where nothing is heard
+    from lhotse import CutSet  # brings torch along; options are read where no audio is
 
     from data_synth.store.manifest import CUTS_NAME, write_cuts
 
@@ -78,8 +78,8 @@ def channel_cuts(
                 path, count = _channel_clip(cut, out, options, its_seed, storage)
                 suffix = f"-c{copy}" if copies > 1 else ""
                 drawn = options.drawn(its_seed)
-                told = {"channel": options.describe(), "copy": copy, **({"drawn": drawn} if drawn else {})}
-                made.append(_heard_cut(cut, cut.id + suffix, root / path, count, options.pace_of(its_seed), told))
+                recorded = {"channel": options.describe(), "copy": copy, **({"drawn": drawn} if drawn else {})}
+                made.append(_changed_cut(cut, cut.id + suffix, root / path, count, options.pace_of(its_seed), recorded))
                 shown.update()
         write_cuts(made, out / CUTS_NAME)
     return CutSet.from_cuts(made)
@@ -102,15 +102,15 @@ def _channel_clip(cut: Any, out: Path, options: ChannelOptions, seed: int, stora
     if exists(out / path):
         return path, int(soundfile.info(out / path).frames)
     samples = _load(cut)
-    heard = apply_channel(samples, int(cut.sampling_rate), options, seed)
+    samples_out = apply_channel(samples, int(cut.sampling_rate), options, seed)
     try:
-        write_whole(out / path, encode(heard, int(cut.sampling_rate), storage))
+        write_whole(out / path, encode(samples_out, int(cut.sampling_rate), storage))
     except OSError as error:
         raise SynthesisError(f"a clip cannot be written: {error}", file=out, do="start again") from None
-    return path, len(heard)
+    return path, len(samples_out)
 
 
-def _heard_cut(cut: Any, cut_id: str, path: Path, count: int, pace: float, told: dict[str, Any]) -> MonoCut:
+def _changed_cut(cut: Any, cut_id: str, path: Path, count: int, pace: float, recorded: dict[str, Any]) -> MonoCut:
     from lhotse import MonoCut
     from lhotse.utils import fastcopy
 
@@ -133,7 +133,7 @@ def _heard_cut(cut: Any, cut_id: str, path: Path, count: int, pace: float, told:
         channel=0,
         recording=recording,
         supervisions=supervisions,
-        custom={**(cut.custom or {}), **told},
+        custom={**(cut.custom or {}), **recorded},
     )
 
 

@@ -176,7 +176,7 @@ def write_files(plan: SynthesisPlan, ledger: Ledger, store: Store, made: int) ->
 
 
 def mark_finished(ledger: Path) -> None:
-    """Write down that a shard is finished, and how large its ledger is: one that grew since is not."""
+    """Write down that a shard is finished, and the size of its ledger: one that has grown since is not finished."""
     content = json.dumps({"ledger_bytes": ledger.stat().st_size}) + "\n"
     write_whole(ledger.with_name(FINISHED_NAME), content.encode("utf-8"))
 
@@ -209,4 +209,4 @@ def _most_common_reason(ledger: Ledger) -> str:
         if row.reason and (row.reason in reasons or len(reasons) < REASONS_COUNTED):
             reasons[row.reason] += 1
     [(reason, count)] = reasons.most_common(1)
-    return f"the ledger tells why; most often ({count} of {len(ledger.rows)}): {reason}"
+    return f"the ledger says why; most often ({count} of {len(ledger.rows)}): {reason}"

@@ -99,11 +99,11 @@ def _open(folder: Path) -> _ShardFolder:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError("the folder is none that synthesize made", file=path) from None
+        raise DataError("the folder was not made by synthesize", file=path) from None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read: {error}", file=path) from None
     if not isinstance(settings, dict) or not set(SHARD_FIELDS) <= settings.keys():
-        raise DataError("the folder is no shard", file=folder, do="make shards with --shard I/N")
+        raise DataError("the folder is not a shard", file=folder, do="make shards with --shard I/N")
     if not is_finished(folder / LEDGER_NAME):
         rule = f"shard {settings['shard']}/{settings['of_shards']} is not finished"
         raise DataError(rule, file=folder, do="start it again; it goes on")
@@ -113,7 +113,7 @@ def _open(folder: Path) -> _ShardFolder:
 def _checked(shards: list[_ShardFolder]) -> list[_ShardFolder]:
     """All the shards of one run, each once, in order."""
     if not shards:
-        raise DataError("there is no shard to merge", field="folders")
+        raise DataError("there is no shard to join", field="folders")
     first = shards[0]
     by_number: dict[int, _ShardFolder] = {}
     for shard in shards:

@@ -1,7 +1,7 @@
 """Processes that engines run in: one that crashes or hangs costs its clip an attempt, and never the run.
 
 Batches whose process died, or gave no answer in time, are taken apart: their clips are asked for one by one, each
-alone in its process, and the one that does it again is told of in the ledger as any other failure. The other clips
+alone in its process, and the one that does it again is recorded in the ledger as any other failure. The other clips
 lose nothing but time.
 """
 
@@ -163,7 +163,7 @@ class WorkerPool:
             process.due = self._due(job.engine, len(job.work))
         self._given += 1
         process.jobs[self._given] = job
-        with contextlib.suppress(OSError):  # a process that has ended is told of by its listener
+        with contextlib.suppress(OSError):  # its listener reports a process that has ended
             process.popen.stdin.write(pickle.dumps((self._given, job)))
             process.popen.stdin.flush()
 
@@ -213,7 +213,7 @@ class WorkerPool:
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= LOST_IN_A_ROW:
             rule = f"{LOST_IN_A_ROW} processes of this engine were lost one after the other: {cause}"
-            raise SynthesisError(rule, field=suspects[0].engine, do="mend it, and start again; finished clips are kept")
+            raise SynthesisError(rule, field=suspects[0].engine, do="fix it and start again; finished clips are kept")
         self._again.extend(job for number, job in process.jobs.items() if number not in begun)
         for job in suspects:
             if job.once:  # it was alone

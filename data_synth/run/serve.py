@@ -24,7 +24,7 @@ from data_synth.plan.attempt import LedgerRow
 from data_synth.plan.clip_plan import ClipWork
 from data_synth.run.worker import ClipJob, judge_round, speak_round
 
-SWITCH_S = 0.0005  # between threads: the engine shall not wait long for the one that judges
+SWITCH_S = 0.0005  # between threads: the engine must not wait long for the thread that judges
 
 
 @dataclass
@@ -47,11 +47,11 @@ class _Server:
         with ThreadPoolExecutor(1) as other_hand:
             while True:
                 batch = self.waiting.get()
-                self._tell("round", batch.number, len(batch.work))
+                self._answer("round", batch.number, len(batch.work))
                 try:
                     outcomes = speak_round(batch.job, batch.work)
                 except Exception as error:
-                    self._tell("error", batch.number, error)
+                    self._answer("error", batch.number, error)
                 else:
                     other_hand.submit(self._judge, batch, outcomes)
 
@@ -59,15 +59,15 @@ class _Server:
         try:
             rows, batch.work = judge_round(batch.job, batch.work, outcomes)
         except Exception as error:
-            self._tell("error", batch.number, error)
+            self._answer("error", batch.number, error)
             return
         batch.rows += rows
         if batch.work:
             self.waiting.put(batch)
         else:
-            self._tell("rows", batch.number, batch.rows)
+            self._answer("rows", batch.number, batch.rows)
 
-    def _tell(self, kind: str, number: int, content: Any) -> None:
+    def _answer(self, kind: str, number: int, content: Any) -> None:
         message = pickle.dumps((kind, number, content))
         try:
             with self._answering:

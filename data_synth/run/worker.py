@@ -1,4 +1,4 @@
-"""One batch of clips: spoken, judged, retried, stored, told as ledger rows. What a worker process runs.
+"""One batch of clips: spoken, judged, retried, stored, recorded in ledger rows. What a worker process runs.
 
 Light to import (no torch, no lhotse), for every spawned worker imports it.
 """
@@ -95,7 +95,7 @@ def _speak(engine: Engine, batch: Sequence[Utterance]) -> list[Outcome]:
         if len(outcomes) == len(batch):
             return outcomes
         reason = f"{len(outcomes)} outcomes for {len(batch)} utterances"
-    except Exception as error:  # whatever an engine does, the clip is told of it and the run goes on
+    except Exception as error:  # whatever an engine does, it is recorded for the clip, and the run goes on
         reason = one_line(error)
     if len(batch) == 1:
         return [Failure(reason)]
@@ -103,7 +103,7 @@ def _speak(engine: Engine, batch: Sequence[Utterance]) -> list[Outcome]:
 
 
 def make_row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSettings) -> LedgerRow:
-    """Judge one outcome, store the clip if it is kept, and tell what came of it."""
+    """Judge one outcome, store the clip if it is kept, and record the result."""
     row = LedgerRow(
         key=plan.key(attempt),
         text_id=plan.text_id,

@@ -35,7 +35,7 @@ class Placing:
 
 
 class Store(Protocol):
-    """Keeps the clips of one folder, and tells what there is of them."""
+    """Keeps the clips of one folder, and knows which of them exist."""
 
     @property
     def manifest(self) -> Path:
@@ -55,7 +55,7 @@ class Store(Protocol):
         ...
 
     def begin(self, text: TextPlan, waiting: int) -> int:
-        """Take note of a text, of which so many clips are still to be made. Batches stay within what is returned."""
+        """Take note of a text, of which `waiting` clips are still to be made. Batches stay within what is returned."""
         ...
 
     def done(self, clips: Iterable[ClipPlan]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-PREFIX_DIGITS = 16  # of a key, hexadecimal: 64 bits; keys that share them are told apart by their rows
+PREFIX_DIGITS = 16  # of a key, hexadecimal: 64 bits; keys that share them are distinguished by their rows
 RECENT_KEYS = 16_384  # held in a dict until they are sorted in among the rest
 
 

@@ -1,4 +1,4 @@
-"""What was made, from what, kept or rejected and why: one JSON row a clip, appended; what makes a run resumable."""
+"""What was made, from what, kept or rejected and why: one JSON row per attempt, appended; so a run can resume."""
 
 from __future__ import annotations
 
@@ -71,14 +71,16 @@ class Ledger:
             self._size += len(line)
 
     @contextmanager
-    def rewriting(self, mend: Callable[[LedgerRow], LedgerRow] | None = None) -> Iterator[Callable[[LedgerRow], None]]:
+    def rewriting(
+        self, change: Callable[[LedgerRow], LedgerRow] | None = None
+    ) -> Iterator[Callable[[LedgerRow], None]]:
         """Write the ledger anew: what is yielded takes the rows in their order; the others follow by key.
 
         A row that comes a second time is left out. The file is put in place at the end of the block, and only
         where that ends well.
 
         Args:
-            mend: done to each of the others.
+            change: done to each of the others.
         """
         placed = bytearray(len(self._index))
         written = KeyIndex()
@@ -96,7 +98,7 @@ class Ledger:
 
             yield place
             for row in self._others(placed):
-                write(row if mend is None else mend(row))
+                write(row if change is None else change(row))
             self._close()
         self._index, self._size = written, size
 

@@ -1,4 +1,4 @@
-"""How the clips of a folder lie on disk: each a file of its own here, packed into tar shards in `shar.py`."""
+"""How the clips of a folder lie on disk: each a file of its own here, packed into tars in `tars.py`."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def numbers(folder: Path) -> set[int]:
 
 
 def open_clip(folder: Path, row: LedgerRow) -> Path | io.BytesIO | None:
-    """The file of a kept clip, or what it holds where it is packed; None where its shard has it not.
+    """The file of a kept clip, or what it holds where it is packed; None where its tar does not hold it.
 
     Args:
         folder: what the row's path is relative to.

@@ -83,8 +83,8 @@ class Enlargement:
     def __str__(self) -> str:
         """`100 texts of 6 requests (2 from the cache; left out: duplicate 3)`."""
         reasons = ", ".join(f"{reason} {count}" for reason, count in self.left_out.most_common())
-        told = f"{self.cached} from the cache" + (f"; left out: {reasons}" if reasons else "")
-        return f"{len(self.texts)} texts of {self.requests + self.cached} requests ({told})"
+        details = f"{self.cached} from the cache" + (f"; left out: {reasons}" if reasons else "")
+        return f"{len(self.texts)} texts of {self.requests + self.cached} requests ({details})"
 
 
 def enlarge(

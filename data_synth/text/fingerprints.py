@@ -1,4 +1,4 @@
-"""Which of many strings were there before: 16 bytes a string, so that millions are told apart in bounded memory."""
+"""Which of many strings were there before: 16 bytes a string, so that millions are distinguished in bounded memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Fingerprints:
         return len(self._words) // WORDS
 
     def add(self, *parts: str) -> None:
-        """Add a string, or several that are told apart as a whole."""
+        """Add a string, or several that count as one."""
         hashed = hashlib.blake2b(digest_size=WORD_BYTES * WORDS)
         for part in parts:
             encoded = part.encode("utf-8", "surrogatepass")

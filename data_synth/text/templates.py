@@ -26,7 +26,7 @@ SLOT = re.compile(r"\s*([^\s:{}]+)\s*(?::\s*([^\s:{}]+)\s*)?")
 LARGEST_PRODUCT = 1_000_000  # texts, above which a number must be asked for
 
 Slots: TypeAlias = Mapping[str, Sequence[str]]
-SlotPlace: TypeAlias = tuple[str, str]  # a slot, and the label that tells its places in a template apart
+SlotPlace: TypeAlias = tuple[str, str]  # a slot, and the label that distinguishes its places in a template
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def expand_templates(templates: Sequence[Text], slots: Slots, count: int | None 
     Args:
         templates: as `read_texts` gives them; a text without a slot gives itself.
         slots: slot -> values, see `read_slots`.
-        count: how many texts; exactly so many where the templates give so many distinct ones, else all there are.
+        count: how many texts; all there are where the templates give fewer distinct ones.
         seed: of the sample; without a count nothing is drawn, and the order is that of the lists.
 
     Raises:
@@ -100,7 +100,7 @@ def expand_templates(templates: Sequence[Text], slots: Slots, count: int | None 
             f"the templates give more than {LARGEST_PRODUCT} texts",
             field="count",
             value=combinations,
-            do="say how many are wanted",
+            do="say how many you want",
         )
     stream = _all(parsed, lists) if count is None else _sample(parsed, lists, random.Random(derive("templates", seed)))
     texts: list[Text] = []

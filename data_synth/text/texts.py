@@ -162,7 +162,7 @@ class TextFile:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[str]]:
-    """A file of texts; what goes wrong while it is read is told in one line."""
+    """A file of texts; what goes wrong while it is read becomes one line."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             yield file

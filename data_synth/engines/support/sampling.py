@@ -1,4 +1,4 @@
-"""Sampling a batch from a language model so that every row hangs on its own seed and on nothing else."""
+"""Sampling a batch from a language model so that every row depends on its own seed and on nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calling text-to-speech programs of the operating system: one process a clip, a WAV file back."""
+"""Calling text-to-speech programs of the operating system: one process per clip, a WAV file back."""
 
 from __future__ import annotations
 

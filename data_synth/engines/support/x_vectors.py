@@ -23,7 +23,7 @@ def read_x_vectors(folder: Path) -> dict[str, Samples]:
     (vectors, 512), named `file/0`, `file/1`, ..., or in JSON an object name -> vector, named `file/name`.
 
     Raises:
-        SynthesisError: there is no vector, or a file holds something else (its name is told).
+        SynthesisError: there is no vector, or a file holds something else (it is named).
     """
     if not folder.is_dir():
         raise SynthesisError("there is no such folder of x-vectors", file=folder)

@@ -303,8 +303,8 @@ def test_another_recording_of_noise_makes_another_clip(tmp_path: Path, noises: P
     [
         ({"speed": [1.1, 0.9]}, "low <= high"),
         ({"tempo": 3}, "from 0.5 to 2"),
-        ({"codec_kbps": 24}, "codec_kbps is of the codecs opus and mp3"),
-        ({"codec": "gsm", "codec_kbps": 24}, "codec_kbps is of the codecs opus and mp3"),
+        ({"codec_kbps": 24}, "codec_kbps is only valid with the codecs opus and mp3"),
+        ({"codec": "gsm", "codec_kbps": 24}, "codec_kbps is only valid with the codecs opus and mp3"),
         ({"codec": "mp3", "codec_kbps": 8}, "from 16 to 160"),
         ({"room": {}, "responses": ["a.wav"]}, "give one of them"),
     ],

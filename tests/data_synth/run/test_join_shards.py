@@ -272,9 +272,9 @@ def test_what_cannot_be_merged_is_told_and_nothing_is_made(parts: list[Path], tm
     with pytest.raises(ConfigError, match=r"other/settings\.json: plan: differs from"):
         join_shards([*parts[:2], tmp_path / "other"], out, progress=False)
     run(tmp_path / "single")
-    with pytest.raises(DataError, match="is no shard"):
+    with pytest.raises(DataError, match="is not a shard"):
         join_shards([tmp_path / "single"], out, progress=False)
-    with pytest.raises(DataError, match="none that synthesize made"):
+    with pytest.raises(DataError, match="was not made by synthesize"):
         join_shards([tmp_path / "nothing"], out, progress=False)
     with pytest.raises(DataError, match="is one of the shards"):
         join_shards(parts, parts[0], progress=False)

@@ -101,7 +101,7 @@ def test_what_isolation_and_workers_change_is_nothing(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_ends_every_process_ends_the_run(tmp_path: Path) -> None:
-    with pytest.raises(SynthesisError, match=r"fake: 12 processes .* lost one after the other: .* status 3; mend it"):
+    with pytest.raises(SynthesisError, match=r"fake: 12 processes .* lost one after the other: .* status 3; fix it"):
         run(tmp_path / "out", "fake:dies")
 
 
