@@ -8,7 +8,6 @@ from speech_analogy.systems.entries import SYSTEMS
 from speech_analogy.systems.entry import BASE, BY_ADAPTER, VECTORS, Combination, Mean, Training, TrainingSet
 
 __all__ = [
-    "ANALOGY",
     "BASE",
     "BY_ADAPTER",
     "COMBINATIONS",
@@ -53,7 +52,6 @@ VECTORS_OF = {
 
 # The corners of the analogy, τ_D = τ_C + λ(τ_B − τ_A).
 CORNERS = {"c": "target_synthetic", "plus": "source_real", "minus": "source_synthetic"}
-ANALOGY = (CORNERS["c"], CORNERS["plus"], CORNERS["minus"])
 
 SEARCHED = tuple(name for name, training in TRAININGS.items() if training.searched)
 """Systems that train on real source speech, which choose their own learning rate and epochs on held-out source
