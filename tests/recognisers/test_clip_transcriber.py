@@ -99,6 +99,6 @@ def test_a_recipe_whose_base_would_judge_its_own_texts_is_refused(
     recipe["base"] = "openai/whisper-large-v3"
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     _, plan = plan_of(tmp_path, tmp_path / "run")
-    trained = plan.stages["synthesise-target"].params["options"]["gates"]["round_trip"]["trained"]
+    trained = plan.stages["synthesise-target"].record["options"]["gates"]["round_trip"]["trained"]
     assert trained == ["openai/whisper-large-v3"]
-    assert plan.stages["synthesise-source"].params["options"]["gates"]["round_trip"] is None
+    assert plan.stages["synthesise-source"].record["options"]["gates"]["round_trip"] is None
