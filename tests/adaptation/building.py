@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
-import pytest
 import torch
 from lhotse import CutSet
 from pydantic import Field
 from safetensors.torch import load_file, save_file
 
-from speech_analogy.adaptation.execution import local
+from speech_analogy.adaptation.execution.protocol import EXECUTORS, LOCAL, Finished, Job
+from speech_analogy.adaptation.execution.run_stage import run_stage
 from speech_analogy.adaptation.plan.planner import Planner
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import EvaluationOptions, Recipe
@@ -126,28 +125,34 @@ def some_stage(name: str, cost_s: float, *after: Stage, params: type[SomeParams]
     return Stage(name, params(after=tuple(stage["made"] for stage in after)), cost_s)
 
 
-class OwnProcess:
-    """A pool without processes: what is submitted is done at once. A process costs seconds to start, a stage less."""
+class InThisProcess:
+    """An executor that does a job where it is submitted: a worker process takes seconds to start, a stage less."""
 
-    def __init__(self, *_: object) -> None:
-        self._processes: dict[int, Any] = {}
+    slots, place = 1, "this process"
 
-    def __enter__(self) -> OwnProcess:
+    def __init__(self, slots: int | None, options: Mapping[str, str]) -> None:
+        self._finished: list[Finished] = []
+
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         pass
 
-    def submit(self, function: Any, *arguments: Any) -> Future[None]:
-        future: Future[None] = Future()
+    def submit(self, job: Job) -> None:
         try:
-            future.set_result(function(*arguments))
+            run_stage(job)
         except Exception as error:
-            future.set_exception(error)
-        return future
+            self._finished.append(Finished(job.stage.name, error))
+        else:
+            self._finished.append(Finished(job.stage.name))
 
-    def shutdown(self, **_: object) -> None:
-        pass
+    def wait(self, timeout_s: float) -> list[Finished]:
+        finished, self._finished = self._finished, []
+        return finished
+
+    def cancel(self) -> None:
+        self._finished.clear()
 
 
 @contextmanager
@@ -155,9 +160,9 @@ def stages_in_this_process() -> Iterator[None]:
     """Runs do their stages in the test's own process, with one thread, as a worker has."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "ProcessPoolExecutor", OwnProcess)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+    EXECUTORS.add(LOCAL, InThisProcess)
+    try:
+        yield
+    finally:
+        EXECUTORS.remove(LOCAL)
+        torch.set_num_threads(threads)
