@@ -120,6 +120,18 @@ def may_decode(model: str | Path, backend: Backend) -> bool:
         return True
 
 
+def features_kind(model: str | Path) -> str | None:
+    """What the features of these weights' family are, see `FeatureTraits`; None where the weights are not here yet.
+
+    Raises:
+        CheckpointError: the weights are broken, or of a family that is not supported.
+    """
+    try:
+        return family_of(resolve_weights(str(model))).features.kind
+    except WeightsUnavailableError:
+        return None
+
+
 def ctranslate2_installed() -> bool:
     """Whether the package ctranslate2 is there."""
     return importlib.util.find_spec("ctranslate2") is not None

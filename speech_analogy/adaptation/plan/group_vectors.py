@@ -9,8 +9,10 @@ from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.stages.params.base import Output
 from speech_analogy.adaptation.stages.params.model_params import ClustersParams, Group, VectorsParams
 from speech_analogy.errors import ConfigError
+from speech_analogy.recognisers.loading import features_kind
 from speech_analogy.systems.catalogue import CORNERS, VECTORS_OF
 
+VOICE_FEATURES = "log-mel"
 PAIR = (CORNERS["plus"], CORNERS["minus"])  # what a vector is the difference of
 
 
@@ -22,7 +24,12 @@ def add_vectors(draft: Draft) -> None:
         return
     clusters: Output | None = None
     if recipe.vectors.by == "speaker":
-        params = ClustersParams(cuts=draft.cuts["source_real"], clusters=recipe.vectors.clusters, **draft.base)
+        params = ClustersParams(
+            cuts=draft.cuts["source_real"],
+            clusters=recipe.vectors.clusters,
+            sound=None if features_kind(recipe.base) in (VOICE_FEATURES, None) else VOICE_FEATURES,
+            **draft.base,
+        )
         clusters = draft.add(names.CLUSTERS, params, START_S)["clusters"]
         share = 1 / recipe.vectors.clusters
         groups = [

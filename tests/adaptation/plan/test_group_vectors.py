@@ -12,6 +12,7 @@ from speech_analogy.adaptation.plan.names import CLUSTERS
 from speech_analogy.errors import ConfigError
 from speech_analogy.systems.catalogue import VECTORS_OF
 from tests.adaptation.building import RECIPE, analogy_plan, analogy_recipe
+from tests.small_conformer import make_conformer
 
 
 def test_a_vector_for_each_source_domain(cuts: CutSet, tmp_path: Path) -> None:
@@ -59,3 +60,14 @@ def test_by_adapter_needs_adapters(cuts: CutSet, tmp_path: Path) -> None:
 def test_too_few_domains_is_an_error(cuts: CutSet, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"vectors\.utterances.*a: \d+, c: \d+.*speaker"):
         analogy_plan(analogy_recipe(systems=["analogy_of_vectors_mean"], vectors={"utterances": 1000}), cuts, tmp_path)
+
+
+def test_clusters_of_a_model_that_takes_waveforms_are_made_again(cuts: CutSet, tmp_path: Path) -> None:
+    """Earlier versions divided such a model's speakers by samples; Whisper's clusters keep their name."""
+    made = {}
+    for name, base in (("whisper", "pip:whisper-tiny.en"), ("conformer", str(make_conformer(tmp_path / "base")))):
+        recipe = analogy_recipe(systems=["analogy_of_vectors_mean"], vectors={"by": "speaker"}, base=base)
+        plan, _ = analogy_plan(recipe, cuts, tmp_path)
+        made[name] = plan.stages[CLUSTERS].record
+    assert set(made["whisper"]) == {"cuts", "base", "base_key", "clusters"}
+    assert made["conformer"]["sound"] == "log-mel"

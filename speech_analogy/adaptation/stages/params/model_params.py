@@ -109,8 +109,14 @@ class ClustersParams(StageParams):
     kind: ClassVar = "clusters"
     version: ClassVar = 1
     outputs: ClassVar = {"clusters": CLUSTERS_FILE}
+    optional: ClassVar = ("sound",)
 
     cuts: Located
     base: str
     base_key: str
     clusters: int
+    sound: str | None = Field(
+        default=None,
+        description="what a voice is described by, where it is not the model's own features: version 0.1.0 divided the "
+        "speakers of a model that takes waveforms by their first samples, and what it made must not count as done",
+    )
