@@ -35,7 +35,7 @@ EvaluatedPart = Literal["test", "source_dev", "target_dev"]
 class CorpusOptions(Options):
     """Which recordings."""
 
-    kind: str = Field(description="a reader: speechocean762, slurp, asterisk, folder, huggingface, nemo")
+    kind: str = Field(description="a registered reader; `speech-analogy corpus import --help` lists them")
     path: str = Field(description="relative to the recipe's folder; `--data` overrides it")
     options: dict[str, Any] = Field(default_factory=dict)
 

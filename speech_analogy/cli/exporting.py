@@ -8,15 +8,18 @@ from typing import Annotated
 import typer
 
 from speech_analogy.cli.options import Overwrite
+from speech_analogy.foundation.plugins import registered
 
 
 def export_command(
     model: Annotated[str, typer.Argument(help="Weights: a folder, an OpenAI .pt, a Hugging Face id, pip:...")],
-    to: Annotated[str, typer.Option(help="The format: transformers, ctranslate2, openai, or one that a package adds.")],
-    out: Annotated[Path, typer.Option(help="The folder to write; of openai the file NAME.pt.")],
+    to: Annotated[str, typer.Option(help=f"The format: {registered('speech_analogy.exporters')}.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder to write; of a format that is one file, the file, e.g. NAME.pt.")
+    ],
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a model for another runtime: transformers, CTranslate2 (faster-whisper), OpenAI's whisper."""
+    """Write a model for another runtime, e.g. CTranslate2 (faster-whisper) or OpenAI's whisper."""
     from speech_analogy.export.exporter import export
 
     print(f"{to}: {export(model, to, out, overwrite=overwrite)}")

@@ -25,6 +25,7 @@ from speech_analogy.cli.options import (
 )
 from speech_analogy.cli.training import finetune_command, shorten_command
 from speech_analogy.errors import ConfigError
+from speech_analogy.foundation.plugins import registered
 from speech_analogy.foundation.program import Verbs, run
 
 app = typer.Typer(
@@ -72,10 +73,7 @@ def _options(
 
 @corpus_app.command("import")
 def corpus_import(
-    kind: Annotated[
-        str,
-        typer.Argument(help="speechocean762, slurp, asterisk, folder, huggingface, nemo, or one that a package adds."),
-    ],
+    kind: Annotated[str, typer.Argument(help=f"{registered('speech_analogy.corpus_readers')}.")],
     path: Annotated[str, typer.Argument(help="The corpus: a folder, a manifest or, for huggingface, a name.")],
     out: Annotated[Path, typer.Option(help="The cuts to write: NAME.jsonl.gz.")],
     option: Annotated[list[str] | None, typer.Option(help="key=value for the reader, e.g. microphone=headset.")] = None,

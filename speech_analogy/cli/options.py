@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from speech_analogy.foundation.plugins import registered
+
 if TYPE_CHECKING:
     from speech_analogy.recognisers.decoding import DecodingOptions
 
@@ -58,7 +60,7 @@ Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cu
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes; by default one for each GPU, or else one for each core.")
 ]
-Executor = Annotated[str, typer.Option(help="What does the stages: local, or another that is installed.")]
+Executor = Annotated[str, typer.Option(help=f"What does the stages: {registered('speech_analogy.executors')}.")]
 Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
 Backend = Annotated[
     BackendChoice, typer.Option(help="What decodes; auto: CTranslate2 where it is installed and repays the conversion.")

@@ -67,6 +67,12 @@ class Plugins(Generic[T]):
         return plugin
 
 
+def registered(group: str) -> str:
+    """The names in a group of entry points, for help texts: `bark, flite or piper`. Imports none of them."""
+    *others, last = sorted(_points(group)) or ["none"]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 @cache
 def _points(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}

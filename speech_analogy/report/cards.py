@@ -44,6 +44,7 @@ def model_card(
     *,
     name: str = labels.SUBJECT,
     scale: float | None = None,
+    kind: str | None = None,
 ) -> str:
     """The README.md of an adapted model folder.
 
@@ -52,13 +53,14 @@ def model_card(
         provenance: `base`, `license`, `language` go to the front matter; further keys are printed.
         name: which system of the run the model is.
         scale: its λ; without one, the λ that was chosen.
+        kind: of the model, as its `config.json` says (`model_type`), for a tag; None: no tag.
 
     Raises:
         DataError: the run did not measure that system.
     """
     system = _system(results, name, scale)
     label = labels.label(system.name, system.scale)
-    front = _front(provenance, ["speech-analogy", "whisper", "task-arithmetic"])
+    front = _front(provenance, ["speech-analogy", *([kind] if kind else []), "task-arithmetic"])
     front |= {
         "pipeline_tag": "automatic-speech-recognition",
         "library_name": "transformers",

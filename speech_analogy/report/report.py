@@ -8,10 +8,11 @@ from pathlib import Path
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.files import os_errors, write_json, write_whole
-from speech_analogy.recognisers.model_record import provenance
+from speech_analogy.recognisers.model_record import model_type_of, provenance
 from speech_analogy.report import cards, markdown, page
 
 RESULTS_FILE, MARKDOWN_FILE, PAGE_FILE = "results.json", "results.md", "report.html"
+CONFIG_FILE = "config.json"  # of a model
 PUBLISHED_FILE = "published.json"
 """Which system the run's model is; written where it is given, read where it is not."""
 PUBLISHED_FOLDER = "model"
@@ -53,7 +54,8 @@ def _card(results: Results, run: Path, published: str | None) -> str | None:
     system = published or _recorded(record)
     if system is None:
         return None
-    card = cards.model_card(results, cards.facts(provenance(model)), name=system)
+    kind = model_type_of(model) if (model / CONFIG_FILE).is_file() else None
+    card = cards.model_card(results, cards.facts(provenance(model)), name=system, kind=kind)
     if published is not None:
         with os_errors(record):
             write_json(record, {"system": published})

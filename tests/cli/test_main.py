@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from speech_analogy.adaptation.execution.protocol import EXECUTORS
 from speech_analogy.cli import main as cli
-from speech_analogy.corpora.read import write_cuts
+from speech_analogy.corpora.read import READERS, write_cuts
+from speech_analogy.export.exporter import EXPORTERS
+from speech_analogy.foundation.plugins import Plugins
 from speech_analogy.recognisers.whisper.folder import write_folder
 from tests.adaptation.building import RECIPE
 from tests.cli.conftest import Run
@@ -43,6 +48,14 @@ def test_help_imports_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "lhotse", "numpy")
     code = f"import sys, speech_analogy.cli.main; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("verb", "plugins"), [(("corpus", "import"), READERS), (("export",), EXPORTERS), (("adapt",), EXECUTORS)]
+)
+def test_help_lists_what_is_registered(run: Run, verb: tuple[str, ...], plugins: Plugins[Any]) -> None:
+    words = set(re.findall(r"[\w-]+", run(*verb, "--help").stdout))
+    assert set(plugins.names()) <= words
 
 
 def test_public_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lhotse import CutSet
 from speech_analogy.corpora import READERS, import_corpus, read_corpus, read_cuts, write_cuts
 from speech_analogy.corpora.reading import CorpusUtterance, Reader, ReaderOptions
 from speech_analogy.errors import ConfigError, DataError
+from tests.conftest import REPOSITORY
 from tests.corpora.sounds import write_tone
 
 QUIET = {"progress": False}
@@ -26,7 +28,9 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def test_kinds() -> None:
-    assert set(READERS.names()) == {"speechocean762", "slurp", "asterisk", "folder", "huggingface", "nemo"}
+    group = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    known = {"speechocean762", "slurp", "asterisk", "folder", "huggingface", "nemo"}
+    assert set(READERS.names()) == set(group[READERS.group]) >= known
 
 
 def test_a_new_kind_is_one_file_and_one_line(corpus: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation import digests, plugins
-from speech_analogy.foundation.plugins import Plugins
+from speech_analogy.foundation.plugins import Plugins, registered
 
 
 @pytest.fixture
@@ -46,3 +46,9 @@ def test_plugins_can_be_added_and_removed(things: Plugins[Any]) -> None:
     assert things.load("digest") is digests.digest
     assert "mine" not in things
     things.remove("never added")
+
+
+@pytest.mark.usefixtures("things")
+def test_help_lists_the_names_of_a_group_without_importing_any() -> None:
+    assert registered("test.things") == "absent, digest or gone"
+    assert registered("test.nothing") == "none"

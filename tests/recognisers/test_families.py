@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,12 @@ def test_folders_and_loaded_models_name_their_family(small_whisper: Path, confor
     assert family_of(small_whisper) is WHISPER
     assert family_of(WhisperRecogniser(small_whisper)) is WHISPER
     assert family_of(conformer) is family_of(load_recogniser(conformer)) is CONFORMER
-    assert {family.name for family in families()} == {"Whisper", "Wav2Vec2-Conformer"}
+
+
+def test_every_entry_point_gives_the_family_of_its_models() -> None:
+    group = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    assert set(FAMILIES.names()) == set(group[FAMILIES.group]) >= {"whisper", "wav2vec2-conformer"}
+    assert [family.model_types[0] for family in families()] == list(FAMILIES.names())
 
 
 def test_a_new_family_is_one_registration(cousin: Path, small_whisper: Path) -> None:

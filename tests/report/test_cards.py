@@ -111,6 +111,14 @@ def test_a_report_writes_the_models_card_and_remembers_the_system(run: Path, tmp
     assert split((model / "README.md").read_text())[0] == front
 
 
+@pytest.mark.parametrize("kind", ["whisper", "wav2vec2-conformer"])
+def test_a_card_is_tagged_with_its_models_own_kind(run: Path, tmp_path: Path, kind: str) -> None:
+    model = _with_model(run, tmp_path / "stage")
+    write_json(model / "config.json", {"model_type": kind})
+    write_report(run, "mixed")
+    assert split((model / "README.md").read_text())[0]["tags"] == ["speech-analogy", kind, "task-arithmetic"]
+
+
 def test_a_card_never_reaches_the_stage_that_the_model_came_from(run: Path, tmp_path: Path) -> None:
     stage = tmp_path / "stage"
     stage.mkdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -57,14 +57,17 @@ class ConformerRecogniser:
         CheckpointError: model, tokenizer or extractor cannot be loaded, or it was trained at another rate than 16 kHz.
     """
 
+    architecture: ClassVar[Any] = Wav2Vec2ConformerForCTC
+    """The class in transformers; a family of the same features, with another encoder, names its own."""
+    called = "Wav2Vec2-Conformer"
     model_type = "wav2vec2-conformer"
     backend: Backend = "torch"
     compute: Compute = "float32"
     kind_of_features = f"waveform {SAMPLING_RATE_HZ}"
 
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
-        with loading(folder, "a Wav2Vec2-Conformer"):
-            model = Wav2Vec2ConformerForCTC.from_pretrained(folder, dtype=torch.float32)
+        with loading(folder, f"a {self.called}"):
+            model = self.architecture.from_pretrained(folder, dtype=torch.float32)
             self.tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(folder)
             self.extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
         if self.extractor.sampling_rate != SAMPLING_RATE_HZ:
