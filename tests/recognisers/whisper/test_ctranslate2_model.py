@@ -132,7 +132,7 @@ def test_trimmed_windows_give_torchs_tokens(small_whisper: Path, cache: Path) ->
     features = ours.features([_noise(seconds, seed) for seed, seconds in enumerate(durations)], 2.0)
     rows = theirs._rows(theirs._submit(features, durations, beams=1))
     with torch.inference_mode():
-        assert rows == ours._greedy(features, ours.limits(durations))
+        assert rows == ours.greedy(features, ours.limits(durations))
     assert [len(row) for row in rows] == [token_limit(duration) for duration in durations]
 
 
