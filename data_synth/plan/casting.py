@@ -40,7 +40,7 @@ Ranges: TypeAlias = Mapping[Voice, Mapping[str, Range]]
 
 
 @dataclass(frozen=True)
-class Role:
+class CastVoice:
     """One clip a text is to have. `take` counts how often this voice has spoken this text before.
 
     `drawn` holds the other parameters of its engine that were drawn for it, by name.
@@ -85,7 +85,7 @@ def cast(
     seed: int,
     speed: tuple[float, float] = (1.0, 1.0),
     ranges: Ranges = MappingProxyType({}),
-) -> Iterator[list[Role]]:
+) -> Iterator[list[CastVoice]]:
     """The parts of every text, one text at a time: `voices_per_text` clips each, in the least used voices.
 
     A million texts are cast in the memory of one.
@@ -140,14 +140,14 @@ def check_ranges(ranges: Ranges, parameters: Mapping[str, Mapping[str, int | flo
             load_engine(voice.engine).check({**parameters.get(voice.engine, {}), **drawn})
 
 
-def clip_seed(seed: int, text_id: str, part: Role, attempt: int) -> int:
+def clip_seed(seed: int, text_id: str, part: CastVoice, attempt: int) -> int:
     """The seed given to the engine for one attempt at one clip."""
     return derive(seed, "clip", text_id, str(part.voice), part.take, attempt)
 
 
 def _role(
     text_id: str, voice: Voice, take: int, seed: int, speed: tuple[float, float], its: Mapping[str, Range]
-) -> Role:
+) -> CastVoice:
     drawn = tuple(
         (name, draw(value, seed, "voice", name, text_id, str(voice), take))
         for name, value in its.items()
@@ -158,4 +158,4 @@ def _role(
     else:
         low, high = REPEAT_SPEED if take > 0 and speed[0] == speed[1] else speed
     share = random.Random(derive(seed, "speed", text_id, str(voice), take)).random()
-    return Role(voice, take, round(low + share * (high - low), SPEED_DIGITS), drawn)
+    return CastVoice(voice, take, round(low + share * (high - low), SPEED_DIGITS), drawn)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from data_synth.engines import load_engine
 from data_synth.gates.judge import is_speakable
-from data_synth.plan.casting import Role, Voice, cast, clip_seed, voice_ranges
+from data_synth.plan.casting import CastVoice, Voice, cast, clip_seed, voice_ranges
 from data_synth.plan.clip_plan import ClipPlan
 from data_synth.text.fingerprints import Fingerprints
 from data_synth.text.spoken import spoken_form
@@ -77,7 +77,7 @@ class TextPlan:
 
     text: Text
     number: int
-    parts: tuple[Role, ...]
+    parts: tuple[CastVoice, ...]
     plan: SynthesisPlan = field(repr=False)
 
     @cached_property
@@ -139,7 +139,7 @@ class SynthesisPlan:
                     yield TextPlan(text, silent_before, (), self)
                 silent_before += 1
 
-    def clip(self, text: Text, spoken: str, part: Role) -> ClipPlan:
+    def clip(self, text: Text, spoken: str, part: CastVoice) -> ClipPlan:
         """One clip of a text."""
         options, voice = self._options, part.voice
         return ClipPlan(

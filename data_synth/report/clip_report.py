@@ -22,11 +22,11 @@ from data_synth.store.tars import open_clip
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.files import os_errors, replacing
 from speech_analogy.foundation.page.templating import template_environment
+from speech_analogy.foundation.page.wording import NBSP, duration
 
 REPORT_NAME = "report.html"
 SHOWN_CLIPS = 12  # kept ones, and as many rejected ones
 ROWS_SHOWN = 24  # of a yield table; the rest is folded away
-NBSP = "\u00a0"
 SERIES = {KEPT: "kept", REJECTED: "rejected"}  # series of a histogram -> class of the style sheet
 
 # What a gate's name does not say.
@@ -195,14 +195,7 @@ def _percent(part: float, whole: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """In the two largest units: `8.4 s`, `3 min 05 s`, `2 h 07 min`."""
-    if seconds < 59.95:
-        return f"{seconds:.1f}{NBSP}s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60}{NBSP}min {whole % 60:02d}{NBSP}s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60:,}{NBSP}h {minutes % 60:02d}{NBSP}min"
+    return duration(seconds).replace(" ", NBSP)
 
 
 def _worst_first(rows: Sequence[Yield]) -> list[Yield]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth.plan.casting import Role, Voice, cast, clip_seed, find_voices, voice_ranges
+from data_synth.plan.casting import CastVoice, Voice, cast, clip_seed, find_voices, voice_ranges
 from data_synth.plan.options import SynthesisOptions
 from data_synth.synthesize import synthesize
 from data_synth.text.texts import Text
@@ -25,7 +25,7 @@ from tests.data_synth.rows import planned
 IDS = st.lists(st.text(min_size=1, max_size=6), max_size=40, unique=True)
 
 
-def cast_all(*what: Any, **more: Any) -> list[list[Role]]:
+def cast_all(*what: Any, **more: Any) -> list[list[CastVoice]]:
     return list(cast(*what, **more))
 
 
@@ -94,14 +94,14 @@ def test_another_seed_casts_otherwise() -> None:
 
 
 def test_seeds_differ_by_text_voice_take_and_attempt() -> None:
-    part = Role(Voice("e", "v"), 0, 1.0)
+    part = CastVoice(Voice("e", "v"), 0, 1.0)
     seeds = [
         clip_seed(0, "a", part, 0),
         clip_seed(1, "a", part, 0),
         clip_seed(0, "b", part, 0),
         clip_seed(0, "a", part, 1),
-        clip_seed(0, "a", Role(part.voice, 1, 1.0), 0),
-        clip_seed(0, "a", Role(Voice("e", "w"), 0, 1.0), 0),
+        clip_seed(0, "a", CastVoice(part.voice, 1, 1.0), 0),
+        clip_seed(0, "a", CastVoice(Voice("e", "w"), 0, 1.0), 0),
     ]
     assert len(set(seeds)) == len(seeds)
 
@@ -157,7 +157,7 @@ def test_a_voices_own_ranges_come_before_its_engines_and_the_runs() -> None:
     voices = [Voice("a", "x"), Voice("a", "y"), Voice("b", "z")]
     given = {"a": {"speed": (0.5, 0.6), "pitch": (10, 20)}, "a:y": {"speed": 1.3}}
     parts = cast_all([str(n) for n in range(60)], voices, 3, 0, (0.9, 1.1), voice_ranges(given, voices))
-    found: dict[str, list[Role]] = {str(voice): [] for voice in voices}
+    found: dict[str, list[CastVoice]] = {str(voice): [] for voice in voices}
     for part in (part for its_parts in parts for part in its_parts):
         found[str(part.voice)].append(part)
     assert all(0.5 <= part.speed <= 0.6 for part in found["a:x"])

@@ -99,7 +99,7 @@ def test_the_numbers_are_those_of_the_ledger(folder: Path) -> None:
     assert asked == 24
     assert f"clips kept {kept} clips asked for {asked} attempts {len(spoken)} texts 7 texts without a clip 1" in text
     silent = [one for one in spoken if one.voice == "silent"]
-    assert f"fake:silent 6 {len(silent)} 0 0.0 s 0.0 %" in text
+    assert f"fake:silent 6 {len(silent)} 0 0 s 0.0 %" in text
     assert "level_db -200 is below -50" in text
     assert "unspeakable" in text
 
