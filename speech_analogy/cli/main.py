@@ -170,7 +170,7 @@ def adapt(
         earlier=join or [],
         progress=not quiet,
     )
-    print(each.describe_domains(job, executor, workers), flush=True)
+    print(each.describe_domains(job, workers, executor), flush=True)
     if not dry_run:
         done = each.do_domains(
             job,
@@ -283,7 +283,7 @@ def _vary(
 
     key, _, values = vary.partition("=")
     job = variation.plan_variation(recipe, run, key, values.split(","), overrides=overrides, data=data)
-    print(variation.describe_variation(job, executor, workers), flush=True)
+    print(variation.describe_variation(job, workers, executor), flush=True)
     if not dry_run:
         variation.do_variation(
             job,

@@ -190,7 +190,7 @@ def do_domains(
     return table
 
 
-def describe_domains(job: Domains, executor: str = LOCAL, workers: int | None = None) -> str:
+def describe_domains(job: Domains, workers: int | None = None, executor: str = LOCAL) -> str:
     """What is left to do, target by target, with hours and disk."""
     doer = make_executor(executor, workers)
     lines, total_s, models = [], 0.0, 0

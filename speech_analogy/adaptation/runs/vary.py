@@ -125,7 +125,7 @@ def do_variation(
     return job.results()
 
 
-def describe_variation(job: Variation, executor: str = LOCAL, workers: int | None = None) -> str:
+def describe_variation(job: Variation, workers: int | None = None, executor: str = LOCAL) -> str:
     """What is left to do, value by value."""
     doer, lines, total_s = make_executor(executor, workers), [], 0.0
     size = weights_bytes(job.recipe.base)
