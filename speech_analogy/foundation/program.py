@@ -58,7 +58,8 @@ def _usage(program: str, error: Exception) -> int:
         return USER_ERROR_STATUS
     context = getattr(error, "ctx", None)
     where = context.command_path if context else program
-    return _fail(where, f"{' '.join(message.split()).rstrip('.')}; see {where} --help")
+    said = " ".join(message.replace("Value error, ", "").split()).rstrip(".")
+    return _fail(where, f"{said}; see {where} --help")
 
 
 def _fail(program: str, message: str) -> int:
