@@ -66,7 +66,7 @@ class SynthesisReport:
         if self.texts_without_clip:
             lines.append(f"texts without a clip: {len(self.texts_without_clip)}")
         if self.respelled:
-            lines.append(f"texts spoken otherwise than written: {self.respelled}")
+            lines.append(f"texts spoken differently from how they are written: {self.respelled}")
         if self.digits_left:
             lines.append(f"texts whose digits were left to the engine: {self.digits_left}")
         for index, what in enumerate(("domain", "voice")):

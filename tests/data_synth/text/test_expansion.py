@@ -161,7 +161,9 @@ def test_the_command_fills_templates_enlarges_and_speaks_and_does_so_again_from_
     assert "templates: 2 texts of 3 combinations" in printed
     assert "language model: 3 texts of 1 requests (0 from the cache; left out: more than asked for 2)" in printed
     assert "5 of 5 clips kept" in printed
-    assert "texts spoken otherwise than written: 5" in printed  # the model's end in a number, as the templates do
+    assert (
+        "texts spoken differently from how they are written: 5" in printed
+    )  # the model's end in a number, as the templates do
     assert status_of(arguments) == 0
     assert "0 made now" in capsys.readouterr().out
     assert len(server.asked) == 1
