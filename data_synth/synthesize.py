@@ -13,11 +13,12 @@ from typing import Any
 from data_synth.engines import load_engine
 from data_synth.engines.gpus import gpus_of
 from data_synth.plan.attempt import LedgerRow
-from data_synth.plan.casting import Voice, check_ranges, find_voices, voice_ranges
+from data_synth.plan.casting import check_ranges, voice_ranges
 from data_synth.plan.clip_plan import ClipPlan
 from data_synth.plan.layout import CLIPS_PER_TAR, SHAR_LAYOUTS, clip_format
 from data_synth.plan.options import SynthesisOptions
 from data_synth.plan.plan import Shard, SynthesisPlan, Texts
+from data_synth.plan.voices import Voice, find_voices
 from data_synth.run.finish import SynthesisReport, mark_finished, unspeakable_row, write_files
 from data_synth.run.pool import PoolOptions, run_jobs
 from data_synth.run.worker import ClipJob, ClipSettings
@@ -71,7 +72,7 @@ def synthesize(
         DataError: no text, ids that are not distinct, a folder that holds something else, or no clip was kept.
         ConfigError: the folder was begun with other settings.
     """
-    voices = find_voices(options.engines)
+    voices = find_voices(options.engines, options.language)
     _check_parameters(voices, options)
     gates = options.gates and options.gates.for_language(options.language)
     if gates is not None:

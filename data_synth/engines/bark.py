@@ -17,6 +17,7 @@ batched, and a single clip costs as much as a full batch.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,6 +27,7 @@ from data_synth.engines.base import BatchEngine, Failure, Outcome, Parameters, U
 from data_synth.engines.support.pace import at_speed
 from data_synth.engines.support.pretrained import Hardware, WeightsSource, find_source, whole_number
 from data_synth.engines.support.sampling import SeededDraw
+from data_synth.engines.support.voice_facts import VoiceFacts
 from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError, one_line
 from speech_analogy.foundation.digests import derive
@@ -41,6 +43,8 @@ BARK_BATCH_VARIABLE = "DATA_SYNTH_BARK_BATCH"
 BARK_BATCH_SIZE = 8  # clips
 PRESETS_FILE = "speaker_embeddings_path.json"
 PRESETS_HOME = "repo_or_path"  # the key of that file that is no preset
+BARK_LANGUAGES = ("de", "en", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh")
+PRESET_LANGUAGE = re.compile(r"([a-z]{2})_speaker_\d+$")
 TEMPERATURE_RANGE = (0.05, 2.0)
 
 
@@ -61,6 +65,7 @@ class BarkEngine(BatchEngine):
     patience_s = 900.0  # a clip of 13 s on a slow processor, the download of the weights before the first
     batch_size = BARK_BATCH_SIZE
     on_gpu = True
+    languages: ClassVar = BARK_LANGUAGES
     parameter_ranges: ClassVar = {
         "speed": (0.5, 2.0),
         "semantic_temperature": TEMPERATURE_RANGE,
@@ -81,6 +86,11 @@ class BarkEngine(BatchEngine):
     def voices(self) -> tuple[str, ...]:
         """`small`, without a preset."""
         return ("small",)
+
+    def about(self, voice: str) -> VoiceFacts:
+        """A preset is one speaker of one language; without one each clip has another, of the text's language."""
+        found = PRESET_LANGUAGE.search(voice)
+        return VoiceFacts((found[1],) if found else BARK_LANGUAGES, licence="MIT", one_speaker="/" in voice)
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`. Weights that are neither here nor to be had are reported at once."""

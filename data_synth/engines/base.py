@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeAlias
 
 from data_synth.audio.samples import Waveform
+from data_synth.engines.support.voice_facts import VoiceFacts
 from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError, one_line
 
@@ -49,7 +50,8 @@ class Engine(Protocol):
         batch_size: how many utterances one call is best given.
 
     An engine may also have `patience_s`, how many seconds one utterance may take, loading included, before its
-    process is ended (120), and `on_gpu`, true where its models are put on a GPU if there is one (false).
+    process is ended (120), and `on_gpu`, true where its models are put on a GPU if there is one (false); and what
+    `BaseEngine` has beyond this: `about`, `voices_for`, `more_voices`, `languages`, `standing` and `install`.
     """
 
     name: str
@@ -92,6 +94,15 @@ class BaseEngine(ABC):
     seeded: bool = True
     batch_size: int = 8
     parameter_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"speed": SPEED_RANGE}
+    languages: ClassVar[tuple[str, ...]] = ()
+    """The languages that it has voices for, installed or not; none: not known."""
+    standing: ClassVar[int | None] = None
+    """Its place among the engines that are taken where none is named: 1 sounds most natural, 3 is for languages that
+    nothing else speaks; None: it is slow or needs more than its package, so it speaks only when it is named."""
+    install: ClassVar[str] = ""
+    """The command that installs it."""
+    install_voices: ClassVar[str] = ""
+    """How to get more voices, where that is another command."""
 
     @abstractmethod
     def voices(self) -> tuple[str, ...]:
@@ -104,6 +115,18 @@ class BaseEngine(ABC):
     def known_voices(self) -> tuple[str, ...]:
         """All voices that may be named; by default those that are taken when none is."""
         return self.voices()
+
+    def about(self, voice: str) -> VoiceFacts:
+        """What is known of a voice; by default the languages of the engine."""
+        return VoiceFacts(self.languages)
+
+    def voices_for(self, language: str) -> tuple[str, ...]:
+        """The voices taken for texts in a language when none is named; by default those of `voices()` that speak it."""
+        return tuple(voice for voice in self.voices() if self.about(voice).speaks(language))
+
+    def more_voices(self, language: str) -> tuple[str, ...]:
+        """Voices beyond `voices_for`, taken when none is named and a text is to have more clips than those are."""
+        return ()
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`: names joined by `+`, each one of `known_voices()`."""
@@ -164,3 +187,18 @@ class BatchEngine(BaseEngine):
 def number(parameters: Parameters, name: str, default: float) -> float:
     """A numeric parameter, or its default."""
     return float(parameters.get(name, default))
+
+
+def facts_of(engine: Engine, voice: str) -> VoiceFacts:
+    """What an engine knows of a voice; nothing where it is no `BaseEngine`."""
+    return engine.about(voice) if isinstance(engine, BaseEngine) else VoiceFacts()
+
+
+def voices_for(engine: Engine, language: str) -> tuple[str, ...]:
+    """The voices that an engine takes for texts in a language when none is named."""
+    return engine.voices_for(language) if isinstance(engine, BaseEngine) else engine.voices()
+
+
+def more_voices(engine: Engine, language: str) -> tuple[str, ...]:
+    """Its voices beyond those."""
+    return engine.more_voices(language) if isinstance(engine, BaseEngine) else ()

@@ -29,6 +29,7 @@ from pydantic import Field, ValidationError, field_validator
 from data_synth.audio.samples import Samples, Waveform
 from data_synth.engines.base import BaseEngine, Utterance, number
 from data_synth.engines.support.pace import at_speed
+from data_synth.engines.support.voice_facts import VoiceFacts
 from speech_analogy.errors import ConfigError, SynthesisError
 from speech_analogy.foundation.digests import canonical_json
 from speech_analogy.foundation.options import Options, config_error
@@ -51,6 +52,7 @@ class CommandOptions(Options):
 
     command: tuple[str, ...] = Field(min_length=1)
     voices: tuple[str, ...] = Field(default=("default",), min_length=1, description="for {voice}")
+    languages: tuple[str, ...] = Field(default=(), description="that it speaks, e.g. de; none: not known")
     timeout_s: float = Field(default=120.0, gt=0.0, description="a program that takes longer for one text is killed")
     deterministic: bool = Field(default=True, description="the same text, voice, speed and seed give the same samples")
     revision: str = Field(default="", description="enters the clips' keys beside the sha256 of template and program")
@@ -71,10 +73,10 @@ class CommandOptions(Options):
             raise ValueError("the command must name {out}, the file it is to write")
         return command
 
-    @field_validator("voices", mode="before")
+    @field_validator("voices", "languages", mode="before")
     @classmethod
-    def _one_or_more(cls, voices: object) -> object:
-        return tuple(voices.split(",")) if isinstance(voices, str) else voices
+    def _one_or_more(cls, names: object) -> object:
+        return tuple(names.split(",")) if isinstance(names, str) else names
 
 
 class CommandEngine(BaseEngine):
@@ -97,6 +99,10 @@ class CommandEngine(BaseEngine):
     def voices(self) -> tuple[str, ...]:
         """The voices of the options; `default` where they name none."""
         return self.options.voices
+
+    def about(self, voice: str) -> VoiceFacts:
+        """As the options say."""
+        return VoiceFacts(self.options.languages)
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`; the program must be there."""

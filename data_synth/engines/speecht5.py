@@ -24,6 +24,7 @@ from data_synth.engines.base import BatchEngine, Failure, Outcome, Utterance, nu
 from data_synth.engines.support.pace import at_speed
 from data_synth.engines.support.pretrained import Hardware, WeightsSource, find_source, whole_number
 from data_synth.engines.support.reference import Speakers
+from data_synth.engines.support.voice_facts import VoiceFacts
 from data_synth.engines.support.voice_names import selected, unknown_voice
 from data_synth.engines.support.x_vectors import X_VECTOR_SIZE
 from speech_analogy.errors import SynthesisError, one_line
@@ -62,6 +63,8 @@ class SpeechT5Engine(BatchEngine):
     patience_s = 600.0  # the download of the weights comes before the first clip
     batch_size = SPEECHT5_BATCH_SIZE
     on_gpu = True
+    languages: ClassVar = ("en",)
+    install: ClassVar = SPEECHT5_INSTALL
     parameter_ranges: ClassVar = {"speed": (0.5, 2.0), "threshold": (0.05, 0.95)}
 
     def __init__(self) -> None:
@@ -80,6 +83,10 @@ class SpeechT5Engine(BatchEngine):
     def known_voices(self) -> tuple[str, ...]:
         """`random` and every x-vector."""
         return (RANDOM, *self._known().names)
+
+    def about(self, voice: str) -> VoiceFacts:
+        """English; `random` is another speaker for every clip."""
+        return VoiceFacts(self.languages, licence="MIT", one_speaker=voice != RANDOM)
 
     def resolve(self, selection: str) -> tuple[str, ...]:
         """See `Engine.resolve`. Weights that are neither here nor to be had are reported at once."""

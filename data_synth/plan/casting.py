@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from data_synth.engines import load_engine
+from data_synth.plan.voices import Voice
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.digests import derive
 from speech_analogy.foundation.options import Range, draw, ends
@@ -22,17 +23,6 @@ from speech_analogy.foundation.suggest import nearest
 
 REPEAT_SPEED = (0.9, 1.1)  # speeds drawn when a voice must speak a text again and no range was given
 SPEED_DIGITS = 3  # decimals
-
-
-@dataclass(frozen=True)
-class Voice:
-    """One voice of one engine; as a string `engine:voice`, the speaker of its clips."""
-
-    engine: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.engine}:{self.name}"
 
 
 Ranges: TypeAlias = Mapping[Voice, Mapping[str, Range]]
@@ -55,27 +45,6 @@ class CastVoice:
     def parameters(self) -> dict[str, float]:
         """What the clip's engine is to be given beside what all its clips are."""
         return {**dict(self.drawn), "speed": self.speed}
-
-
-def find_voices(specs: Sequence[str]) -> tuple[Voice, ...]:
-    """The voices that specs such as `hibari`, `piper:joe`, `flite:slt+rms` name, in order, each once.
-
-    A spec may itself be a comma-separated list.
-
-    Raises:
-        SynthesisError: an engine or a voice does not exist, or its package or program is not installed.
-        ConfigError: nothing is named.
-    """
-    voices: dict[Voice, None] = {}
-    for spec in (part.strip() for item in specs for part in item.split(",")):
-        if not spec:
-            continue
-        engine, _, selection = spec.partition(":")
-        names = load_engine(engine.strip()).resolve(selection.strip())
-        voices.update(dict.fromkeys(Voice(engine.strip(), name) for name in names))
-    if not voices:
-        raise ConfigError("no voice is named", field="engines", do="name some, such as hibari or flite:slt+rms")
-    return tuple(voices)
 
 
 def cast(

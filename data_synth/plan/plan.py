@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from data_synth.engines import load_engine
 from data_synth.gates.judge import is_speakable
-from data_synth.plan.casting import CastVoice, Voice, cast, clip_seed, voice_ranges
+from data_synth.plan.casting import CastVoice, cast, clip_seed, voice_ranges
 from data_synth.plan.clip_plan import ClipPlan
+from data_synth.plan.voices import Voice
 from data_synth.text.fingerprints import Fingerprints
 from data_synth.text.spoken import spoken_form
 from data_synth.text.texts import Text

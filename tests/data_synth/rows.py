@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from data_synth.plan.attempt import GateRow, LedgerRow
-from data_synth.plan.casting import Voice
 from data_synth.plan.clip_plan import ClipPlan
 from data_synth.plan.options import SynthesisOptions
 from data_synth.plan.plan import SynthesisPlan, Texts
+from data_synth.plan.voices import Voice
 
 
 def row(number: int, **changes: object) -> LedgerRow:

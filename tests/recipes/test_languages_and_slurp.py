@@ -89,7 +89,7 @@ def test_the_same_recipe_with_a_conformer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("language", ["es", "fr", "it"])
 def test_language_recipes_are_whole(language: str, tmp_path: Path) -> None:
     """Each is the English one but for language, base, voices, words and one system more, and its voices exist."""
-    from data_synth.plan.casting import find_voices
+    from data_synth.plan.voices import find_voices
 
     own, _ = load_recipe(RECIPES / f"phone_line_{language}")
     english, _ = load_recipe(RECIPES / "phone_line")

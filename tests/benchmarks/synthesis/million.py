@@ -97,9 +97,9 @@ def bring_nothing(source: Path, target: Path, transfer: str) -> None:
 
 def run_phase(phase: str, folder: Path, rows: int) -> dict[str, float]:
     """One phase in this process: seconds and peak memory."""
-    from data_synth.plan.casting import find_voices
     from data_synth.plan.options import SynthesisOptions
     from data_synth.plan.plan import Shard, SynthesisPlan
+    from data_synth.plan.voices import find_voices
     from data_synth.run.join_shards import join_shards
     from data_synth.synthesize import synthesize
     from data_synth.text.texts import TextFile

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_synth.plan.casting import CastVoice, Voice, cast, clip_seed, find_voices, voice_ranges
+from data_synth.plan.casting import CastVoice, cast, clip_seed, voice_ranges
 from data_synth.plan.options import SynthesisOptions
+from data_synth.plan.voices import Voice, find_voices
 from data_synth.synthesize import synthesize
 from data_synth.text.texts import Text
 from speech_analogy.errors import ConfigError, SynthesisError
@@ -109,6 +110,7 @@ def test_seeds_differ_by_text_voice_take_and_attempt() -> None:
 def test_casting_and_keys_are_the_same_in_every_process() -> None:
     code = (
         "import json; from data_synth.plan.casting import *; from data_synth.plan.attempt import clip_key;"
+        "from data_synth.plan.voices import Voice;"
         "v=[Voice('e', str(i)) for i in range(5)]; c=list(cast(['a','b','c'], v, 3, 7, (0.9, 1.1)));"
         "print(json.dumps([[str(p.voice), p.take, p.speed, clip_seed(7, 'a', p, 0)] for t in c for p in t]"
         "+[clip_key('a', 'e', 'v', '1', {'b': 1, 'a': 2.5}, 3)]))"

@@ -6,9 +6,9 @@ from itertools import islice
 
 import pytest
 
-from data_synth.plan.casting import find_voices
 from data_synth.plan.options import SynthesisOptions
 from data_synth.plan.plan import SynthesisPlan
+from data_synth.plan.voices import find_voices
 from data_synth.text.texts import Text
 from tests.data_synth.rows import planned
 

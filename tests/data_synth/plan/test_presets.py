@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from data_synth.plan.casting import Voice, cast
+from data_synth.plan.casting import cast
 from data_synth.plan.options import SynthesisOptions
 from data_synth.plan.presets import PRESETS, with_preset
+from data_synth.plan.voices import Voice
 from speech_analogy.errors import ConfigError
 
 

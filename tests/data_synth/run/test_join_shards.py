@@ -15,9 +15,9 @@ import soundfile
 from lhotse import CutSet, MonoCut
 from lhotse.shar import SharWriter
 
-from data_synth.plan.casting import find_voices
 from data_synth.plan.options import SynthesisOptions
 from data_synth.plan.plan import Shard, SynthesisPlan
+from data_synth.plan.voices import find_voices
 from data_synth.report.clip_report import render
 from data_synth.run.finish import SynthesisReport
 from data_synth.run.join_shards import join_shards

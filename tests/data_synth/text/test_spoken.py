@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_synth.plan.attempt import clip_key
-from data_synth.plan.casting import Voice
 from data_synth.plan.options import SynthesisOptions
+from data_synth.plan.voices import Voice
 from data_synth.store.ledger import Ledger
 from data_synth.synthesize import synthesize
 from data_synth.text import spoken
