@@ -67,6 +67,8 @@ class RecogniserFamily:
     decoder: Literal["autoregressive", "ctc"]
     native_window: Literal["trimmed", "full"]
     """That models are decoded in if they do not record another: `full` where they were trained on 30 s alone."""
+    timestamps: bool = False
+    """Whether models write time stamps and can be taught to: then they are `TimedRecogniser`s."""
     most_beams: int | None = None
     """None: any number."""
     backends: Mapping[Backend, FastBackend] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,6 +19,25 @@ Compute = Literal["int8", "float32", "bf16"]
 """What decoding computes in. CTranslate2: int8 or float32; torch: float32, or bf16 in the encoder."""
 
 IGNORED_LABEL = -100  # a target that is not learned; torch's ignore_index
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of speech in a window."""
+
+    text: str
+    start_s: float
+    end_s: float | None
+    """None: the window ends before it does, so that its text is left out and only its start is written."""
+
+
+@dataclass(frozen=True)
+class WindowText:
+    """What is to be written of a window."""
+
+    segments: tuple[Segment, ...]
+    timed: bool
+    """With time stamps."""
 
 
 class Transcriber(Protocol):
@@ -79,3 +99,17 @@ class SequenceRecogniser(Recogniser, Protocol):
 
     def keeping_encoded(self) -> AbstractContextManager[list[torch.Tensor]]:
         """A list that collects the encoder's outputs while the block lasts, batch by batch."""
+
+
+class TimedRecogniser(Recogniser, Protocol):
+    """A recogniser that writes time stamps: its family says so (`RecogniserFamily.timestamps`)."""
+
+    @property
+    def most_label_tokens(self) -> int:
+        """That a label with time stamps may have, prompt and end left out."""
+
+    def label_tokens(self, text: str) -> int:
+        """How many of them a segment with this text takes."""
+
+    def window_labels(self, windows: Sequence[WindowText]) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `labels`, of windows that hold several segments."""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lhotse import CutSet
@@ -23,6 +23,8 @@ TEXTS_SORTED_TOGETHER = 32  # batches; more pad less, fewer mix more
 ROUNDING = 1e-6  # of a row
 PREFETCHED = 2  # batches prepared while one is trained on
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class TrainingBatch:
@@ -31,27 +33,28 @@ class TrainingBatch:
     features: torch.Tensor  # (batch, mels, frames) float32
     inputs: torch.Tensor  # (batch, tokens) int64
     targets: torch.Tensor  # (batch, tokens) int64, -100 where nothing is learned
-    utterances: int
+    rows: int
+    """Windows: of an utterance each, or of several."""
     window_s: float
     share: float = 1.0
     """Of the step's learned tokens, where several processes share a step."""
 
     def parts(self, seconds: float | None) -> Iterator[tuple[TrainingBatch, float]]:
-        """The batch in as few parts of at most `seconds` of windows (or one utterance) as there must be.
+        """The batch in as few parts of at most `seconds` of windows (or one row) as there must be.
 
         They are as equal as they can be, and each comes with its share of the tokens.
 
         The mean loss of the step is the parts' mean losses weighed by these shares, summed over the processes.
         """
-        most = self.utterances if seconds is None else max(1, int(seconds / self.window_s + ROUNDING))
-        parts = -(-self.utterances // most)
+        most = self.rows if seconds is None else max(1, int(seconds / self.window_s + ROUNDING))
+        parts = -(-self.rows // most)
         learned = int((self.targets != IGNORED_LABEL).sum())
         for part in range(parts):
-            start, stop = (self.utterances * at // parts for at in (part, part + 1))
+            start, stop = (self.rows * at // parts for at in (part, part + 1))
             targets = self.targets[start:stop]
             share = self.share * (int((targets != IGNORED_LABEL).sum()) / learned)
             own = replace(self, features=self.features[start:stop], inputs=self.inputs[start:stop], targets=targets)
-            yield replace(own, utterances=stop - start), share
+            yield replace(own, rows=stop - start), share
 
 
 def epoch_batches(cuts: CutSet, *, batch_size: int, seed: int, epoch: int, buckets: int = 10) -> list[list[Any]]:
@@ -119,19 +122,28 @@ def make_batch(
     """
     store = store or FeatureStore(recogniser, window)
     inputs, targets = recogniser.labels([text_of(cut) for cut in batch])
-    own, share = batch, 1.0
-    if processes > 1:
-        rows = list(range(rank, len(batch), processes))
-        learned = int((targets != IGNORED_LABEL).sum())
-        # A process with nothing to do works on the first utterance, for a share of nothing.
-        share = int((targets[rows] != IGNORED_LABEL).sum()) / learned if rows else 0.0
-        rows = rows or [0]
-        own, inputs, targets = [batch[row] for row in rows], inputs[rows], targets[rows]
+    rows, share = own_rows(targets, rank, processes)
     seconds = batch_window_s(batch, window)
-    return TrainingBatch(store.batch(own, seconds), inputs, targets, len(own), seconds, share)
+    features = store.batch([batch[row] for row in rows], seconds)
+    return TrainingBatch(features, inputs[rows], targets[rows], len(rows), seconds, share)
 
 
-def prefetch(batches: list[list[Any]], make: Callable[[list[Any]], TrainingBatch]) -> Iterator[TrainingBatch]:
+def own_rows(targets: torch.Tensor, rank: int, processes: int) -> tuple[list[int], float]:
+    """One process's rows of a batch, every n-th, and their share of its learned tokens.
+
+    A process with nothing to do works on the first row, for a share of nothing.
+
+    Args:
+        targets: (batch, tokens) int64, -100 where nothing is learned.
+    """
+    rows = list(range(rank, len(targets), processes))
+    if not rows:
+        return [0], 0.0
+    learned = targets != IGNORED_LABEL
+    return rows, int(learned[rows].sum()) / int(learned.sum())
+
+
+def prefetch(batches: list[T], make: Callable[[T], TrainingBatch]) -> Iterator[TrainingBatch]:
     """Make batches in a thread of their own, a few ahead, in order.
 
     That thread computes alone. With helpers of its own there would be more of OpenMP's threads than cores, and those

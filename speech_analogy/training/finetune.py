@@ -36,13 +36,14 @@ from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import window_record
-from speech_analogy.training.batching import TrainingBatch, epoch_batches, make_batch, prefetch, twin_batches
+from speech_analogy.training.batching import TrainingBatch, epoch_batches, prefetch, twin_batches
 from speech_analogy.training.clock import Clock
 from speech_analogy.training.ewc import Anchor
 from speech_analogy.training.features import KEPT_BYTES, FeatureStore
 from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
 from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.options import FinetuneOptions
+from speech_analogy.training.packing.batches import PlannedBatch, make_planned, plan_batches, require_timestamps
 from speech_analogy.training.precision import autocast_precision
 from speech_analogy.training.publish import ADAPTER_FOLDER, publish_tuned, tuned_on
 from speech_analogy.training.state import load_state, save_state
@@ -109,6 +110,7 @@ def finetune(
     accelerator = Accelerator(mixed_precision=precision)
     folder = resolve_weights(str(base))
     recogniser = load_recogniser(folder, language=options.language, device=accelerator.device)
+    require_timestamps(recogniser, options)
     base_fingerprint = fingerprint(open_checkpoint(folder))
     remembered = None if remember is None else cuts_of(remember)
     content = digest(cuts) if remembered is None else f"{digest(cuts)} {digest(remembered)}"
@@ -189,9 +191,10 @@ class _Run:
         if accelerator.scaler is not None:  # fp16: it must know the optimiser whose gradients it scales back
             self.optimiser = accelerator.prepare_optimizer(self.optimiser, device_placement=False)
 
-    def _batches(self, epoch: int) -> list[list[Any]]:
+    def _batches(self, epoch: int) -> list[PlannedBatch]:
         batches = twin_batches if self.options.order == "text" else epoch_batches
-        return batches(self.cuts, batch_size=self.options.batch_size, seed=self.options.seed, epoch=epoch)
+        made = batches(self.cuts, batch_size=self.options.batch_size, seed=self.options.seed, epoch=epoch)
+        return plan_batches(made, self.options, epoch)
 
     def train(self) -> float:
         """Run what is left of the steps; returns the mean loss of the last epoch's steps that were run here."""
@@ -209,7 +212,7 @@ class _Run:
                 loss, rate = self._step(step, batch, clock)
                 losses.append(loss)
                 row: dict[str, Any] = {"step": step + 1, "epoch": self._epoch(step), "loss": loss}
-                row |= {"learning_rate": rate, "utterances_per_second": len(self._flat[step]) / clock.total}
+                row |= {"learning_rate": rate, "utterances_per_second": len(self._flat[step].cuts) / clock.total}
                 smoothed = loss if smoothed is None else SMOOTHING * smoothed + (1 - SMOOTHING) * loss
                 shown.note(loss=f"{smoothed:.3f}")
                 shown.update()
@@ -262,7 +265,7 @@ class _Run:
 
     def _from(self, done: int) -> Iterator[TrainingBatch]:
         make = partial(
-            make_batch,
+            make_planned,
             recogniser=self.recogniser,
             window=self.options.window,
             store=self.store,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from speech_analogy.foundation.options import Options
 from speech_analogy.recognisers.windows import Window
@@ -31,7 +31,7 @@ class EwcOptions(Options):
 class FinetuneOptions(Options):
     """How a model is fine-tuned. An unknown key is an error."""
 
-    later: ClassVar = ("seconds_at_once", "checkpointing", "freeze", "lora", "ewc", "compile")
+    later: ClassVar = ("seconds_at_once", "checkpointing", "freeze", "lora", "ewc", "compile", "packed", "padded")
 
     learning_rate: float = Field(default=3e-5, gt=0, description="peak of AdamW's rate")
     epochs: int = Field(default=2, ge=1)
@@ -46,6 +46,20 @@ class FinetuneOptions(Options):
     weight_decay: float = Field(default=0.01, ge=0, description="on matrices; biases and norms have none")
     clip_norm: float = Field(default=1.0, gt=0, description="L2 norm that gradients are clipped to")
     window: Window = Field(default="trimmed", description="what the encoder sees: the utterance, or 30 s")
+    packed: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the batches whose utterances are joined with pauses in 30 s windows, half of them "
+        "labelled with time stamps: what other decoders and long audio ask of a model that is tuned in trimmed windows",
+    )
+    padded: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the batches whose utterances are each alone in a 30 s window, half of them labelled "
+        "with time stamps; such a batch costs as much as several",
+    )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         default="auto",
         description="autocast; weights are fp32 always. auto: the fastest that the machine has, which "
@@ -71,3 +85,11 @@ class FinetuneOptions(Options):
     seed: int = 0
     language: str = "en"
     save_every_s: float = Field(default=60.0, ge=0, description="seconds between states that a killed run resumes from")
+
+    @model_validator(mode="after")
+    def _shares_of_one(self) -> Self:
+        if self.packed + self.padded > 1:
+            raise ValueError(
+                f"packed and padded are shares of the batches: {self.packed:g} + {self.padded:g} is over 1"
+            )
+        return self

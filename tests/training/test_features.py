@@ -94,11 +94,11 @@ def test_processes_share_a_batch(noises: CutSet, counting: Any) -> None:
     cuts = list(noises)[:5]
     whole = make_batch(cuts, counting, "trimmed")
     parts = [make_batch(cuts, counting, "trimmed", None, rank, 2) for rank in range(2)]
-    assert [part.utterances for part in parts] == [3, 2]
+    assert [part.rows for part in parts] == [3, 2]
     assert {part.window_s for part in parts} == {whole.window_s}
     assert torch.allclose(torch.cat([part.features for part in parts])[[0, 3, 1, 4, 2]], whole.features)
     assert sum(part.share for part in parts) == pytest.approx(1.0)
     weighed = sum((counting.loss(p.features, p.inputs, p.targets) * p.share for p in parts), torch.zeros(()))
     assert weighed.item() == pytest.approx(counting.loss(whole.features, whole.inputs, whole.targets).item(), rel=1e-5)
     idle = make_batch(cuts[:1], counting, "trimmed", None, 1, 2)
-    assert (idle.utterances, idle.share) == (1, 0.0)
+    assert (idle.rows, idle.share) == (1, 0.0)

@@ -55,9 +55,9 @@ def test_the_parts_of_a_batch_are_the_batch(tokens: list[int], seconds: float, w
     parts = list(batch.parts(seconds))
     assert torch.equal(torch.cat([part.features for part, _ in parts]), features)
     assert torch.equal(torch.cat([part.targets for part, _ in parts]), targets)
-    assert all(part.utterances == 1 or part.utterances * window_s <= seconds * 1.001 for part, _ in parts)
+    assert all(part.rows == 1 or part.rows * window_s <= seconds * 1.001 for part, _ in parts)
     assert sum(share for _, share in parts) == pytest.approx(1)
-    sizes = [part.utterances for part, _ in parts]
+    sizes = [part.rows for part, _ in parts]
     assert max(sizes) - min(sizes) <= 1  # each part has a cost of its own
     assert len(parts) == -(-len(tokens) // max(1, int(seconds / window_s + 1e-6)))
     assert len(list(batch.parts(None))) == 1

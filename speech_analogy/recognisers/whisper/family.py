@@ -62,6 +62,7 @@ WHISPER = RecogniserFamily(
     features=FeatureTraits(kind="log-mel", per_s=100, silence_repeats=True),
     decoder="autoregressive",
     native_window="full",
+    timestamps=True,
     backends={
         "ctranslate2": FastBackend(
             computes=("int8", "float32"),

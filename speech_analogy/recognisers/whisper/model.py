@@ -23,10 +23,13 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
 
 from speech_analogy.recognisers.hugging_face import loading, no_bars
-from speech_analogy.recognisers.protocol import IGNORED_LABEL, Backend, Compute
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, Backend, Compute, WindowText
 from speech_analogy.recognisers.whisper.attention import ATTENTION
 from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
 from speech_analogy.recognisers.whisper.token_loss import token_loss
+from speech_analogy.recognisers.windows import FULL_WINDOW_S
+
+TIMESTAMP_STEP_S = 0.02
 
 # What the decoder calls its keys and values: transformers renames it, and warns on every process's first batch.
 CACHE = "cache" if "cache" in signature(WhisperDecoder.forward).parameters else "past_key_values"
@@ -119,16 +122,52 @@ class WhisperRecogniser(WhisperFrontEnd):
         Returns:
             inputs (batch, tokens) int64 and targets (batch, tokens) int64, -100 where nothing is to be learned.
         """
-        end = self.config.eos_token_id
-        most = self.config.max_target_positions
-        rows = [self.tokenizer(self.written(text), add_special_tokens=False).input_ids for text in texts]
-        rows = [[*[*self.prompt, *row][:most], end] for row in rows]
-        width = max(len(row) for row in rows) - 1
+        return self._teacher_forced([(self.prompt, self._tokens(text)) for text in texts])
+
+    @property
+    def most_label_tokens(self) -> int:
+        """That a label with time stamps may have, prompt and end left out."""
+        return int(self.config.max_target_positions) - len(self.prompt)
+
+    def label_tokens(self, text: str) -> int:
+        """How many tokens a segment takes in a label with time stamps."""
+        return len(self._tokens(text)) + 2
+
+    def window_labels(self, windows: Sequence[WindowText]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Teacher-forced inputs and targets of windows of several segments, as `labels` gives them of one text.
+
+        With time stamps each segment is `<|start|> text<|end|>`, and of one that the window cuts off only the start
+        is written; without, the texts follow one another (Radford et al., arXiv 2212.04356, section 2.3).
+        """
+        rows = []
+        for window in windows:
+            tokens: list[int] = []
+            for segment in window.segments:
+                tokens += [self._stamp(segment.start_s)] if window.timed else []
+                if segment.end_s is not None:
+                    tokens += self._tokens(segment.text)
+                    tokens += [self._stamp(segment.end_s)] if window.timed else []
+            rows.append((self.prompt[:-1] if window.timed else self.prompt, tokens))
+        return self._teacher_forced(rows)
+
+    def _stamp(self, seconds: float) -> int:
+        """The token of a time: the first follows <|notimestamps|>, which ends the prompt."""
+        return self.prompt[-1] + 1 + round(min(max(seconds, 0.0), FULL_WINDOW_S) / TIMESTAMP_STEP_S)
+
+    def _tokens(self, text: str) -> list[int]:
+        tokens: list[int] = self.tokenizer(self.written(text), add_special_tokens=False).input_ids
+        return tokens
+
+    def _teacher_forced(self, rows: Sequence[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and targets of (prompt, tokens to be learned)."""
+        end, most = self.config.eos_token_id, self.config.max_target_positions
+        whole = [[*[*prompt, *row][:most], end] for prompt, row in rows]
+        width = max(map(len, whole)) - 1
         inputs = torch.full((len(rows), width), end, dtype=torch.int64)
         targets = torch.full((len(rows), width), IGNORED_LABEL, dtype=torch.int64)
-        for index, row in enumerate(rows):
+        for index, (row, (prompt, _)) in enumerate(zip(whole, rows, strict=True)):
             inputs[index, : len(row) - 1] = torch.tensor(row[:-1])
-            targets[index, len(self.prompt) - 1 : len(row) - 1] = torch.tensor(row[len(self.prompt) :])
+            targets[index, len(prompt) - 1 : len(row) - 1] = torch.tensor(row[len(prompt) :])
         return inputs, targets
 
     @staticmethod

@@ -15,6 +15,7 @@ from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneratio
 from transformers.generation.utils import GenerationMixin
 
 from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.recognisers.protocol import Segment, WindowText
 from speech_analogy.recognisers.whisper.front_end import token_limit, tokenizer_of
 from speech_analogy.recognisers.whisper.model import IGNORED_LABEL, WhisperRecogniser
 from speech_analogy.recognisers.windows import (
@@ -108,6 +109,44 @@ def test_labels_are_text_and_end(recogniser: WhisperRecogniser) -> None:
     assert learned == [*short, end]
     assert (targets[:, : len(recogniser.prompt) - 1] == IGNORED_LABEL).all()
     assert (targets == end).sum(1).tolist() == [1, 1]
+
+
+def test_labels_of_windows_are_stamped_texts_and_an_end(recogniser: WhisperRecogniser) -> None:
+    """As Whisper was trained: each segment between two times, one that goes on after the window as its start alone."""
+    segments = (Segment("one two", 0.0, 1.5), Segment("three", 1.98, 2.5), Segment("not written", 27.5, None))
+    inputs, targets = recogniser.window_labels(
+        [WindowText(segments, timed=True), WindowText(segments, timed=False), WindowText(segments[:1], timed=True)]
+    )
+    decode = recogniser.tokenizer.decode
+    learned = [[token for token in row.tolist() if token != IGNORED_LABEL] for row in targets]
+    assert [decode(row, decode_with_timestamps=True) for row in learned] == [
+        "<|0.00|> one two<|1.50|><|1.98|> three<|2.50|><|27.50|><|endoftext|>",
+        " one two three<|endoftext|>",
+        "<|0.00|> one two<|1.50|><|endoftext|>",
+    ]
+    no_timestamps = recogniser.prompt[-1]
+    assert [no_timestamps in row.tolist() for row in inputs] == [False, True, False]
+    assert inputs[:, 0].tolist() == [recogniser.prompt[0]] * 3
+    for shown, wanted, prompt in zip(inputs, targets, (1, 2, 1), strict=True):  # English: no language, no task
+        count = int((wanted != IGNORED_LABEL).sum())
+        assert (wanted[: prompt - 1] == IGNORED_LABEL).all()
+        assert torch.equal(shown[prompt : prompt + count - 1], wanted[prompt - 1 : prompt + count - 2])
+        assert (wanted[prompt + count - 1 :] == IGNORED_LABEL).all()
+
+
+def test_an_untimed_window_of_one_segment_has_the_texts_labels(recogniser: WhisperRecogniser) -> None:
+    texts = ["one", "one two three"]
+    expected = recogniser.labels(texts)
+    found = recogniser.window_labels([WindowText((Segment(text, 0.2, 1.0),), timed=False) for text in texts])
+    assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+def test_a_segment_has_as_many_label_tokens_as_it_says(recogniser: WhisperRecogniser) -> None:
+    texts = ["one", "one two three"]
+    stamped = WindowText(tuple(Segment(text, 1.0, 2.0) for text in texts), timed=True)
+    learned = int((recogniser.window_labels([stamped])[1] != IGNORED_LABEL).sum())
+    assert sum(map(recogniser.label_tokens, texts)) == learned - 1  # and the end
+    assert recogniser.most_label_tokens <= recogniser.config.max_target_positions - 2
 
 
 def test_padding_does_not_change_the_loss(recogniser: WhisperRecogniser) -> None:
