@@ -18,6 +18,12 @@ def finetune_command(
     epochs: Annotated[int, typer.Option(min=1)] = 2,
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
     window: Annotated[WindowChoice, typer.Option(help="Encoder window.")] = WindowChoice.trimmed,
+    packed: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of batches joined in 30 s windows, half with time stamps.")
+    ] = 0.0,
+    padded: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of batches with each utterance alone in 30 s; costs more.")
+    ] = 0.0,
     order: Annotated[
         str, typer.Option(help="What shares a batch: similar duration, or similar text length (twins).")
     ] = "duration",
@@ -48,6 +54,8 @@ def finetune_command(
             "epochs": epochs,
             "batch_size": batch_size,
             "window": window.value,
+            "packed": packed,
+            "padded": padded,
             "order": order,
             "precision": precision,
             "seconds_at_once": "auto" if seconds_at_once is None else seconds_at_once,

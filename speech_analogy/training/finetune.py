@@ -31,6 +31,7 @@ from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.progress import bar
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.recognisers.families import family_of
 from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.protocol import Recogniser
@@ -110,7 +111,7 @@ def finetune(
     accelerator = Accelerator(mixed_precision=precision)
     folder = resolve_weights(str(base))
     recogniser = load_recogniser(folder, language=options.language, device=accelerator.device)
-    require_timestamps(recogniser, options)
+    require_timestamps(family_of(recogniser), options)
     base_fingerprint = fingerprint(open_checkpoint(folder))
     remembered = None if remember is None else cuts_of(remember)
     content = digest(cuts) if remembered is None else f"{digest(cuts)} {digest(remembered)}"

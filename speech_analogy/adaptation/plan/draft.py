@@ -136,7 +136,7 @@ class Draft:
         share = recipe.controls.replay_share if training.replay else 1.0
         size = sum_of(self.size[name].times(share if name == "source_real" else 1.0) for name in training.sets)
         epochs = max(recipe.search.epochs) if recipe.search else recipe.training_for(system, training.like).epochs
-        return FinetuneParams(**given), finetune_cost(size, epochs, recipe.training.window)
+        return FinetuneParams(**given), finetune_cost(size, epochs, recipe.training)
 
     def transcription(self, system: str, part: str) -> dict[str, Any]:
         """What every evaluation is given."""

@@ -17,6 +17,8 @@ from speech_analogy.errors import WeightsUnavailableError
 from speech_analogy.foundation.page.wording import duration
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, window_kind, window_seconds
+from speech_analogy.training.options import FinetuneOptions
+from speech_analogy.training.packing.layout import PAUSE_S
 
 FINETUNE_S = 0.028  # a second of window and epoch
 DECODE_TRIMMED_S = 0.018  # a second of window
@@ -28,6 +30,7 @@ DECODERS = {("ctranslate2", "int8"): 0.45, ("ctranslate2", "float32"): 0.75, ("t
 TINY_BYTES = 151_000_000  # whisper-tiny's weights in fp32
 PROCESS_BYTES = 1_500_000_000  # a worker with torch and transformers, at work on short utterances
 TRAINING_COPIES, DECODING_COPIES = 6, 4  # of the base's fp32 weights: gradients, moments; corners of a combination
+FILLED = 0.8  # of packed windows
 START_S = 3.0  # a stage's model; imports once per worker
 # Seconds of synthesis a second of speech.
 ENGINE_S = {"hibari": 0.012, "piper": 0.09, "flite": 0.015, "espeak-ng": 0.01}
@@ -64,15 +67,27 @@ class Size:
         )
 
     def window_s(self, window: Window) -> float:
-        return self.trimmed_s if window_kind(window) == "trimmed" else FULL_WINDOW_S * self.utterances
+        return self.trimmed_s if window_kind(window) == "trimmed" else self.full_s
+
+    @property
+    def full_s(self) -> float:
+        """Of 30 s windows, one an utterance."""
+        return FULL_WINDOW_S * self.utterances
+
+    @property
+    def packed_s(self) -> float:
+        """Of 30 s windows that hold several."""
+        return (self.duration_s + sum(PAUSE_S) / 2 * self.utterances) / FILLED
 
 
 NOTHING = Size(0, 0.0, 0.0)
 
 
-def finetune_cost(size: Size, epochs: int, window: Window) -> float:
+def finetune_cost(size: Size, epochs: int, training: FinetuneOptions) -> float:
     """Seconds on one core."""
-    return START_S + FINETUNE_S * epochs * size.window_s(window)
+    own = 1.0 - training.packed - training.padded
+    window_s = own * size.window_s(training.window) + training.packed * size.packed_s + training.padded * size.full_s
+    return START_S + FINETUNE_S * epochs * window_s
 
 
 def decode_cost(size: Size, window: Window) -> float:

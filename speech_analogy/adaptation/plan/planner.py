@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from speech_analogy.adaptation.plan import names
@@ -16,6 +17,9 @@ from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.split import Split
 from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams
+from speech_analogy.errors import WeightsUnavailableError
+from speech_analogy.recognisers.families import family_of
+from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.systems.catalogue import (
     COMBINATIONS,
     MEANS,
@@ -24,6 +28,7 @@ from speech_analogy.systems.catalogue import (
     needs_analogy,
     trained_systems,
 )
+from speech_analogy.training.packing.batches import require_timestamps
 
 
 class Planner:
@@ -35,10 +40,15 @@ class Planner:
         parts: the divided corpus; its sizes give the estimates.
         corpus_digest: of all the corpus's cuts; a changed recording means that everything is redone.
         base_key: of the base's weights.
+
+    Raises:
+        ConfigError: a way of training that the base's family does not have.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, parts: Split, corpus_digest: str, base_key: str) -> None:
         self.recipe = recipe
+        with suppress(WeightsUnavailableError):  # a plan can be looked at without its weights
+            require_timestamps(family_of(resolve_weights(recipe.base)), recipe.training)
         self.draft = Draft(recipe, folder, parts, corpus_digest, base_key)
 
     def plan(self, run: Path, siblings: Iterable[Path] = ()) -> Plan:

@@ -48,10 +48,10 @@ def _trial(
         choice=rate_choice,
         searched_as=None if rate_choice is None else system,
     )
-    whole, window = draft.size["source_real"], draft.recipe.training.window
+    whole, training = draft.size["source_real"], draft.recipe.training
     share = min(1.0, search.source_utterances / whole.utterances)
     others = [draft.size[name] for name in TRAINED_ON[system] if name != "source_real"]
     epochs = int(override["epochs"])
-    cost = finetune_cost(sum_of([whole.times(share), *others]), epochs, window)
-    cost += decode_cost(draft.size["source_dev"], window)
+    cost = finetune_cost(sum_of([whole.times(share), *others]), epochs, training)
+    cost += decode_cost(draft.size["source_dev"], training.window)
     return draft.add(names.trial(system, override.get("learning_rate"), epochs), params, cost)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from speech_analogy.errors import ConfigError
-from speech_analogy.recognisers.families import family_of
+from speech_analogy.recognisers.families import RecogniserFamily
 from speech_analogy.recognisers.protocol import Recogniser, TimedRecogniser
 from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window
 from speech_analogy.training.batching import TrainingBatch, make_batch, own_rows
@@ -42,14 +42,14 @@ def plan_batches(batches: list[list[Any]], options: FinetuneOptions, epoch: int)
     return [PlannedBatch(cuts, forms.get(at, "own"), f"{seed} {at}") for at, cuts in enumerate(batches)]
 
 
-def require_timestamps(recogniser: Recogniser, options: FinetuneOptions) -> None:
+def require_timestamps(family: RecogniserFamily, options: FinetuneOptions) -> None:
     """Raise ConfigError where 30 s windows with time stamps are asked of a family that writes none."""
     for name in ("packed", "padded"):
         value = getattr(options, name)
-        if value and not family_of(recogniser).timestamps:
+        if value and not family.timestamps:
             raise ConfigError(
-                f"a {family_of(recogniser).name} model writes no time stamps, which such windows are labelled with",
-                field=name,
+                f"a {family.name} model writes no time stamps, which such windows are labelled with",
+                field=f"training.{name}",
                 value=value,
                 do="set it to 0",
             )

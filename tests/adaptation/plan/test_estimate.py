@@ -15,6 +15,7 @@ from speech_analogy.adaptation.plan.estimate import (
     as_decoded,
     clock,
     cost_of,
+    finetune_cost,
     synthesis_cost,
     urgencies,
     wall_clock_of,
@@ -23,6 +24,7 @@ from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import EvaluationOptions
 from speech_analogy.adaptation.runs.measured import describe
 from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams
+from speech_analogy.training.options import FinetuneOptions
 from tests.adaptation.building import DEV, ModelFreeParams, some_stage
 
 
@@ -49,6 +51,19 @@ def test_a_run_takes_as_long_as_its_longest_chain_or_its_share_of_the_work() -> 
 
 def test_clock() -> None:
     assert [clock(s) for s in (42.4, 185, 7800)] == ["42 s", "3 min 05 s", "2 h 10 min"]
+
+
+def test_a_fine_tuning_costs_what_its_windows_do() -> None:
+    """30 s windows with one utterance cost by their number, packed ones by the speech that they hold."""
+    size = Size(100, 300.0, 400.0)
+    own, packed, padded, full = (
+        finetune_cost(size, 2, FinetuneOptions.parse(options)) - START_S
+        for options in ({}, {"packed": 1.0}, {"padded": 1.0}, {"window": "full"})
+    )
+    assert own < packed < 1.5 * own
+    assert padded == full == own * 3000 / 400
+    mixed = finetune_cost(size, 2, FinetuneOptions(packed=0.25, padded=0.05)) - START_S
+    assert mixed == pytest.approx(0.7 * own + 0.25 * packed + 0.05 * padded)
 
 
 def test_a_decoding_stage_costs_what_its_backend_takes() -> None:

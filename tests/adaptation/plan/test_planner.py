@@ -10,6 +10,7 @@ from lhotse import CutSet
 from speech_analogy.adaptation.plan import draft
 from speech_analogy.adaptation.plan.names import model
 from speech_analogy.adaptation.split import Split, split
+from speech_analogy.errors import ConfigError
 from speech_analogy.recognisers import loading as backends
 from speech_analogy.systems.catalogue import TRAINED_ON, trained_systems
 from tests.adaptation.building import RECIPE, folders_of, plan_of_parts, recipe_of
@@ -76,6 +77,15 @@ def test_the_published_system_has_a_model_and_nothing_else_changes(parts: Split,
 def test_what_cannot_be_published_is_an_error(publish: str, rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         recipe_of(systems=["zero_shot", "analogy", "random_vector"], publish=publish)
+
+
+@pytest.mark.parametrize("name", ["packed", "padded"])
+def test_windows_with_time_stamps_are_refused_of_a_family_that_writes_none(
+    parts: Split, tmp_path: Path, name: str
+) -> None:
+    recipe = recipe_of(base=str(make_conformer(tmp_path / "conformer")), training={name: 0.25})
+    with pytest.raises(ConfigError, match=rf"training\.{name}: .*writes no time stamps.*0\.25.*set it to 0"):
+        plan_of_parts(recipe, parts, tmp_path)
 
 
 def test_search_tries_rates_then_epochs(parts: Split, tmp_path: Path) -> None:

@@ -133,6 +133,6 @@ def test_other_shares_are_another_training(noises: CutSet, small_whisper: Path, 
 def test_a_family_that_writes_no_time_stamps_says_so_before_any_work(noises: CutSet, tmp_path: Path, name: str) -> None:
     base = make_conformer(tmp_path / "conformer")
     options = FinetuneOptions.parse({name: 0.25})
-    with pytest.raises(ConfigError, match=rf"{name}: .*Conformer model writes no time stamps.*set it to 0"):
+    with pytest.raises(ConfigError, match=rf"training\.{name}: .*Conformer model writes no time stamps.*set it to 0"):
         finetune(noises, base, tmp_path / "model", options, progress=False)
     assert list(tmp_path.iterdir()) == [base]
