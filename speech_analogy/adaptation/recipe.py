@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from data_synth.channel.chain import ChannelOptions
 from data_synth.plan.options import SynthesisOptions
 from speech_analogy.adaptation.extends import read_source
+from speech_analogy.adaptation.stand_in_options import StandInOptions
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.options import Options, config_error
 from speech_analogy.recognisers.decoding import DecodingOptions
@@ -30,6 +31,7 @@ Strategy = Literal["fixed", "source_dev", "leave_one_domain_out", "agreement"]
 UnlabelledPart = Literal["target_train", "target_dev", "source_dev"]
 Part = Literal["source_dev", "target_dev"]
 EvaluatedPart = Literal["test", "source_dev", "target_dev"]
+AUTO = "auto"  # as `publish`
 
 
 class CorpusOptions(Options):
@@ -205,9 +207,12 @@ class Recipe(Options):
     scale_chosen_on: tuple[Part, ...] = Field(default=("source_dev",), min_length=1)
     scale_selection: ScaleSelection = Field(default_factory=ScaleSelection)
     systems: tuple[SystemName, ...] = DEFAULT_SYSTEMS
-    publish: SystemName | None = Field(
-        default=None, description="the system whose model the run ends with, as `model/`; None: the analogy's"
+    publish: SystemName | Literal["auto"] | None = Field(
+        default=None,
+        description="the system whose model the run ends with, as `model/`; None: the analogy's; "
+        "auto: the stand-ins decide, and choose every λ",
     )
+    stand_ins: StandInOptions = Field(default_factory=StandInOptions, description="of `publish: auto`")
     controls: ControlOptions = Field(default_factory=ControlOptions)
     vectors: VectorOptions = Field(default_factory=VectorOptions)
     report_forgetting: bool = Field(
@@ -222,9 +227,9 @@ class Recipe(Options):
             raise ValueError(f"{key} names target_dev, but split.target_dev is not given")
         if self.training_of and self.search:
             raise ValueError("training_of and search both determine how a system is trained: give only one of them")
-        if self.publish is not None and self.publish not in self.systems:
+        if self.publish not in (None, AUTO) and self.publish not in self.systems:
             raise ValueError(f"publish names {self.publish}, which is not among systems: add it there")
-        if self.publish is not None and not has_model(self.publish):
+        if self.publish not in (None, AUTO) and not has_model(str(self.publish)):
             raise ValueError(f"publish names {self.publish}, which has no model of its own: name another system")
         if "analogy" in self.systems and not self.scales:
             raise ValueError("the analogy needs at least one scale")
@@ -241,6 +246,11 @@ class Recipe(Options):
         if recorded and self.split.field is None:
             raise ValueError(f"{', '.join(recorded)} needs target training recordings: give split.field")
         return self
+
+    @property
+    def decides(self) -> bool:
+        """Do stand-ins decide what is published?"""
+        return self.publish == AUTO
 
     def training_for(self, system: str, like: str | None = None) -> FinetuneOptions:
         """How a system is trained, unless a search chooses; without values of its own, as `like` is."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from speech_analogy.errors import DataError
+from speech_analogy.evaluation.stand_in_estimate import Estimate
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.options import Options, config_error
 from speech_analogy.foundation.user_files import read_text
@@ -127,10 +128,14 @@ class Test(Options):
 class Results(Options):
     """`results.json`, schema 1."""
 
+    later: ClassVar = ("published", "estimate")
+
     schema_: Literal[1] = Field(default=1, alias="schema")
     test: Test
     systems: list[System]
     comparisons: list[Comparison]
+    published: str = Field(default="", description="the system whose model the run ends with, where that was decided")
+    estimate: Estimate | None = Field(default=None, description="what stand-in domains say of the target")
     selection: Selection | None = Field(default=None, description="None where nothing was chosen")
     counts: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="training set -> {utterances, hours, speakers, texts}"

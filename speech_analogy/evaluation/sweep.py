@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from lhotse import CutSet
@@ -28,6 +28,9 @@ from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, padding
 
 # Features are made once for all λ; those of this much window are held at a time (38 MB with 80 mels).
 HELD_WINDOW_S = 1200.0
+
+Point = TypeVar("Point", contravariant=True)
+"""What says which weights are meant: a λ, or the weights of a sum."""
 
 
 class ScaleSweep:
@@ -123,7 +126,7 @@ def evaluate_scales(
     recogniser = load_transcriber(c, decoding.model_copy(update={"backend": "torch"}))
     sweep = ScaleSweep(cast("Recogniser", recogniser), *corners, change=change)
     chosen = decoding.window or native_window(sweep.recogniser.folder)
-    transcriptions = _decode(list(eager), sweep, scales, chosen, decoding.beams, progress)
+    transcriptions = transcribe_points(list(eager), sweep, scales, chosen, decoding.beams, progress)
     return [
         score(eager, transcription, name=name, scale=_number(scale), language=decoding.language, cluster=cluster)
         for scale, transcription in zip(scales, transcriptions, strict=True)
@@ -134,20 +137,34 @@ def _number(scale: Scale) -> float | None:
     return float(scale) if isinstance(scale, int | float) else None
 
 
-def _decode(
-    cuts: list[Any], sweep: ScaleSweep, scales: Sequence[Scale], window: Window, beams: int, progress: bool
+class Moving(Protocol[Point]):
+    """A recogniser whose weights can be set to one point after the other."""
+
+    recogniser: Recogniser
+
+    def move(self, point: Point, /) -> Recogniser:
+        """The recogniser, with the point's weights."""
+        ...
+
+
+def transcribe_points(
+    cuts: list[Any], moving: Moving[Point], points: Sequence[Point], window: Window, beams: int, progress: bool
 ) -> list[Transcription]:
-    """One transcription a λ; each one's seconds are its own decoding, features not counted."""
-    together_s = batch_seconds(sweep.recogniser)
+    """Transcribe with every point; audio is read and turned into features once for all of them.
+
+    Returns:
+        one transcription a point; each one's seconds are its own decoding, features not counted.
+    """
+    together_s = batch_seconds(moving.recogniser)
     plan = batches([cut.duration for cut in cuts], window, [cut.id for cut in cuts], together_s)
-    texts = [[""] * len(cuts) for _ in scales]
-    seconds = [0.0] * len(scales)
-    shown = bar(len(cuts) * len(scales), f"λ sweep ({window_kind(window)})", "utterances", show=progress)
+    texts = [[""] * len(cuts) for _ in points]
+    seconds = [0.0] * len(points)
+    shown = bar(len(cuts) * len(points), f"λ sweep ({window_kind(window)})", "utterances", show=progress)
     with shown, torch.inference_mode():
         for group in _groups(plan):
             held = [
                 (
-                    sweep.recogniser.features(
+                    moving.recogniser.features(
                         [load_audio(cuts[row], SAMPLING_RATE_HZ) for row in batch.rows],
                         batch.window_s,
                         padding_of(window),
@@ -156,9 +173,9 @@ def _decode(
                 )
                 for batch in group
             ]
-            for index, scale in enumerate(scales):
+            for index, point in enumerate(points):
                 start = time.perf_counter()
-                for batch, decoded in zip(group, sweep.move(scale).decode_all(held, beams), strict=True):
+                for batch, decoded in zip(group, moving.move(point).decode_all(held, beams), strict=True):
                     for row, text in zip(batch.rows, decoded, strict=True):
                         texts[index][row] = text
                     shown.update(len(batch.rows))

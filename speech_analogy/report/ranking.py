@@ -59,7 +59,9 @@ def grid(results: Results) -> list[System]:
 
 
 def subject(results: Results) -> System | None:
-    """What the report is about: the chosen analogy, else the first comparison's, else the lowest WER."""
+    """What the report is about: what was decided on, the chosen analogy, the first comparison's, or the lowest WER."""
+    if results.published:
+        return find(results, results.published)
     analogy = chosen_analogy(results)
     if analogy is not None:
         return analogy

@@ -190,6 +190,24 @@ SYSTEMS = (
         SystemWords("Mean of mixed and D", "Halfway between the weights of the mixed model and of D."),
     ),
     SystemEntry(
+        "addition",
+        155,
+        Combination(_C, _B, BASE),
+        SystemWords("C + λB", "C + λ(B − base): the analogy without A; λ chosen as the analogy's is."),
+    ),
+    SystemEntry(
+        "mean_of_mixed_and_addition",
+        255,
+        Mean(("mixed", "addition")),
+        SystemWords("Mean of mixed and C + λB", "Halfway between mixed and C + λ(B − base): without A."),
+    ),
+    SystemEntry(
+        "mean_of_mixed_and_target_synthetic",
+        245,
+        Mean(("mixed", "target_synthetic")),
+        SystemWords("Mean of mixed and C", "Halfway between the weights of the mixed model and of C: without A and B."),
+    ),
+    SystemEntry(
         "mean_of_mixed_and_analogy_on_frozen_encoder",
         260,
         Mean(("mixed", "analogy_on_frozen_encoder")),

@@ -44,6 +44,7 @@ class Draft:
         parts: the divided corpus; its sizes give the estimates.
         corpus_digest: of all the corpus's cuts; a changed recording means that everything is redone.
         base_key: of the base's weights.
+        prefix: before the names of its stages, where it is a part of another plan.
     """
 
     recipe: Recipe
@@ -51,7 +52,9 @@ class Draft:
     parts: Split
     corpus_digest: str
     base_key: str
+    prefix: str = ""
     stages: dict[str, Stage] = field(default_factory=dict)
+    """Name without the prefix -> stage."""
     cuts: dict[str, Output] = field(default_factory=dict)
     """Set of cuts -> the output that holds it."""
     size: dict[str, Size] = field(default_factory=dict)
@@ -65,12 +68,17 @@ class Draft:
         Raises:
             ValueError: another stage has this name.
         """
-        made = as_decoded(Stage(name, params, cost_s))
+        made = as_decoded(Stage(self.prefix + name, params, cost_s))
         made = replace(made, resources=memory_of(made, self.base_bytes))
         there = self.stages.setdefault(name, made)
         if there.params != params:
             raise ValueError(f"two stages are called {name}")
         return there
+
+    def take(self, part: Draft) -> None:
+        """The stages of a draft that is a part of this one, under their full names."""
+        for stage in part.stages.values():
+            self.stages[stage.name] = stage
 
     def add_set(self, name: str, output: Output, size: Size) -> None:
         """A set of cuts that stages train or test with."""

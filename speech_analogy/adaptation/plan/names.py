@@ -12,6 +12,8 @@ CHOOSE_SCALE = "choose-scale"  # the one whose λ is taken
 ANALOGY_STAGE = "analogy"
 CLUSTERS = "speaker-clusters"
 AGREEMENT_SWEEP = "sweep-agreement"
+PUBLISHED = "published"
+SCORES, TRUTH = "scores", "truth"  # of the candidates on a stand-in, and on the test
 
 
 def channel(part: str) -> str:
@@ -20,6 +22,11 @@ def channel(part: str) -> str:
 
 def synthesis(side: str) -> str:
     return f"synthesise-{side}"
+
+
+def stand_in(label: str) -> str:
+    """The division of the source for a stand-in; what is made for it has this before its name."""
+    return f"stand-in-{slug(label)}"
 
 
 def speech(domain: str) -> str:

@@ -14,6 +14,14 @@ from speech_analogy.adaptation.plan.group_vectors import add_vectors
 from speech_analogy.adaptation.plan.scales import add_analogy_evaluation, add_scale_choices, tested_scales
 from speech_analogy.adaptation.plan.search import add_search
 from speech_analogy.adaptation.plan.stage import Plan, Stage
+from speech_analogy.adaptation.plan.stand_ins import (
+    add_decided,
+    add_decision,
+    add_published,
+    add_truth,
+    is_decided,
+    trained_for,
+)
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.split import Split
 from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams
@@ -66,7 +74,7 @@ class Planner:
             self._add_trainings()
             self._add_choices()
             for part in evaluated_parts(self.recipe):
-                for system in self.recipe.systems:
+                for system in self.recipe.systems if part in self.draft.cuts else ():
                     self._add_evaluation(system, part)
             self._add_published()
         return list(self.draft.stages.values())
@@ -78,13 +86,17 @@ class Planner:
         draft = self.draft
         if self.recipe.search:
             draft.training_choice = add_search(draft, self.recipe.search)
-        for system in trained_systems(self.recipe.systems):
+        decided = trained_for(self.recipe.stand_ins) if self.recipe.decides else ()
+        for system in trained_systems((*self.recipe.systems, *decided)):
             draft.add(names.finetune(system), *draft.finetuning(system))
         add_vectors(draft)
 
     def _add_choices(self) -> None:
         systems = self.recipe.systems
-        if needs_analogy(systems):
+        if self.recipe.decides:
+            add_decision(self.draft)
+            systems = tuple(system for system in systems if not is_decided(system))
+        elif needs_analogy(systems):
             add_scale_choices(self.draft)
         if any("analogy" in made_of(system) - {system} for system in systems):
             add_analogy(self.draft)
@@ -94,7 +106,9 @@ class Planner:
     def _add_evaluation(self, system: str, part: str) -> None:
         """One system on one part."""
         draft = self.draft
-        if system == "analogy":
+        if self.recipe.decides and is_decided(system):
+            add_decided(draft, system, part)
+        elif system == "analogy":
             # In the recipe's order; the choice of λ may have transcribed some of them.
             for scale in dict.fromkeys([*self.recipe.scales, *tested_scales(self.recipe)]):
                 add_analogy_evaluation(draft, part, scale)
@@ -110,6 +124,11 @@ class Planner:
             draft.add(names.evaluation(part, system), params, draft.decoding_cost(part, window))
 
     def _add_published(self) -> None:
+        if self.recipe.decides:
+            add_published(self.draft)
+            if self.recipe.stand_ins.truth:
+                add_truth(self.draft, self.recipe.evaluation.part)
+            return
         if "analogy" in self.recipe.systems:
             add_analogy(self.draft)
         if self.recipe.publish is not None:

@@ -99,7 +99,7 @@ def adapt(
     resolved, plan = plan_of(recipe, out, overrides=overrides, data=data, siblings=siblings)
     resolve_weights(resolved.base)
     results = measure(resolved, plan, Path(recipe), doer, progress=progress, command=command)
-    system = resolved.publish or "analogy"
-    stage = plan.stages.get(names.model(system))
+    system = results.published or resolved.publish or "analogy"
+    stage = plan.stages.get(names.PUBLISHED if resolved.decides else names.model(system))
     model = None if stage is None else publish(plan, stage["model"])
     return Adaptation(plan.run, model, system, results)

@@ -11,6 +11,7 @@ from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.combining import combined_evaluations
 from speech_analogy.adaptation.plan.scales import strategies, tested_scales
 from speech_analogy.adaptation.plan.stage import Plan
+from speech_analogy.adaptation.plan.stand_ins import is_decided
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.stages.params.training_params import FinetuneParams
 from speech_analogy.adaptation.stages.scale_selection import regret
@@ -31,7 +32,11 @@ from speech_analogy.evaluation.results import (
     write_hypotheses,
 )
 from speech_analogy.evaluation.significance import holm
+from speech_analogy.evaluation.stand_in_estimate import Estimate
 from speech_analogy.systems.catalogue import COMBINATIONS, TRAININGS, searched_as, trained_systems
+
+_Measured = tuple[str, float | None]
+"""A system, and its λ where it has several rows."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +59,19 @@ def collect(
 ) -> Results:
     """Read every score, copy the hypotheses into the run's folder and compare the analogy with all others."""
     chosen = _choice(plan, names.CHOOSE_SCALE)
+    estimate = _estimate(recipe, plan)
+    ours = (estimate.system, None) if estimate else ("analogy", chosen["scale"] if chosen else None)
     systems: list[System] = []
-    hypotheses: dict[tuple[str, float | None], list[Hypothesis]] = {}
+    hypotheses: dict[_Measured, list[Hypothesis]] = {}
     dropped = 0
-    for row in _rows(recipe):
+    for row in _rows(recipe, plan, estimate):
         file = f"hypotheses/{row.label}.jsonl"
         system, rows, dropped = _measured(plan, row)
         update: dict[str, Any] = {"hypotheses_file": file, "chosen": False}
-        if row.system in COMBINATIONS and COMBINATIONS[row.system].fixed is None:
+        if estimate is not None:
+            scale = estimate.scale if row.system == estimate.system else estimate.scales.get(row.system)
+            update |= {"name": row.system, "chosen": is_decided(row.system), "scale": scale}
+        elif row.system in COMBINATIONS and COMBINATIONS[row.system].fixed is None:
             update["chosen"] = True
         elif row.system in COMBINATIONS:
             update["scale"] = None  # halfway between two models is no λ that anyone chose
@@ -71,11 +81,16 @@ def collect(
         hypotheses[(row.system, row.scale)] = rows
         (plan.run / "hypotheses").mkdir(exist_ok=True)
         write_hypotheses(rows, plan.run / file)
-    any_rows = next(iter(hypotheses.values()))
+    any_rows = next(iter(hypotheses.values()), [])
+    scale = estimate.scale if estimate else ours[1]
     return Results(
         test=_test(recipe, path, any_rows, dropped),
         systems=systems,
-        comparisons=_comparisons(hypotheses, chosen["scale"]) if chosen and "analogy" in recipe.systems else [],
+        comparisons=_comparisons(hypotheses, ours, estimate.scale if estimate else ours[1])
+        if ours in hypotheses
+        else [],
+        published=estimate.system if estimate else "",
+        estimate=estimate,
         selection=_selection(recipe, plan, chosen, systems),
         counts=_counts(recipe, plan),
         command=command,
@@ -85,8 +100,25 @@ def collect(
     )
 
 
-def _rows(recipe: Recipe) -> list[_Row]:
-    """Every row of the table."""
+def _estimate(recipe: Recipe, plan: Plan) -> Estimate | None:
+    """What the stand-ins decided; None where they did not."""
+    return Estimate.model_validate(_read(plan, names.CHOOSE_SCALE, "decision")) if recipe.decides else None
+
+
+def _rows(recipe: Recipe, plan: Plan, estimate: Estimate | None) -> list[_Row]:
+    """Every row of the table; what was decided on is evaluated as the model that is published."""
+    if estimate is None:
+        return _rows_of(recipe)
+    published = names.evaluation(recipe.evaluation.part, names.PUBLISHED)
+    if published not in plan.stages:  # there is no test
+        return []
+    others = [row for row in _rows_of(recipe) if row.system != estimate.system]
+    kept = next((row.kept for row in _rows_of(recipe) if row.system == estimate.system), [])
+    return [*others, _Row(estimate.system, None, [published], kept)]
+
+
+def _rows_of(recipe: Recipe) -> list[_Row]:
+    """A row for each system of the recipe, and for each λ that the analogy is evaluated at."""
 
     def row(system: str, scale: float | None) -> _Row:
         parts = [recipe.evaluation.part, "source_dev" if recipe.report_forgetting else None]
@@ -96,12 +128,12 @@ def _rows(recipe: Recipe) -> list[_Row]:
     return [
         row(system, scale)
         for system in recipe.systems
-        for scale in (tested_scales(recipe) if system == "analogy" else [None])
+        for scale in (tested_scales(recipe) if system == "analogy" and not recipe.decides else [None])
     ]
 
 
 def _stages(recipe: Recipe, part: str, system: str, scale: float | None) -> list[str]:
-    if system in COMBINATIONS:
+    if system in COMBINATIONS and not (recipe.decides and is_decided(system)):
         return [name for name, _ in combined_evaluations(recipe, system, part)]
     return [names.evaluation(part, system, scale)]
 
@@ -121,13 +153,20 @@ def _measured(plan: Plan, row: _Row) -> tuple[System, list[Hypothesis], int]:
     return system, [one for own in rows for one in own], contents[0]["dropped_empty_references"]
 
 
-def _comparisons(hypotheses: dict[tuple[str, float | None], list[Hypothesis]], scale: float) -> list[Comparison]:
-    """The chosen analogy against every other system, on the same utterances; p-values also corrected by Holm."""
-    ours = hypotheses[("analogy", scale)]
+def _comparisons(
+    hypotheses: dict[_Measured, list[Hypothesis]], subject: _Measured, scale: float | None
+) -> list[Comparison]:
+    """The subject against every other system, on the same utterances; p-values also corrected by Holm.
+
+    Args:
+        subject: the analogy at the chosen λ, or what was decided on.
+        scale: the subject's λ.
+    """
+    ours = hypotheses[subject]
     found = [
-        compare_hypotheses(ours * max(1, len(rows) // len(ours)), rows, ("analogy", name), scale)
+        compare_hypotheses(ours * max(1, len(rows) // len(ours)), rows, (subject[0], name), scale)
         for (name, other), rows in hypotheses.items()
-        if other is None
+        if other is None and (name, other) != subject
     ]
     corrected = holm({one.against: one.p_value for one in found})
     return [one.model_copy(update={"p_holm": corrected[one.against]}) for one in found]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from speech_analogy.adaptation.stages import corpus, evaluation, finetuning, made_models, sweeps, vectors
+from speech_analogy.adaptation.stages import corpus, deciding, evaluation, finetuning, made_models, sweeps, vectors
 from speech_analogy.adaptation.stages.params import (
     base,
     evaluation_params,
     model_params,
     speech_params,
+    stand_in_params,
     training_params,
 )
 from speech_analogy.adaptation.stages.work import Work
@@ -40,6 +41,11 @@ FUNCTIONS: dict[type[base.StageParams], Callable[[Work[Any]], None]] = {
     model_params.MeanParams: made_models.mean_stage,
     model_params.WrittenParams: made_models.written_stage,
     model_params.ByAdapterParams: made_models.by_adapter_stage,
+    stand_in_params.StandInParams: deciding.stand_in_stage,
+    stand_in_params.SumsParams: deciding.sums_stage,
+    stand_in_params.DecisionParams: deciding.decision_stage,
+    stand_in_params.PublishedParams: deciding.published_stage,
+    stand_in_params.DecidedParams: deciding.decided_stage,
 }
 
 

@@ -21,7 +21,7 @@ from speech_analogy.adaptation.stages.params.base import (
 from speech_analogy.systems.entry import Direction
 
 
-class _Transcribed(StageParams):
+class Transcribed(StageParams):
     """What every evaluation is given."""
 
     system: str
@@ -38,7 +38,7 @@ class _Transcribed(StageParams):
         return options.model_dump(mode="json", exclude=settled)
 
 
-class _Combined(_Transcribed):
+class _Combined(Transcribed):
     """A system put together of three models in memory, θ_c + (λ + offset)(θ_plus − θ_minus)."""
 
     corners: tuple[Corner, Corner, Corner]
@@ -47,7 +47,7 @@ class _Combined(_Transcribed):
     base_key: str | None = None
 
 
-class EvaluateParams(_Transcribed):
+class EvaluateParams(Transcribed):
     """Transcribe a part with a trained model, the base, or the analogy at one λ."""
 
     kind: ClassVar = "evaluate"

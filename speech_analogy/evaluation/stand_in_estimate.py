@@ -1,0 +1,204 @@
+"""What stand-in domains say of a target that nobody has recorded: which system, which λ, and how much it will gain.
+
+A stand-in is a source domain that plays the target: its own C, A and B without it, and recordings of it that none of
+them was trained on. Every candidate is evaluated on every stand-in. Log WERs are averaged, so that a hard domain counts
+as much as an easy one.
+
+The expected gain on the target is a prediction from other domains. With k stand-ins its interval is that of Student's t
+for one more draw, mean ± t·s·√(1 + 1/k). Two or three stand-ins say little of s, the spread between domains, so s² is
+moderated by what was found on other corpora: s² = (d₀s₀² + (k − 1)s_k²) / (d₀ + k − 1), with d₀ + k − 1 degrees of
+freedom. Source: G. K. Smyth, "Linear models and empirical Bayes methods", Stat. Appl. Genet. Mol. Biol. 3 (2004),
+equation of the moderated variance; s₀ and d₀ from `tests/benchmarks/stand_ins`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from scipy import stats
+
+from speech_analogy.foundation.options import Options
+
+CONFIDENCE = 0.90
+# Spread between domains of the log ratio of two systems' WERs, and of the log WER: s₀, and how many degrees it counts.
+GAIN_SPREAD, GAIN_DEGREES = 0.2, 4.0
+WER_SPREAD, WER_DEGREES = 0.35, 4.0
+PAIR_SPREAD, PAIR_DEGREES = 0.12, 4.0  # of two systems that are made of the same corners
+UNSEEN_ERRORS = 0.5  # added to a count of errors, so that its logarithm exists
+
+Candidate = tuple[str, float | None]
+"""A system and its λ; None where it has none."""
+
+
+class CandidateScore(Options):
+    """One system at one λ on one stand-in."""
+
+    system: str
+    scale: float | None = None
+    errors: int
+    loops: int = Field(default=0, description="utterances whose own WER is over 100 %")
+
+
+class StandInScores(Options):
+    """What one stand-in has found."""
+
+    label: str
+    kind: Literal["domain", "cluster"] = "domain"
+    texts: int = Field(description="that its C was trained on")
+    utterances: int = Field(description="that the candidates transcribed")
+    speakers: int | None = Field(default=None, description="of these; None: unknown")
+    words: int
+    unseen_speakers: bool = Field(default=True, description="whether its speakers are in none of its trainings")
+    scores: list[CandidateScore]
+
+    def errors(self, candidate: Candidate) -> int:
+        """Word errors of a candidate.
+
+        Raises:
+            KeyError: it was not evaluated here.
+        """
+        for one in self.scores:
+            if (one.system, one.scale) == candidate:
+                return one.errors
+        raise KeyError(candidate)
+
+    def log_wer(self, candidate: Candidate) -> float:
+        """Logarithm of the WER as a share of 1."""
+        return math.log((self.errors(candidate) + UNSEEN_ERRORS) / self.words)
+
+
+class Prediction(Options):
+    """A figure that is expected of the target, with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Estimate(Options):
+    """What was decided on stand-in domains, and what it is expected to bring."""
+
+    later: ClassVar = ("why",)
+
+    system: str = Field(description="to be published")
+    scale: float | None = Field(default=None, description="its λ")
+    scales: dict[str, float] = Field(default_factory=dict, description="system -> the λ with the lowest mean log WER")
+    why: str = ""
+    gained: bool = Field(description="False: no adapted model is below the base or the source's own; see `system`")
+    wer: Prediction | None = Field(
+        default=None, description="expected of the published system on the target, percent; None without a stand-in"
+    )
+    against: dict[str, Prediction] = Field(
+        default_factory=dict,
+        description="system -> change of its errors, percent, by publishing; −20: a fifth fewer",
+    )
+    confidence: float = CONFIDENCE
+    stand_ins: list[StandInScores]
+
+
+def candidates_of(stand_ins: Sequence[StandInScores]) -> list[Candidate]:
+    """The candidates that every stand-in has evaluated, in the first one's order."""
+    common = set.intersection(*({(one.system, one.scale) for one in own.scores} for own in stand_ins))
+    return [(one.system, one.scale) for one in stand_ins[0].scores if (one.system, one.scale) in common]
+
+
+def best_scales(stand_ins: Sequence[StandInScores]) -> dict[str, Candidate]:
+    """System -> itself at the λ with the lowest mean log WER; of equal ones the smallest."""
+    found: dict[str, Candidate] = {}
+    for candidate in sorted(candidates_of(stand_ins), key=lambda one: one[1] or 0.0):
+        system = candidate[0]
+        if system not in found or mean_log_wer(stand_ins, candidate) < mean_log_wer(stand_ins, found[system]):
+            found[system] = candidate
+    return found
+
+
+def mean_log_wer(stand_ins: Sequence[StandInScores], candidate: Candidate) -> float:
+    """Of the stand-ins, each counting the same."""
+    return float(np.mean([own.log_wer(candidate) for own in stand_ins]))
+
+
+def decide(stand_ins: Sequence[StandInScores], usual: str, adapted: Sequence[str]) -> Estimate:
+    """Which system to publish, at which λ, and what it is expected to bring.
+
+    The usual system is published unless another adapted one is lower on the stand-ins by more than one standard error
+    of their difference: with two or three stand-ins the lowest of several figures is often lowest by chance. Where
+    neither is lower than the best unadapted one (the base, or the source's own fine-tuning), that one is published.
+
+    Args:
+        stand_ins: at least one, all with the same candidates.
+        usual: the system that other corpora favour.
+        adapted: the systems that may be published; every other candidate knows nothing of the target's texts.
+    """
+    best = best_scales(stand_ins)
+    ours = [best[name] for name in adapted if name in best]
+    lowest = min(ours, key=lambda one: mean_log_wer(stand_ins, one))
+    chosen, why = lowest, "lowest on the stand-ins"
+    if usual in best and lowest[0] != usual:
+        change, error = difference(stand_ins, lowest, best[usual])
+        if change > -error:
+            chosen = best[usual]
+            why = f"{lowest[0]} is lower on the stand-ins, but by less than one standard error"
+        else:
+            why = f"lower on the stand-ins than {usual} by more than one standard error"
+    unadapted = [one for name, one in best.items() if name not in adapted]
+    gained = True
+    if unadapted:
+        rival = min(unadapted, key=lambda one: mean_log_wer(stand_ins, one))
+        if mean_log_wer(stand_ins, rival) <= mean_log_wer(stand_ins, chosen):
+            chosen, gained = rival, False
+            why = "no adapted model makes fewer errors on the stand-ins"
+    return Estimate(
+        system=chosen[0],
+        scale=chosen[1],
+        scales={name: one[1] for name, one in best.items() if one[1] is not None},
+        why=why,
+        gained=gained,
+        wer=expected_wer(stand_ins, chosen),
+        against={name: expected_change(stand_ins, chosen, one) for name, one in best.items() if one != chosen},
+        stand_ins=list(stand_ins),
+    )
+
+
+def difference(stand_ins: Sequence[StandInScores], one: Candidate, other: Candidate) -> tuple[float, float]:
+    """Mean over the stand-ins of log WER(one) − log WER(other), and its standard error."""
+    values = [own.log_wer(one) - own.log_wer(other) for own in stand_ins]
+    spread, _ = moderated(values, PAIR_SPREAD, PAIR_DEGREES)
+    return float(np.mean(values)), spread / math.sqrt(len(values))
+
+
+def expected_wer(stand_ins: Sequence[StandInScores], candidate: Candidate) -> Prediction:
+    """WER of a candidate on one more domain, percent."""
+    found = predicted([own.log_wer(candidate) for own in stand_ins], WER_SPREAD, WER_DEGREES)
+    value, low, high = (100 * math.exp(one) for one in found)
+    return Prediction(value=value, low=low, high=high)
+
+
+def expected_change(stand_ins: Sequence[StandInScores], candidate: Candidate, against: Candidate) -> Prediction:
+    """Relative change of the errors on one more domain, percent: −20 is a fifth fewer."""
+    values = [own.log_wer(candidate) - own.log_wer(against) for own in stand_ins]
+    value, low, high = (100 * math.expm1(one) for one in predicted(values, GAIN_SPREAD, GAIN_DEGREES))
+    return Prediction(value=value, low=low, high=high)
+
+
+def predicted(values: Sequence[float], spread: float, degrees: float) -> tuple[float, float, float]:
+    """Mean of the values, and the interval that holds one more value like them with a probability of `CONFIDENCE`.
+
+    Args:
+        spread, degrees: s₀ and d₀ of the moderated variance.
+    """
+    own, freedom = moderated(values, spread, degrees)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * own * math.sqrt(1 + 1 / len(values))
+    mean = float(np.mean(values))
+    return mean, mean - half, mean + half
+
+
+def moderated(values: Sequence[float], spread: float, degrees: float) -> tuple[float, float]:
+    """Standard deviation of one value, moderated by s₀ = `spread` with d₀ = `degrees`, and its degrees of freedom."""
+    freedom = len(values) - 1
+    own = float(np.var(values, ddof=1)) if freedom else 0.0
+    total = degrees + freedom
+    return math.sqrt((degrees * spread**2 + freedom * own) / total), total
