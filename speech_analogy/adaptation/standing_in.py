@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -182,7 +183,9 @@ def grouped_texts(texts: Sequence[str], count: int, limit: int, seed: int) -> li
     words = [re.findall(r"\w+", text.casefold()) for text in texts]
     number = max(GROUPS_AT_LEAST, min(len(texts) // LEAST, round(len(texts) / max(limit, LEAST))))
     points, vocabulary, weights = _points(words)
-    _, labels = kmeans2(points, number, minit="++", seed=seed, iter=50)
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):  # of equal points, a group may stay empty
+        warnings.simplefilter("ignore", UserWarning)
+        _, labels = kmeans2(points, number, minit="++", seed=seed, iter=50)
     groups = []
     for group in range(number):
         rows = np.flatnonzero(labels == group)
