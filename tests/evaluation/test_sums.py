@@ -61,5 +61,5 @@ def test_scores_are_those_of_single_models(models: dict[str, Path], noises: CutS
 
 
 def test_a_model_that_is_not_held_is_named(models: dict[str, Path]) -> None:
-    with pytest.raises(CheckpointError, match="no such model is in the sum .*mixed"):
+    with pytest.raises(CheckpointError, match=r"no such model is in the sum .*mixed"):
         sweep_of(models).move({"mixed": 1.0})
