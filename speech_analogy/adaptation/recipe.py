@@ -13,6 +13,7 @@ from data_synth.channel.chain import ChannelOptions
 from data_synth.plan.options import SynthesisOptions
 from speech_analogy.adaptation.extends import read_source
 from speech_analogy.adaptation.stand_in_options import StandInOptions
+from speech_analogy.adaptation.vector_options import GivenVector
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.options import Options, config_error
 from speech_analogy.recognisers.decoding import DecodingOptions
@@ -24,6 +25,7 @@ from speech_analogy.systems.catalogue import (
     has_model,
     needs_adapters,
     needs_target_recordings,
+    trained_systems,
 )
 from speech_analogy.training.options import FinetuneOptions
 
@@ -179,6 +181,8 @@ class EvaluationOptions(Options):
 class Recipe(Options):
     """One experiment, from a corpus to a table."""
 
+    later: ClassVar = ("vector",)
+
     title: str
     note: str = ""
     base: str = "pip:whisper-tiny.en"
@@ -213,6 +217,10 @@ class Recipe(Options):
         "auto: the stand-ins decide, and choose every λ",
     )
     stand_ins: StandInOptions = Field(default_factory=StandInOptions, description="of `publish: auto`")
+    vector: GivenVector | None = Field(
+        default=None,
+        description="a ready-made τ_B − τ_A for the analogy in place of the source's own: `speech-analogy vector gap`",
+    )
     controls: ControlOptions = Field(default_factory=ControlOptions)
     vectors: VectorOptions = Field(default_factory=VectorOptions)
     report_forgetting: bool = Field(
@@ -239,6 +247,10 @@ class Recipe(Options):
                 raise ValueError("agreement on target_train needs split.field: give one, or scale_selection.unlabelled")
             if unlabelled == "target_dev" and self.split.target_dev is None:
                 raise ValueError("agreement needs target_dev, but split.target_dev is not given")
+        if self.vector is not None and any(map(needs_adapters, self.systems)):
+            raise ValueError("a gap vector has no LoRA factors: leave analogy_by_adapter out of systems")
+        if self.vector is not None and self.decides:
+            raise ValueError("publish: auto needs an A and a B of the source's own: leave out vector, or name a system")
         adapters = sorted(filter(needs_adapters, self.systems))
         if adapters and self.training.lora is None:
             raise ValueError(f"{', '.join(adapters)} combines LoRA adapters: give training.lora")
@@ -251,6 +263,10 @@ class Recipe(Options):
     def decides(self) -> bool:
         """Do stand-ins decide what is published?"""
         return self.publish == AUTO
+
+    def trainings(self) -> list[str]:
+        """The fine-tunings that its systems need, in an order in which they can be done."""
+        return trained_systems(self.systems, given=self.vector is not None)
 
     def training_for(self, system: str, like: str | None = None) -> FinetuneOptions:
         """How a system is trained, unless a search chooses; without values of its own, as `like` is."""

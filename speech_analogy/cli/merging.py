@@ -36,7 +36,7 @@ def _weights(name: str) -> Path:
 
 
 @contextmanager
-def _running(title: str, threads: int | None, quiet: bool) -> Iterator[StreamOptions]:
+def running(title: str, threads: int | None, quiet: bool) -> Iterator[StreamOptions]:
     from speech_analogy.merging.io.stream import StreamOptions, byte_bar
 
     with byte_bar(title, disable=quiet) as progress:
@@ -78,7 +78,7 @@ def extract(
 
     record = {"tuned_on": tuned_on, "licence": licence, "creator": creator}
     given = {key: value for key, value in record.items() if value is not None}
-    with _running("extract", threads, quiet) as options:
+    with running("extract", threads, quiet) as options:
         verbs.extract(_weights(base), tuned, out, overwrite=overwrite, options=options, **given)
     typer.echo(out)
 
@@ -99,7 +99,7 @@ def apply(
     """Write the model base + λ·vector."""
     from speech_analogy.merging import verbs
 
-    with _running("apply", threads, quiet) as options:
+    with running("apply", threads, quiet) as options:
         verbs.apply(
             vector,
             _weights(base),
@@ -134,7 +134,7 @@ def add(
     """Write the sum of vectors, or their merge by another method."""
     from speech_analogy.merging import verbs
 
-    with _running("add", threads, quiet) as options:
+    with running("add", threads, quiet) as options:
         verbs.add(
             vectors,
             out,
@@ -160,7 +160,7 @@ def negate(
     """Write −vector."""
     from speech_analogy.merging import verbs
 
-    with _running("negate", threads, quiet) as options:
+    with running("negate", threads, quiet) as options:
         verbs.negate(vector, out, overwrite=overwrite, options=options)
     typer.echo(out)
 
@@ -177,7 +177,7 @@ def average(
     """Write the mean of vectors."""
     from speech_analogy.merging import verbs
 
-    with _running("average", threads, quiet) as options:
+    with running("average", threads, quiet) as options:
         verbs.average(vectors, out, allow_other_base=allow_other_base, overwrite=overwrite, options=options)
     typer.echo(out)
 
@@ -236,7 +236,7 @@ def compress(
     from speech_analogy.merging import verbs
 
     how = verbs.Compression(method=method, keep=keep, values=values, seed=seed)  # type: ignore[arg-type]
-    with _running("compress", threads, quiet) as options:
+    with running("compress", threads, quiet) as options:
         found = verbs.compress_vector(vector, out, how, overwrite=overwrite, options=options)
     typer.echo(
         f"{out}: {found.file_bytes} bytes, {found.ratio:.1f}x smaller than float32, "
@@ -270,6 +270,6 @@ def merge_command(
     """Merge models by a YAML file; `--methods` lists the methods and their parameters."""
     from speech_analogy.merging import verbs
 
-    with _running("merge", threads, quiet) as options:
+    with running("merge", threads, quiet) as options:
         verbs.merge(config, out, overwrite=overwrite, options=options, find=_weights)
     typer.echo(out)

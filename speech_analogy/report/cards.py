@@ -16,7 +16,7 @@ import yaml
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
-from speech_analogy.merging.io.provenance import Provenance
+from speech_analogy.merging.io.provenance import GAP, MEAN_OF_GAPS, Provenance
 from speech_analogy.report import markdown, ranking
 from speech_analogy.systems import labels
 
@@ -34,6 +34,12 @@ _USE = {
         "A task vector: the difference of two checkpoints, tensor by tensor. Added to its base, times a "
         "scale, it gives a model.\n\n```python\nfrom speech_analogy import TaskVector\n\n"
         'vector = TaskVector.load("path/to/this/vector.safetensors")\n```'
+    ),
+    "gap": (
+        "A gap vector: what fine-tuning on real speech learned and fine-tuning on the same texts, spoken by TTS, did "
+        "not. Added to a model that TTS alone has taught another domain, it stands for recordings of that domain; on "
+        "another channel, and for other speakers, it may do nothing or harm.\n\n"
+        "```\nspeech-analogy adapt --texts menu.txt --vector path/to/this/vector.safetensors --out runs/menu\n```"
     ),
 }
 
@@ -91,7 +97,10 @@ def vector_card(
         DataError: `results` is given and did not measure that system.
     """
     front = _front(provenance, ["speech-analogy", "task-vector", "task-arithmetic"])
-    parts = ["# Task vector", f"Base: {_base(provenance) or 'not recorded'}.", _USE["vector"]]
+    kind, title = (
+        ("gap", "# Gap vector") if provenance.get("operation") in (GAP, MEAN_OF_GAPS) else ("vector", "# Task vector")
+    )
+    parts = [title, f"Base: {_base(provenance) or 'not recorded'}.", _USE[kind]]
     measured: list[str] = []
     if results is not None:
         system = _system(results, name, scale)

@@ -66,12 +66,16 @@ else:
 DEFAULT_SYSTEMS: tuple[SystemName, ...] = tuple(entry.name for entry in SYSTEMS if entry.default)
 
 
-def made_of(system: str) -> set[str]:
-    """The system and all that it is made of, trainings among them, but not the trainings that those continue."""
+def made_of(system: str, given: bool = False) -> set[str]:
+    """The system and all that it is made of, trainings among them, but not the trainings that those continue.
+
+    Args:
+        given: the analogy's τ_B − τ_A is a ready-made vector, so that A and B are not trained for it.
+    """
     parts = MEANS.get(system) or (COMBINATIONS[system].parts if system in COMBINATIONS else ())
     if system == "analogy" or (system in COMBINATIONS and COMBINATIONS[system].chosen != "own") or BY_ADAPTER in parts:
-        parts = (*parts, *CORNERS.values())
-    return {system}.union(*(made_of(part) for part in parts if part != system))
+        parts = (*parts, *([CORNERS["c"]] if given else CORNERS.values()))
+    return {system}.union(*(made_of(part, given) for part in parts if part != system))
 
 
 def needs_analogy(systems: tuple[str, ...]) -> bool:
@@ -82,9 +86,9 @@ def needs_analogy(systems: tuple[str, ...]) -> bool:
     )
 
 
-def trained_systems(systems: tuple[str, ...]) -> list[str]:
-    """The fine-tunings that the wanted systems need, in an order in which they can be done."""
-    needed = set().union(*map(made_of, systems))
+def trained_systems(systems: tuple[str, ...], given: bool = False) -> list[str]:
+    """The fine-tunings that the wanted systems need, in an order in which they can be done; `given` as of `made_of`."""
+    needed = set().union(*(made_of(system, given) for system in systems))
     for name, training in reversed(TRAININGS.items()):
         if name in needed and training.start is not None:
             needed.add(training.start)

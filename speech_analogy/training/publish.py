@@ -8,23 +8,27 @@ from typing import Any
 
 from lhotse import CutSet
 
+from speech_analogy.corpora.cuts import speaker_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import whole_folder, write_json
 from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE
 from speech_analogy.recognisers.protocol import Recogniser
 
+SYNTHETIC = "synthetic"  # the kind of speech that `data_synth` makes
 ADAPTER_FOLDER = "adapter"  # in the model's folder: what LoRA trained, as PEFT writes it
 
 
 def tuned_on(cuts: CutSet) -> dict[str, Any]:
-    """What provenance records of the training speech: amount, kinds, domains and digest."""
+    """What provenance records of the training speech: amount, kinds, domains and digest, and the voices of TTS."""
     custom = [cut.custom or {} for cut in cuts]
+    voices = {speaker_of(cut) for cut, row in zip(cuts, custom, strict=True) if row.get("kind") == SYNTHETIC}
     return {
         "utterances": len(cuts),
         "hours": round(sum(cut.duration for cut in cuts) / 3600, 4),
         "kinds": sorted({str(row.get("kind", "")) for row in custom}),
         "domains": sorted({str(row.get("domain", "")) for row in custom}),
+        **({"voices": sorted(voices)} if voices else {}),
         "digest": digest(cuts),
     }
 

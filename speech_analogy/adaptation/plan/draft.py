@@ -108,7 +108,10 @@ class Draft:
 
     @property
     def corners(self) -> tuple[Output, Output, Output]:
-        """C, B and A of the analogy."""
+        """C, B and A of the analogy; where τ_B − τ_A is given, B is the base plus it, and A the base."""
+        if self.recipe.vector is not None:
+            gap = self.stages[names.GAP_MODELS]
+            return self.model(CORNERS["c"]), gap["plus"], gap["minus"]
         return self.model(CORNERS["c"]), self.model(CORNERS["plus"]), self.model(CORNERS["minus"])
 
     def training(self, system: str) -> dict[str, Any]:

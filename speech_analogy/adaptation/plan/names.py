@@ -14,6 +14,7 @@ CLUSTERS = "speaker-clusters"
 AGREEMENT_SWEEP = "sweep-agreement"
 PUBLISHED = "published"
 SCORES, TRUTH = "scores", "truth"  # of the candidates on a stand-in, and on the test
+GAP_MODELS = "gap"  # the base with a ready-made τ_B − τ_A, and the base
 
 
 def channel(part: str) -> str:

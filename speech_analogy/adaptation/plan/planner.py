@@ -10,6 +10,7 @@ from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.combining import add_analogy, add_by_adapter, add_combined, add_mean, add_written
 from speech_analogy.adaptation.plan.cut_sets import add_speech
 from speech_analogy.adaptation.plan.draft import Draft
+from speech_analogy.adaptation.plan.given_vector import add_given_vector
 from speech_analogy.adaptation.plan.group_vectors import add_vectors
 from speech_analogy.adaptation.plan.scales import add_analogy_evaluation, add_scale_choices, tested_scales
 from speech_analogy.adaptation.plan.search import add_search
@@ -87,9 +88,11 @@ class Planner:
         if self.recipe.search:
             draft.training_choice = add_search(draft, self.recipe.search)
         decided = trained_for(self.recipe.stand_ins) if self.recipe.decides else ()
-        for system in trained_systems((*self.recipe.systems, *decided)):
+        for system in trained_systems((*self.recipe.systems, *decided), self.recipe.vector is not None):
             draft.add(names.finetune(system), *draft.finetuning(system))
         add_vectors(draft)
+        if self.recipe.vector is not None:
+            add_given_vector(draft, self.recipe.vector)
 
     def _add_choices(self) -> None:
         systems = self.recipe.systems

@@ -39,14 +39,21 @@ def add_analogy_evaluation(draft: Draft, part: str, scale: float) -> Stage:
 def strategies(recipe: Recipe) -> dict[Strategy, str]:
     """The strategies a recipe asks for -> the stage that chooses; one of them is the one whose λ is taken."""
     rules = recipe.scale_selection
+    if recipe.vector is not None:
+        return {"fixed": names.CHOOSE_SCALE}
     others = {name: names.choose_scale_by(name) for name in rules.compare if name != rules.strategy}
     return {rules.strategy: names.CHOOSE_SCALE, **others}
 
 
 def tested_scales(recipe: Recipe) -> list[float]:
     """The λs of the analogy's curve, ascending: the grid, and the fixed one where it is asked for."""
-    fixed = [recipe.scale_selection.fixed] if "fixed" in strategies(recipe) else []
+    fixed = [fixed_scale(recipe)] if "fixed" in strategies(recipe) else []
     return sorted({*recipe.scales, *fixed})
+
+
+def fixed_scale(recipe: Recipe) -> float:
+    """λ where it is not chosen: a given vector's own, or the recipe's."""
+    return recipe.scale_selection.fixed if recipe.vector is None else recipe.vector.scale
 
 
 def source_domains(recipe: Recipe, held_out: dict[str, int], trained: dict[str, int]) -> list[str]:
@@ -91,7 +98,7 @@ def _add_source_dev(draft: Draft, name: str) -> None:
 
 def _add_fixed(draft: Draft, name: str) -> None:
     """λ as the recipe gives it."""
-    draft.add(name, PickParams(strategy="fixed", scale=draft.recipe.scale_selection.fixed))
+    draft.add(name, PickParams(strategy="fixed", scale=fixed_scale(draft.recipe)))
 
 
 def _add_agreement(draft: Draft, name: str) -> None:

@@ -33,7 +33,7 @@ from speech_analogy.evaluation.results import (
 )
 from speech_analogy.evaluation.significance import holm
 from speech_analogy.evaluation.stand_in_estimate import Estimate
-from speech_analogy.systems.catalogue import COMBINATIONS, TRAININGS, searched_as, trained_systems
+from speech_analogy.systems.catalogue import COMBINATIONS, TRAININGS, searched_as
 
 _Measured = tuple[str, float | None]
 """A system, and its λ where it has several rows."""
@@ -198,7 +198,7 @@ def _selection(recipe: Recipe, plan: Plan, chosen: dict[str, Any] | None, evalua
         return None
     disagreement = recipe.scale_selection.strategy == "agreement"  # its curve is not one of WER
     searched = _choice(plan, names.CHOOSE_TRAINING)
-    systems = trained_systems(recipe.systems)
+    systems = recipe.trainings()
     return Selection(
         scale=chosen["scale"],
         scale_curve=[] if disagreement else [ScalePoint(**point) for point in chosen["curve"]],
@@ -260,7 +260,7 @@ def _read(plan: Plan, stage: str, output: str) -> Any:
 def _counts(recipe: Recipe, plan: Plan) -> dict[str, dict[str, float]]:
     """What each fine-tuning saw."""
     counts = {}
-    for system in trained_systems(recipe.systems):
+    for system in recipe.trainings():
         params = plan.stages[names.finetune(system)].params
         assert isinstance(params, FinetuneParams)
         cuts = [cut for output in params.sets.values() for cut in read_cuts(plan.path(output))]

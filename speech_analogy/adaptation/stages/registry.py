@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from speech_analogy.adaptation.stages import corpus, deciding, evaluation, finetuning, made_models, sweeps, vectors
+from speech_analogy.adaptation.stages import corpus, deciding, evaluation, finetuning, gap, made_models, sweeps, vectors
 from speech_analogy.adaptation.stages.params import (
     base,
     evaluation_params,
@@ -37,6 +37,7 @@ FUNCTIONS: dict[type[base.StageParams], Callable[[Work[Any]], None]] = {
     evaluation_params.CombinedParams: sweeps.combined_stage,
     model_params.ClustersParams: vectors.clusters_stage,
     model_params.VectorsParams: vectors.vectors_stage,
+    model_params.GapParams: gap.gap_stage,
     model_params.AnalogyParams: made_models.analogy_stage,
     model_params.MeanParams: made_models.mean_stage,
     model_params.WrittenParams: made_models.written_stage,

@@ -14,6 +14,9 @@ from speech_analogy.foundation.options import config_error
 CARRIED = ("window", "language")
 """Keys of a tuned folder's `provenance.json` that also hold for models made from it, if all parents agree."""
 
+GAP, MEAN_OF_GAPS = "gap", "mean of gaps"
+"""The operations that gap vectors, τ_B − τ_A, name."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

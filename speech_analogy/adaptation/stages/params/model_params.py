@@ -103,6 +103,19 @@ class VectorsParams(StageParams):
         return None if groups is None else {group.label: group.record() for group in groups}
 
 
+class GapParams(StageParams):
+    """Write θ_0 plus the mean of ready-made τ_B − τ_A, and θ_0 beside it: what stands for B and for A."""
+
+    kind: ClassVar = "gap"
+    version: ClassVar = 1
+    outputs: ClassVar = {"plus": "plus", "minus": "minus"}
+
+    base: str
+    base_key: str
+    files: tuple[str, ...] = Field(exclude=True, description="vector files; a moved one is the same")
+    digests: tuple[str, ...] = Field(description="of their contents")
+
+
 class ClustersParams(StageParams):
     """Divide the speakers by how they sound."""
 
