@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
-from speech_analogy.report import ranking
+from speech_analogy.report import expectation, ranking
 from speech_analogy.systems import labels
 
 LEFT, RIGHT = ":--", "--:"
@@ -16,6 +16,8 @@ LEFT, RIGHT = ":--", "--:"
 def render(results: Results) -> str:
     """The whole document."""
     parts = [f"# {text(results.test.title)}", _about(results), wer_table(results)]
+    if results.estimate:
+        parts += ["## What is published, and what to expect", *_expectation(results)]
     if results.comparisons:
         parts += ["## Ranking", _ranking(results), "## Paired comparisons", _comparisons(results)]
     if results.selection:
@@ -28,6 +30,8 @@ def render(results: Results) -> str:
 
 def _about(results: Results) -> str:
     test = results.test
+    if not results.systems:
+        return "There are no recordings of the target, so nothing was measured on it."
     lines = [
         f"Test: {wording.plural(test.utterances, 'utterance')} of "
         f"{wording.plural(test.speakers, 'speaker')}, {wording.duration(test.duration_s)}"
@@ -40,14 +44,16 @@ def _about(results: Results) -> str:
 
 
 def wer_table(results: Results) -> str:
-    """The WER of every system; the chosen λ is bold."""
-    chosen = ranking.chosen_analogy(results)
+    """The WER of every system; the published one, or the analogy at the chosen λ, is bold."""
+    if not results.systems:
+        return ""
+    chosen = ranking.subject(results) if results.published else ranking.chosen_analogy(results)
     rows = []
     for system in ranking.ordered(results):
         scale = "" if system.scale is None else wording.scale(system.scale)
         wer, mark = wording.rate(system.wer), ""
         if system is chosen:
-            wer, mark = f"**{wer}**", " (chosen)"
+            wer, mark = f"**{wer}**", " (published)" if results.published else " (chosen)"
         rows.append(
             [
                 f"{text(labels.described(system.name).short)} (`{code(system.name)}`)", scale + mark, wer,
@@ -105,6 +111,17 @@ def _comparisons(results: Results) -> str:
     ]  # fmt: skip
     head = ["system", "against", "difference", "95 % CI", "relative", "p", *(["p (Holm)"] if corrected else [])]
     return _table(head, rows, left=(0, 1))
+
+
+def _expectation(results: Results) -> list[str]:
+    """What stand-in domains say of the target."""
+    assert results.estimate is not None
+    head, rows = expectation.table(results.estimate)
+    listed = "\n".join(f"- {text(one)}" for one in expectation.sentences(results))
+    return [
+        listed,
+        *([_table(list(map(text, head)), [list(map(text, row)) for row in rows], left=(0,))] if rows else []),
+    ]
 
 
 def _selection(results: Results) -> list[str]:

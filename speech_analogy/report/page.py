@@ -12,7 +12,7 @@ from markupsafe import Markup
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.foundation.page import wording
 from speech_analogy.foundation.page.templating import template_environment
-from speech_analogy.report import clips, figures, ranking, words
+from speech_analogy.report import clips, expectation, figures, ranking, words
 from speech_analogy.systems import labels
 
 WORDS_SHOWN = 60
@@ -83,6 +83,8 @@ def render(results: Results, run: Path) -> str:
         training_columns=_columns(results.selection.training.values()) if results.selection else [],
         trial_columns=_columns(results.selection.training_trials) if results.selection else [],
         material=material,
+        expected=expectation.sentences(results),
+        expected_table=expectation.table(results.estimate) if results.estimate else None,
     )  # fmt: skip
 
 
@@ -91,7 +93,7 @@ def headline(results: Results) -> str:
     about, rivals = ranking.subject(results), ranking.rivals(results)
     domains = wording.listing(results.test.domains) or results.test.title
     if about is None:
-        return f"Nothing was measured on {domains}"
+        return _expected_headline(results) or f"Nothing was measured on {domains}"
     subject = "the analogy" if about.name == labels.SUBJECT else labels.label(about.name, about.scale)
     if not rivals:
         return f"On {domains}, {subject} has a word error rate of {wording.rate(about.wer)} %"
@@ -102,6 +104,16 @@ def headline(results: Results) -> str:
         return f"On {domains}, no clear difference between {subject} and {rival}"
     than = "as" if wording.relative(change).startswith("as") else "than"
     return f"On {domains}, {subject} makes {wording.relative(change)} {than} {rival}"
+
+
+def _expected_headline(results: Results) -> str:
+    """Of a run without a test: the gain that is expected."""
+    estimate = results.estimate
+    if estimate is None or estimate.wer is None:
+        return ""
+    if not estimate.gained:
+        return f"{results.test.title}: nothing is gained by adapting"
+    return f"{results.test.title}: a word error rate of about {wording.rate(estimate.wer.value)} % is expected"
 
 
 def bars(results: Results) -> Markup:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
-from speech_analogy.evaluation.results import Results
+from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
-from speech_analogy.report import ranking
+from speech_analogy.report import expectation, ranking
 from speech_analogy.systems import labels
 
 WIDTH = 100  # columns
@@ -19,7 +20,9 @@ def table(results: Results) -> str:
 
     At most WIDTH columns wide, without a final newline. Long system names are cut with an ellipsis.
     """
-    chosen = ranking.chosen_analogy(results)
+    if not results.systems and results.estimate is not None:
+        return "\n".join([_cut(results.test.title, WIDTH), "", *_estimated(results)])
+    chosen = _chosen(results)
     head = ["system", "λ", "WER", "95 % CI", "CER", "S", "D", "I", ">100 %", "window"]
     rows = []
     for system in ranking.ordered(results):
@@ -33,10 +36,26 @@ def table(results: Results) -> str:
             ]
         )  # fmt: skip
     lines = [_cut(results.test.title, WIDTH), "", *_aligned(head, rows)]
-    if chosen is not None:
+    if chosen is not None and not results.published:
         lines += ["", f"{CHOSEN} λ = {wording.scale(chosen.scale or 0.0)} was chosen without the test set."]
         lines += [f"  {wording.LARGEST_SCALE}"] if ranking.has_largest_scale(results) else []
-    return "\n".join([*lines, *_against(results)])
+    if results.published:
+        lines += ["", f"{CHOSEN} the published model."]
+    return "\n".join([*lines, *_against(results), *_estimated(results)])
+
+
+def _chosen(results: Results) -> System | None:
+    """What the table marks: the published system, else the analogy at the chosen λ."""
+    return ranking.subject(results) if results.published else ranking.chosen_analogy(results)
+
+
+def _estimated(results: Results) -> list[str]:
+    """What stand-in domains say of the target, and their table."""
+    if results.estimate is None:
+        return []
+    lines = [line for one in expectation.sentences(results) for line in textwrap.wrap(one, WIDTH)]
+    head, rows = expectation.table(results.estimate)
+    return ["", *lines, *(["", "WER on the stand-ins:", *_aligned(head, rows)] if rows else [])]
 
 
 def _against(results: Results) -> list[str]:
