@@ -48,7 +48,7 @@ def test_says_that_it_is_an_estimate_from_other_domains(untested: Results) -> No
     assert "a WER of about 30.0 %" in said
     assert "estimate from 2 other domains" in said
     assert "food (60 utterances of 12 speakers)" in said
-    assert "49.9 % fewer errors are expected" in said
+    assert "50.0 % fewer errors are expected" in said
     assert "no recordings of the target" in said
     assert "hold some out" not in said
 
