@@ -2,7 +2,8 @@
 
     python recipes/speechocean762/prepare.py --data FOLDER        # as for the recipe: the corpus itself
 
-Systems and their parameters can be chosen on these, and the five topics of the test stay untouched.
+Systems and their parameters can be chosen on these, and the five topics of the test stay untouched. With `--all-topics`
+they are kept beside the five others, for `calibration.yaml`.
 """
 
 from __future__ import annotations
@@ -41,8 +42,11 @@ def stand_in(text: str) -> str | None:
     return next((topic for topic, named in STAND_INS.items() if words & set(named.split())), None)
 
 
-def prepare(corpus: Path, out: Path) -> Counter[str]:
+def prepare(corpus: Path, out: Path, *, all_topics: bool = False) -> Counter[str]:
     """Write `out/utterances.jsonl`, whose recordings stay where they are; returns domain -> utterances.
+
+    Args:
+        all_topics: the five topics of the test are kept.
 
     Raises:
         DataError: the corpus is not there, an utterance cannot be read, or `out` has such a table already.
@@ -56,8 +60,8 @@ def prepare(corpus: Path, out: Path) -> Counter[str]:
     for one in utterances(corpus.resolve(), SpeechoceanOptions()):
         if isinstance(one, Problem):
             raise DataError(one.rule, file=one.file, value=one.id)
-        if one.domain in OTHERS:
-            domain = stand_in(one.text) or one.domain
+        if one.domain in OTHERS or all_topics:
+            domain = (stand_in(one.text) if one.domain in OTHERS else None) or one.domain
             row = {"id": one.id, "split": one.custom["split"], "domain": domain, "text": one.text}
             row |= {"speaker": one.speaker, "age": one.custom["age"], "gender": one.custom["gender"]}
             lines.append(json.dumps({**row, "audio": str(one.audio)}, ensure_ascii=False) + "\n")
@@ -74,9 +78,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=CORPUS, help="the corpus (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=DATA, help="where the data go (default: %(default)s)")
+    parser.add_argument("--all-topics", action="store_true", help="keep the five topics of the test")
     given = parser.parse_args()
     try:
-        counts = prepare(given.data, given.out.resolve())
+        counts = prepare(given.data, given.out.resolve(), all_topics=given.all_topics)
     except SpeechAnalogyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -26,7 +26,12 @@ class StandInOptions(Options):
     """Source domains, or groups of source texts, that play the target, so that λ, the published system and the expected
     gain are known without a recording of it; see `evaluation.stand_in_estimate`."""
 
-    count: int = Field(default=3, ge=1, description="how many; each costs a C, A, B and mixed of its own")
+    count: int = Field(
+        default=3,
+        ge=0,
+        description="how many; each costs a C, A, B and mixed of its own. 0: the usual system is published at the "
+        "fixed λ of `scale_selection`, and nothing is estimated",
+    )
     domains: tuple[str, ...] = Field(default=(), description="which source domains; none: chosen by their size")
     systems: tuple[SystemName, ...] = Field(default=CANDIDATES, min_length=1, description="that may be published")
     scales: tuple[float, ...] = Field(default=(0.25, 0.5, 0.75, 1.0), min_length=1, description="λs that are tried")

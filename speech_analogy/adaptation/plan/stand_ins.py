@@ -42,7 +42,10 @@ def add_decision(draft: Draft) -> Stage:
     """Every stand-in's corners and scores, and the stage that decides by them."""
     recipe, rules = draft.recipe, draft.recipe.stand_ins
     parts = draft.parts
-    stand_ins, short = choose_stand_ins(parts.source_train, len(parts.target_texts), rules, recipe.seed)
+    stand_ins: list[StandIn] = []
+    short = "none was asked for"
+    if rules.count:
+        stand_ins, short = choose_stand_ins(parts.source_train, len(parts.target_texts), rules, recipe.seed)
     params = DecisionParams(
         scores=tuple(_add_stand_in(draft, stand_in)["scores"] for stand_in in stand_ins),
         usual=USUAL if USUAL in rules.systems else rules.systems[0],
