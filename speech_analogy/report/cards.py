@@ -62,20 +62,24 @@ def model_card(
         kind: of the model, as its `config.json` says (`model_type`), for a tag; None: no tag.
 
     Raises:
-        DataError: the run did not measure that system.
+        DataError: the run neither measured that system nor published it by an estimate alone.
     """
-    system = _system(results, name, scale)
-    label = labels.label(system.name, system.scale)
+    estimate = results.estimate
+    untested = estimate is not None and name == estimate.system and ranking.find(results, name) is None
+    system = None if untested else _system(results, name, scale)
+    label = labels.label(name, estimate.scale if estimate and untested else scale)
+    if system is not None:
+        label = labels.label(system.name, system.scale)
     front = _front(provenance, ["speech-analogy", *([kind] if kind else []), "task-arithmetic"])
-    front |= {
-        "pipeline_tag": "automatic-speech-recognition",
-        "library_name": "transformers",
-        "model-index": [{"name": f"{results.test.title}: {label}", "results": [_index_entry(results, system)]}],
-    }
+    front |= {"pipeline_tag": "automatic-speech-recognition", "library_name": "transformers"}
+    if system is not None:
+        front["model-index"] = [{"name": f"{results.test.title}: {label}", "results": [_index_entry(results, system)]}]
     base = _base(provenance)
     made = f"Made from {base} as: {labels.described(name).explanation}" if base else labels.described(name).explanation
     parts = [f"# {markdown.text(results.test.title)}: {markdown.text(label)}", made, _USE["model"]]
-    return _document(front, [*parts, *_measured(results, system), *_rest(provenance)])
+    measured = [] if system is None else _measured(results, system)
+    expected = markdown.expectation_section(results) if estimate and name == estimate.system else []
+    return _document(front, [*parts, *measured, *expected, *_rest(provenance)])
 
 
 def vector_card(

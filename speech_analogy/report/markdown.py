@@ -16,8 +16,7 @@ LEFT, RIGHT = ":--", "--:"
 def render(results: Results) -> str:
     """The whole document."""
     parts = [f"# {text(results.test.title)}", _about(results), wer_table(results)]
-    if results.estimate:
-        parts += ["## What is published, and what to expect", *_expectation(results)]
+    parts += expectation_section(results)
     if results.comparisons:
         parts += ["## Ranking", _ranking(results), "## Paired comparisons", _comparisons(results)]
     if results.selection:
@@ -113,12 +112,14 @@ def _comparisons(results: Results) -> str:
     return _table(head, rows, left=(0, 1))
 
 
-def _expectation(results: Results) -> list[str]:
-    """What stand-in domains say of the target."""
-    assert results.estimate is not None
+def expectation_section(results: Results) -> list[str]:
+    """What stand-in domains say of the target, under its heading; nothing where there were none."""
+    if results.estimate is None:
+        return []
     head, rows = expectation.table(results.estimate)
     listed = "\n".join(f"- {text(one)}" for one in expectation.sentences(results))
     return [
+        "## What is published, and what to expect",
         listed,
         *([_table(list(map(text, head)), [list(map(text, row)) for row in rows], left=(0,))] if rows else []),
     ]

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.evaluation.stand_in_estimate import CandidateScore, Estimate, StandInScores, decide
 from speech_analogy.report import expectation, markdown, screen
+from speech_analogy.report.cards import model_card
 from speech_analogy.report.report import write_report
 
 USUAL = "mean_of_mixed_and_analogy"
@@ -95,3 +97,11 @@ def test_reports_of_a_run_without_a_test(run: Path, untested: Results) -> None:
     assert "is expected" in page
     assert 'id="expected"' in page
     assert "no recordings of the target" in markdown.render(untested)
+
+
+def test_the_card_of_a_model_without_a_test_says_what_is_expected(untested: Results, estimate: Estimate) -> None:
+    card = model_card(untested, {"base": "pip:whisper-tiny.en"}, name=estimate.system)
+    assert "model-index" not in card
+    assert "a WER of about 30.0 %" in card
+    with pytest.raises(DataError, match="did not measure this system"):
+        model_card(untested, {}, name="mixed")
