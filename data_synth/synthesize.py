@@ -6,19 +6,18 @@ was not disturbed. What a clip is made from is its key; what has a row in the le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from data_synth.engines import load_engine
 from data_synth.engines.gpus import gpus_of
 from data_synth.plan.attempt import LedgerRow
-from data_synth.plan.casting import check_ranges, voice_ranges
+from data_synth.plan.checks import casting_note, check_speech
 from data_synth.plan.clip_plan import ClipPlan
 from data_synth.plan.layout import CLIPS_PER_TAR, SHAR_LAYOUTS, clip_format
 from data_synth.plan.options import SynthesisOptions
 from data_synth.plan.plan import Shard, SynthesisPlan, Texts
-from data_synth.plan.voices import Voice, find_voices
 from data_synth.run.finish import SynthesisReport, mark_finished, unspeakable_row, write_files
 from data_synth.run.pool import PoolOptions, run_jobs
 from data_synth.run.worker import ClipJob, ClipSettings
@@ -28,7 +27,7 @@ from data_synth.store.ledger import Ledger
 from data_synth.store.loose_clips import LooseClips
 from data_synth.store.tars import SharClips
 from speech_analogy.errors import SynthesisError
-from speech_analogy.foundation.progress import Bar, bar
+from speech_analogy.foundation.progress import Bar, bar, say
 
 __all__ = ["Shard", "SynthesisOptions", "SynthesisReport", "synthesize"]
 
@@ -72,14 +71,16 @@ def synthesize(
         DataError: no text, ids that are not distinct, a folder that holds something else, or no clip was kept.
         ConfigError: the folder was begun with other settings.
     """
-    voices = find_voices(options.engines, options.language)
-    _check_parameters(voices, options)
+    tiers = check_speech(options)
+    if progress and (note := casting_note(options, tiers)):
+        say(note)
+    voices, *further = tiers
     gates = options.gates and options.gates.for_language(options.language)
     if gates is not None:
         gates.load()  # mistakes in them, and a recogniser that is being trained, are reported before a clip is made
     packed = options.storage in SHAR_LAYOUTS
     texts_per_block = max(1, clips_per_tar // options.voices_per_text) if packed else 1
-    plan = SynthesisPlan(texts, voices, options, shard, texts_per_block)
+    plan = SynthesisPlan(texts, voices, options, shard, texts_per_block, further)
     out = out.resolve()
     placing = Placing(
         out, (clips_root or out).absolute(), clip_format(options.storage), options.sampling_rate, options.language
@@ -114,17 +115,6 @@ def _shard_settings(plan: SynthesisPlan, language: str) -> dict[str, Any]:
         "texts_per_block": plan.texts_per_block,
         "language": language,
     }
-
-
-def _check_parameters(voices: Sequence[Voice], options: SynthesisOptions) -> None:
-    used = {voice.engine for voice in voices}
-    for engine in options.parameters:
-        if engine not in used:
-            raise SynthesisError("no voice of this engine is asked for", field=f"parameters.{engine}")
-    for engine in sorted(used):
-        for speed in options.speed:
-            load_engine(engine).check({**options.parameters.get(engine, {}), "speed": speed})
-    check_ranges(voice_ranges(options.voices, voices), options.parameters)
 
 
 def _make_clips(

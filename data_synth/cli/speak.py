@@ -56,6 +56,15 @@ def speak_command(
     voices_per_text: Annotated[
         int | None, typer.Option(metavar="N", help="Clips per text (default: 1).", rich_help_panel=VOICES)
     ] = None,
+    variants: Annotated[
+        bool | None,
+        typer.Option(
+            "--variants/--no-variants",
+            help="With more clips a text than voices: further voices made of them, or the same ones again "
+            "(default: variants).",
+            rich_help_panel=VOICES,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Of everything that is drawn (default: 0).", rich_help_panel=VOICES)
     ] = None,
@@ -158,6 +167,7 @@ def speak_command(
     typed = {
         "engines": engines,
         "voices_per_text": voices_per_text,
+        "variants": variants,
         "seed": seed,
         "speed": speed,
         "language": language,

@@ -1,14 +1,16 @@
 """Which voice speaks which text, how fast: seeded, balanced, the same in every process.
 
 What holds: every voice is used equally often (counts differ by one at most), after every text; the voices of
-one text are distinct while there are enough of them; appending texts to the list changes nothing for those
-before them. A text put in, or taken out, further up may change the voices of the texts after it, for balance
-is kept over the whole list; a clip whose text and voice are as before keeps its speed, seed and key.
+one text are distinct while there are enough of them, further ones and variants included; appending texts to the
+list changes nothing for those before them. A text put in, or taken out, further up may change the voices of the
+texts after it, for balance is kept over the whole list; a clip whose text and voice are as before keeps its speed,
+seed and key.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,7 +23,7 @@ from speech_analogy.foundation.digests import derive
 from speech_analogy.foundation.options import Range, draw, ends
 from speech_analogy.foundation.suggest import nearest
 
-REPEAT_SPEED = (0.9, 1.1)  # speeds drawn when a voice must speak a text again and no range was given
+REPEAT_SPEED = (0.9, 1.1)  # speeds drawn when a voice must speak a text again, or is a variant, and no range was given
 SPEED_DIGITS = 3  # decimals
 
 
@@ -54,6 +56,7 @@ def cast(
     seed: int,
     speed: tuple[float, float] = (1.0, 1.0),
     ranges: Ranges = MappingProxyType({}),
+    further: Sequence[Sequence[Voice]] = (),
 ) -> Iterator[list[CastVoice]]:
     """The parts of every text, one text at a time: `voices_per_text` clips each, in the least used voices.
 
@@ -62,39 +65,47 @@ def cast(
     Args:
         text_ids: the texts, in order; what a text is given depends on its id and on the texts before it.
         voices: distinct voices.
-        voices_per_text: clips per text. Above `len(voices)` every voice speaks once before one speaks again,
-            then with another seed and, unless `speed` is a range, a speed of 0.9 to 1.1.
+        voices_per_text: clips per text. Above the number of voices every voice speaks once before one speaks again,
+            then with another seed.
         seed: of the run.
-        speed: lowest and highest speed (1.0 = the voice's own); drawn for every clip.
+        speed: lowest and highest speed (1.0 = the voice's own); drawn for every clip. Where it is one number, a voice
+            that speaks again, and a variant, are given one of 0.9 to 1.1.
         ranges: of single voices, `speed` before the one above; see `voice_ranges`.
+        further: voices that speak when all before them have, tier by tier; each tier is balanced in itself.
     """
-    used = [0] * len(voices)
-    whole_rounds, remainder = divmod(voices_per_text, len(voices))
+    used = Counter[Voice]()
     for text_id in text_ids:
         dice = random.Random(derive(seed, "voices", text_id))
-        tie_breaks = [dice.random() for _ in voices]
-        order = sorted(range(len(voices)), key=lambda index: (used[index], tie_breaks[index]))
-        picked = [(index, take) for take in range(whole_rounds) for index in order]
-        picked += [(index, whole_rounds) for index in order[:remainder]]
-        for index, _ in picked:
-            used[index] += 1
-        yield [
-            _role(text_id, voices[index], take, seed, speed, ranges.get(voices[index], {})) for index, take in picked
-        ]
+        in_turn: list[Voice] = []
+        for tier in (voices, *further):
+            tie_breaks = {voice: dice.random() for voice in tier}
+            in_turn += sorted(tier, key=lambda voice: (used[voice], tie_breaks[voice]))
+        picked = [(in_turn[clip % len(in_turn)], clip // len(in_turn)) for clip in range(voices_per_text)]
+        used.update(voice for voice, _ in picked)
+        yield [_role(text_id, voice, take, seed, speed, ranges.get(voice, {})) for voice, take in picked]
 
 
 def voice_ranges(given: Mapping[str, Mapping[str, Range]], voices: Sequence[Voice]) -> Ranges:
     """What is said of engines (`espeak-ng`) and of voices (`espeak-ng:en-us`), which comes first, for each voice.
 
+    What is said of a voice holds for its variants too.
+
     Raises:
         ConfigError: something is said of an engine or a voice that is not among `voices` (the nearest is named).
     """
-    names = {str(voice) for voice in voices} | {voice.engine for voice in voices}
+    names = {name for voice in voices for name in (voice.engine, str(voice.plain), str(voice))}
     for name in given:
         if name not in names:
             rule = "no such voice or engine is among those that speak"
             raise ConfigError(rule, field="voices", value=name, do=nearest(name, names))
-    return {voice: {**given.get(voice.engine, {}), **given.get(str(voice), {})} for voice in voices}
+    return {
+        voice: {
+            name: value
+            for one in (voice.engine, str(voice.plain), str(voice))
+            for name, value in given.get(one, {}).items()
+        }
+        for voice in voices
+    }
 
 
 def check_ranges(ranges: Ranges, parameters: Mapping[str, Mapping[str, int | float | str]]) -> None:
@@ -125,6 +136,6 @@ def _role(
     if "speed" in its:
         low, high = ends(its["speed"])
     else:
-        low, high = REPEAT_SPEED if take > 0 and speed[0] == speed[1] else speed
+        low, high = REPEAT_SPEED if (take > 0 or voice.variant) and speed[0] == speed[1] else speed
     share = random.Random(derive(seed, "speed", text_id, str(voice), take)).random()
     return CastVoice(voice, take, round(low + share * (high - low), SPEED_DIGITS), drawn)

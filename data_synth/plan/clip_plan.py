@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from data_synth.channel.chain import ChannelOptions
 from data_synth.plan.attempt import LedgerRow, clip_key
+from data_synth.plan.variants import part_variant
 from speech_analogy.foundation.digests import derive
 
 
@@ -28,6 +29,12 @@ class ClipPlan:
     seeds: tuple[int, ...]
     seeded: bool
     channel: ChannelOptions | None = None
+    variant: str = ""
+
+    @property
+    def speaks(self) -> str:
+        """The voice that its engine is asked for: a variant is made of what that one says."""
+        return part_variant(self.voice)[0] if self.variant else self.voice
 
     def key(self, attempt: int) -> str:
         """The key of one attempt."""

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from data_synth.channel.chain import ChannelOptions
 from data_synth.gates.judge import GateOptions
 from data_synth.plan.layout import StorageLayout, clip_format
+from data_synth.plan.voices import parted_specs
 from data_synth.text.spoken import Speaking
 from speech_analogy.foundation.options import Options, Range
 
@@ -20,6 +21,11 @@ class SynthesisOptions(Options):
 
     engines: tuple[str, ...] = Field(default=("hibari",), description="voices, e.g. hibari, piper:joe, flite:slt+rms")
     voices_per_text: int = Field(default=1, ge=1, description="clips of every text")
+    variants: bool = Field(
+        default=True,
+        description="where a text is to have more clips than the engines have voices: further ones made of them, such "
+        "as joe~low; false: voices speak a text again",
+    )
     seed: int = Field(default=0, ge=0)
     speed: tuple[float, float] = Field(default=(1.0, 1.0), description="range; 1.0 is the voice's own pace")
     parameters: dict[str, dict[str, int | float | str]] = Field(
@@ -49,6 +55,11 @@ class SynthesisOptions(Options):
     spoken: Speaking = Field(
         default="auto", description="numbers and the like in words for the engine; none: as the text is written"
     )
+
+    def left_out(self) -> set[str]:
+        """See `Options.left_out`: also `variants` where there are none, for earlier versions made none."""
+        without = not self.variants or self.voices_per_text <= len(parted_specs(self.engines))
+        return super().left_out() | ({"variants"} if without else set())
 
     @field_validator("engines", mode="before")
     @classmethod

@@ -113,12 +113,12 @@ class SynthesisPlan:
         options: SynthesisOptions,
         shard: Shard | None = None,
         texts_per_block: int = 1,
+        further: Sequence[Sequence[Voice]] = (),
     ) -> None:
         self.shard, self.texts_per_block = shard or Shard(), texts_per_block
-        self._texts, self._voices, self._options = texts, voices, options
-        engines = {voice: load_engine(voice.engine) for voice in voices}
-        self._revisions = {voice: engines[voice].voice_revision(voice.name) for voice in voices}
-        self._seeded = {voice: engines[voice].seeded for voice in voices}
+        self._texts, self._voices, self._further, self._options = texts, voices, further, options
+        self._revisions = {voice: voice.revision for voice in chain(voices, *further)}
+        self._seeded = {voice: load_engine(voice.engine).seeded for voice in self._revisions}
         self._count()
 
     def __iter__(self) -> Iterator[TextPlan]:
@@ -126,8 +126,9 @@ class SynthesisPlan:
         options = self._options
         listed, asked = tee((text, self._is_speakable(text)) for text in self._texts)
         ids = (text.id for text, speakable in asked if speakable)
-        ranges = voice_ranges(options.voices, self._voices)
-        parts = cast(ids, self._voices, options.voices_per_text, options.seed, options.speed, ranges)
+        ranges = voice_ranges(options.voices, tuple(self._revisions))
+        asked_for = options.voices_per_text, options.seed, options.speed
+        parts = cast(ids, self._voices, *asked_for, ranges, self._further)
         spoken_before = silent_before = 0
         for text, speakable in listed:
             if speakable:
@@ -149,7 +150,8 @@ class SynthesisPlan:
             spoken=spoken,
             domain=text.domain,
             engine=voice.engine,
-            voice=voice.name,
+            voice=voice.label,
+            variant=voice.variant,
             revision=self._revisions[voice],
             parameters={**options.parameters.get(voice.engine, {}), **part.parameters},
             seeds=tuple(clip_seed(options.seed, text.id, part, n) for n in range(options.attempts)),
@@ -161,7 +163,7 @@ class SynthesisPlan:
         """A sha256 of all that decides about clips: texts, voices and their versions, options."""
         hashed = hashlib.sha256()
         options = self._options.model_dump(mode="json", exclude=_OF_THE_MACHINE)
-        voices = [[str(voice), self._revisions[voice]] for voice in self._voices]
+        voices = [[str(voice), revision] for voice, revision in self._revisions.items()]
         for part in chain([[options, voices]], ([text.id, text.text, text.domain] for text in self._texts)):
             hashed.update(canonical_json(part).encode("utf-8") + b"\n")
         return hashed.hexdigest()

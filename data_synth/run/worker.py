@@ -15,6 +15,7 @@ from data_synth.engines import Engine, Failure, Outcome, Utterance, load_engine
 from data_synth.gates.judge import GateOptions, judge
 from data_synth.plan.attempt import GateRow, LedgerRow
 from data_synth.plan.clip_plan import ClipPlan, ClipWork, channel_seed
+from data_synth.plan.variants import as_variant
 from data_synth.store.clip_files import clip_path
 from data_synth.store.rejects import store_rejected
 from speech_analogy.errors import one_line
@@ -85,7 +86,7 @@ def judge_round(job: ClipJob, work: ClipWork, outcomes: Sequence[Outcome]) -> tu
 
 
 def _utterance(plan: ClipPlan, attempt: int) -> Utterance:
-    return Utterance(plan.spoken, plan.voice, plan.seeds[attempt], plan.parameters)
+    return Utterance(plan.spoken, plan.speaks, plan.seeds[attempt], plan.parameters)
 
 
 def _speak(engine: Engine, batch: Sequence[Utterance]) -> list[Outcome]:
@@ -120,7 +121,8 @@ def make_row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSetti
     )
     if isinstance(outcome, Failure):
         return row.model_copy(update={"reason": f"engine: {outcome.reason}"})
-    verdict = judge(outcome.samples, outcome.rate, plan.spoken, settings.gates)
+    samples = as_variant(outcome.samples, outcome.rate, plan.variant)
+    verdict = judge(samples, outcome.rate, plan.spoken, settings.gates)
     gates = {
         name: GateRow(value=_rounded(reading.value), minimum=reading.minimum, maximum=reading.maximum)
         for name, reading in verdict.readings.items()

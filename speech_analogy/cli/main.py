@@ -246,13 +246,14 @@ def _adapt(
 ) -> None:
     from speech_analogy.adaptation.execution.protocol import make_executor
     from speech_analogy.adaptation.plan.estimate import weights_bytes
+    from speech_analogy.adaptation.plan.machine_pace import machine_pace
     from speech_analogy.adaptation.runs import adapt as job
     from speech_analogy.adaptation.runs.measured import describe
 
     if dry_run:
         doer = make_executor(executor, workers)
         resolved, plan = job.plan_of(recipe, run, overrides=overrides, data=data)
-        print(describe(plan, doer, weights_bytes(resolved.base)))
+        print(describe(plan, doer, weights_bytes(resolved.base), machine_pace(show=not quiet)))
         return
     done = job.adapt(
         recipe,

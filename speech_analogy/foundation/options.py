@@ -38,10 +38,15 @@ class Options(BaseModel):
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = dump(self)
-        for name in self.later:
-            if getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True):
-                values.pop(name, None)
-        return values
+        left_out = self.left_out()
+        return {name: value for name, value in values.items() if name not in left_out}
+
+    def left_out(self) -> set[str]:
+        """The keys that dumps do not have."""
+        fields = type(self).model_fields
+        return {
+            name for name in self.later if getattr(self, name) == fields[name].get_default(call_default_factory=True)
+        }
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from speech_analogy.adaptation.execution.protocol import Executor, Finished, Job, RunError
-from speech_analogy.adaptation.plan.estimate import clock, urgencies, wall_clock_of
+from speech_analogy.adaptation.plan.estimate import clock, cost_of, urgencies, wall_clock_of
+from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.foundation import progress
 from speech_analogy.foundation.locks import held
@@ -14,8 +15,13 @@ TRUST_S = 120.0  # of work after which the measured pace counts as much as the e
 LOOK_S = 5.0  # between two looks at the time that is left
 
 
-def execute(plan: Plan, executor: Executor, *, show: bool = True) -> None:
+def execute(
+    plan: Plan, executor: Executor, *, show: bool = True, base_bytes: int = 0, pace: MachinePace = REFERENCE
+) -> None:
     """Do every stage that is not done. Killed and started again, it goes on where it was.
+
+    Args:
+        base_bytes, pace: for the time left; see `cost_of`.
 
     Raises:
         RunError: another process works in this folder, or a worker died.
@@ -24,14 +30,17 @@ def execute(plan: Plan, executor: Executor, *, show: bool = True) -> None:
     with held(plan.run, RunError):
         todo = plan.undone()
         if todo:
-            _Schedule(plan, todo, executor, show).run()
+            _Schedule(plan, todo, executor, show, base_bytes, pace).run()
 
 
 class _Schedule:
     """The stages that are left, which are at work, and how long it will still take."""
 
-    def __init__(self, plan: Plan, todo: list[Stage], executor: Executor, show: bool) -> None:
+    def __init__(
+        self, plan: Plan, todo: list[Stage], executor: Executor, show: bool, base_bytes: int, pace: MachinePace
+    ) -> None:
         self.plan, self.executor, self.show = plan, executor, show
+        self.base_bytes, self.pace = base_bytes, pace
         self.waiting = {stage.name: stage for stage in todo}
         self.running: dict[str, Stage] = {}
         self.began: dict[str, float] = {}
@@ -75,7 +84,7 @@ class _Schedule:
         if finished.error is not None:
             raise finished.error
         seconds = time.monotonic() - self.began[stage.name]
-        self.estimated += stage.cost_s
+        self.estimated += cost_of([stage], self.base_bytes, self.pace)
         self.taken += seconds
         if self.show:
             eta = f", about {clock(self._left_s())} left" if self.waiting or self.running else ""
@@ -85,7 +94,7 @@ class _Schedule:
         return self.total - len(self.waiting) - len(self.running)
 
     def _left_s(self) -> float:
-        now, pace = time.monotonic(), self.taken / self.estimated
+        now, correction = time.monotonic(), self.taken / self.estimated
         left = [*self.running.values(), *self.waiting.values()]
-        begun = {name: (now - self.began[name]) / pace for name in self.running}
-        return pace * wall_clock_of(left, self.executor.slots, begun=begun)
+        begun = {name: (now - self.began[name]) / correction for name in self.running}
+        return correction * wall_clock_of(left, self.executor.slots, self.base_bytes, begun, self.pace)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_synth.gates.round_trip import refuse_trained
+from data_synth.plan.checks import settled
 from data_synth.plan.options import SynthesisOptions
 from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.draft import SET_OF, Draft
@@ -96,7 +97,7 @@ def side_options(draft: Draft, side: str) -> SynthesisOptions:
     synthesis = draft.recipe.synthesis
     options = _without_the_trained(synthesis.source if side == "source" else synthesis.target, draft)
     channel = options.channel and options.channel.beside(draft.folder)
-    return options.model_copy(update={"language": draft.recipe.language, "workers": 1, "channel": channel})
+    return settled(options.model_copy(update={"language": draft.recipe.language, "workers": 1, "channel": channel}))
 
 
 def spoken_with(options: SynthesisOptions) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a run will cost, before it starts: seconds on one core, from rates measured on one machine.
 
-The rates are of whisper-tiny.en on one core of an AMD EPYC (Zen 4, 2.6 GHz), fine-tuning in bf16; they order the stages
-and start the ETA, which is then corrected by the stages that have finished.
+The rates are of whisper-tiny.en on one core of an AMD EPYC (Zen 4, 2.6 GHz), fine-tuning in bf16; they order the
+stages. For the ETA they are multiplied by the size of the base and by this machine's own pace, and then corrected by
+the stages that have finished.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass, replace
 
 from lhotse import CutSet
 
+from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace
 from speech_analogy.adaptation.plan.stage import Resources, Stage
-from speech_analogy.errors import WeightsUnavailableError
 from speech_analogy.foundation.page.wording import duration
-from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.recognisers.sizes import parameters_of
 from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, window_kind, window_seconds
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.packing.layout import PAUSE_S
@@ -28,6 +29,8 @@ SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.05  # a spoken text, and each of its chara
 # Of the time of torch in float32.
 DECODERS = {("ctranslate2", "int8"): 0.45, ("ctranslate2", "float32"): 0.75, ("torch", "bf16"): 0.55}
 TINY_BYTES = 151_000_000  # whisper-tiny's weights in fp32
+FP32_BYTES = 4
+TRAINED = ("finetune", "trial")  # kinds of stages that train
 PROCESS_BYTES = 1_500_000_000  # a worker with torch and transformers, at work on short utterances
 TRAINING_COPIES, DECODING_COPIES = 6, 4  # of the base's fp32 weights: gradients, moments; corners of a combination
 FILLED = 0.8  # of packed windows
@@ -114,7 +117,7 @@ def memory_of(stage: Stage, base_bytes: int) -> Resources:
     """What a stage asks of a machine: one core, a GPU if a model computes, and memory by the size of the base."""
     if not stage.params.uses_a_model:
         return Resources(memory_bytes=PROCESS_BYTES)
-    copies = TRAINING_COPIES if stage.kind in ("finetune", "trial") else DECODING_COPIES
+    copies = TRAINING_COPIES if stage.kind in TRAINED else DECODING_COPIES
     return Resources(gpu=True, memory_bytes=PROCESS_BYTES + copies * base_bytes)
 
 
@@ -131,17 +134,23 @@ def synthesis_cost(size: Size, engines: tuple[str, ...]) -> float:
 
 
 def weights_bytes(base: str) -> int:
-    """Of a recogniser's weights; 0 where they are not to be had."""
-    try:
-        return sum(file.stat().st_size for file in resolve_weights(base).glob("*.safetensors"))
-    except WeightsUnavailableError:
-        return 0
+    """Of a recogniser's weights in float32; 0 where its size is not known."""
+    return FP32_BYTES * (parameters_of(base) or 0)
 
 
-def cost_of(stages: Iterable[Stage], base_bytes: int = 0) -> float:
-    """Seconds on one core: what the model does takes as much longer as it is larger than whisper-tiny."""
-    factor = max(1.0, base_bytes / TINY_BYTES)
-    return sum(stage.cost_s * (factor if stage.params.uses_a_model else 1.0) for stage in stages)
+def cost_of(stages: Iterable[Stage], base_bytes: int = 0, pace: MachinePace = REFERENCE) -> float:
+    """Seconds on one core: what the model does takes as much longer as it is larger than whisper-tiny.
+
+    Args:
+        base_bytes: of the base's weights; 0 is taken as whisper-tiny's.
+        pace: of the machine.
+    """
+    return sum(stage.cost_s * _factor(stage, base_bytes, pace) for stage in stages)
+
+
+def _factor(stage: Stage, base_bytes: int, pace: MachinePace) -> float:
+    size = max(1.0, base_bytes / TINY_BYTES) if stage.params.uses_a_model else 1.0
+    return size * (pace.training if stage.kind in TRAINED else pace.decoding)
 
 
 def urgencies(stages: Sequence[Stage]) -> dict[str, float]:
@@ -157,13 +166,17 @@ def urgencies(stages: Sequence[Stage]) -> dict[str, float]:
 
 
 def wall_clock_of(
-    stages: Sequence[Stage], workers: int, base_bytes: int = 0, begun: Mapping[str, float] | None = None
+    stages: Sequence[Stage],
+    workers: int,
+    base_bytes: int = 0,
+    begun: Mapping[str, float] | None = None,
+    pace: MachinePace = REFERENCE,
 ) -> float:
     """Seconds until this many processes have done all of them, the most urgent ready stage first.
 
     Args:
         stages: what is left, each behind the ones it needs; needs that are not among them are done.
-        base_bytes: of the base's weights, see `cost_of`.
+        base_bytes, pace: see `cost_of`.
         begun: stages that are being worked on, and how many seconds of their cost are behind them.
     """
     begun = begun or {}
@@ -174,18 +187,23 @@ def wall_clock_of(
     while undone:
         for stage in [one for one in waiting if undone.isdisjoint(one.needs)][: workers - len(running)]:
             waiting.remove(stage)
-            left_s = max(0.0, cost_of([stage], base_bytes) - begun.get(stage.name, 0.0))
+            left_s = max(0.0, cost_of([stage], base_bytes, pace) - begun.get(stage.name, 0.0))
             heapq.heappush(running, (now + left_s, stage.name))
         now, done = heapq.heappop(running)
         undone.remove(done)
     return now
 
 
-def rates(base_bytes: int) -> str:
+def rates(base_bytes: int, pace: MachinePace = REFERENCE) -> str:
     """What the estimates are made of, in words."""
-    factor = max(1.0, base_bytes / TINY_BYTES)
-    size = f"times {factor:.1f} for this base's size"
-    return f"rates of whisper-tiny.en on a Zen 4 server, {size}; GPU speed is not modelled"
+    factors = []
+    if base_bytes:
+        factors.append(f"times {max(1.0, base_bytes / TINY_BYTES):.1f} for this base's size")
+    if pace.measured:
+        factors.append(f"times {pace.training:.1f} (training) and {pace.decoding:.1f} for this machine's speed")
+    unknown = "" if base_bytes else "; how large this base is, is not known here: a larger one takes longer"
+    gpu = "" if pace.measured else "; GPU speed is not modelled"
+    return ", ".join(["rates of whisper-tiny.en on a Zen 4 server", *factors]) + unknown + gpu
 
 
 clock = duration

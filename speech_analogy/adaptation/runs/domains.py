@@ -18,7 +18,8 @@ from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
 from speech_analogy.adaptation.execution.schedule import execute
 from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.cut_sets import corpus_params
-from speech_analogy.adaptation.plan.estimate import START_S, clock, rates, wall_clock_of, weights_bytes
+from speech_analogy.adaptation.plan.estimate import START_S, clock, cost_of, rates, wall_clock_of, weights_bytes
+from speech_analogy.adaptation.plan.machine_pace import machine_pace
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe, load_recipe
 from speech_analogy.adaptation.runs.adapt import base_key_of
@@ -192,10 +193,10 @@ def do_domains(
 
 def describe_domains(job: Domains, workers: int | None = None, executor: str = LOCAL) -> str:
     """What is left to do, target by target, with hours and disk."""
-    doer = make_executor(executor, workers)
+    doer, pace = make_executor(executor, workers), machine_pace(show=True)
     lines, total_s, models = [], 0.0, 0
     for target, left in zip(job.targets, left_to_do(target.plan for target in job.targets), strict=True):
-        own_s = wall_clock_of(left, doer.slots, job.base_bytes)
+        own_s = wall_clock_of(left, doer.slots, job.base_bytes, pace=pace)
         total_s += own_s
         models += sum(stage.makes_a_model for stage in left)
         state = f"{len(left)} of {len(target.plan)} stages left, ~{clock(own_s)}" if left else "done"
@@ -206,14 +207,14 @@ def describe_domains(job: Domains, workers: int | None = None, executor: str = L
         if not target.is_finished()
         for stage in target.speech.undone()
     }
-    speaking_s = sum(stage.cost_s for stage in speech.values()) / doer.slots
+    speaking_s = cost_of(speech.values(), pace=pace) / doer.slots
     seconds = sum(size_of_speech(stage).duration_s for stage in speech.values())
     disk = models * job.base_bytes + FLAC_BYTES_A_SECOND * seconds
     lines += [
         "",
         f"{len(job.targets)} targets, {models} models and {seconds / 3600:.1f} h of synthetic speech to make",
         f"about {clock(total_s + speaking_s)} on {doer.place}, {clock(speaking_s)} of it synthesis "
-        f"({rates(job.base_bytes)})",
+        f"({rates(job.base_bytes, pace)})",
         f"about {disk / 1e9:.1f} GB of disk" + ("" if job.base_bytes else ", models not counted: the base is not here"),
     ]
     return "\n".join(lines)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from speech_analogy.adaptation.execution.protocol import Executor
 from speech_analogy.adaptation.execution.schedule import execute
-from speech_analogy.adaptation.plan.estimate import clock, cost_of, rates, wall_clock_of
+from speech_analogy.adaptation.plan.estimate import clock, cost_of, rates, wall_clock_of, weights_bytes
+from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace, machine_pace
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.runs.collect import collect
@@ -30,7 +31,8 @@ def measure(
         path: of the recipe, for the record.
         command: what the user typed, for the record.
     """
-    execute(plan, executor, show=progress)
+    pace = machine_pace(show=True) if progress and plan.undone() else REFERENCE
+    execute(plan, executor, show=progress, base_bytes=weights_bytes(recipe.base), pace=pace)
     shutil.rmtree(plan.run / FEATURES_FOLDER, ignore_errors=True)
     results = collect(recipe, plan, path, command, package_versions(), machine_record())
     results.write(plan.run / RESULTS_FILE)
@@ -75,19 +77,20 @@ def left_to_do(plans: Iterable[Plan]) -> list[list[Stage]]:
     return found
 
 
-def describe(plan: Plan, executor: Executor, base_bytes: int = 0) -> str:
+def describe(plan: Plan, executor: Executor, base_bytes: int = 0, pace: MachinePace = REFERENCE) -> str:
     """The stages of a plan as a table: what each waits for, what it will cost, whether it is done.
 
     Args:
-        base_bytes: of the base's weights, which the costs grow with.
+        base_bytes, pace: of the base's weights and of this machine, which the costs grow with; see `cost_of`.
     """
     width = max(len(stage.name) for stage in plan)
     lines = []
     for stage in plan:
-        state = "done" if plan.is_done(stage.name) else f"~{clock(cost_of([stage], base_bytes))}"
+        state = "done" if plan.is_done(stage.name) else f"~{clock(cost_of([stage], base_bytes, pace))}"
         lines.append(f"{stage.name:{width}}  {state:>12}  {', '.join(stage.needs)}".rstrip())
     left = plan.undone()
     lines.append("")
-    about = f"about {clock(wall_clock_of(left, executor.slots, base_bytes))} on {executor.place} ({rates(base_bytes)})"
+    wall_s = wall_clock_of(left, executor.slots, base_bytes, pace=pace)
+    about = f"about {clock(wall_s)} on {executor.place} ({rates(base_bytes, pace)})"
     lines.append(f"{len(plan)} stages, {len(plan) - len(left)} done; {about}")
     return "\n".join(lines)

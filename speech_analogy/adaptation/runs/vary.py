@@ -11,6 +11,7 @@ from pathlib import Path
 
 from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
 from speech_analogy.adaptation.plan.estimate import clock, rates, wall_clock_of, weights_bytes
+from speech_analogy.adaptation.plan.machine_pace import machine_pace
 from speech_analogy.adaptation.plan.names import slug
 from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.recipe import Recipe
@@ -128,11 +129,11 @@ def do_variation(
 def describe_variation(job: Variation, workers: int | None = None, executor: str = LOCAL) -> str:
     """What is left to do, value by value."""
     doer, lines, total_s = make_executor(executor, workers), [], 0.0
-    size = weights_bytes(job.recipe.base)
+    size, pace = weights_bytes(job.recipe.base), machine_pace(show=True)
     for (value, plan), left in zip(job.plans.items(), left_to_do(job.plans.values()), strict=True):
-        own_s = wall_clock_of(left, doer.slots, size)
+        own_s = wall_clock_of(left, doer.slots, size, pace=pace)
         total_s += own_s
         state = f"{len(left)} of {len(plan)} stages left, ~{clock(own_s)}" if left else "done"
         lines.append(f"{job.key}={value:12} {state}")
-    lines += ["", f"{len(job.plans)} runs, about {clock(total_s)} on {doer.place} ({rates(size)})"]
+    lines += ["", f"{len(job.plans)} runs, about {clock(total_s)} on {doer.place} ({rates(size, pace)})"]
     return "\n".join(lines)

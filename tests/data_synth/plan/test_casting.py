@@ -212,3 +212,40 @@ def test_wrong_ranges_are_told_before_a_clip_is_made(
     with pytest.raises(error, match=said):
         synthesize([Text.of("a", "d")], tmp_path / "out", options, progress=False)
     assert not (tmp_path / "out").exists()
+
+
+@settings(deadline=None)  # a busy machine is no failure
+@given(IDS, st.integers(1, 4), st.integers(0, 5), st.integers(1, 12), st.integers(0, 99))
+def test_further_voices_speak_when_all_others_have(
+    ids: list[str], count: int, more: int, per_text: int, seed: int
+) -> None:
+    """A text's voices are distinct while there are enough; without need of them nothing changes."""
+    voices, further = some_voices(count), [Voice("engine", f"further {number}") for number in range(more)]
+    alone = cast_all(ids, voices, per_text, seed)
+    parts = cast_all(ids, voices, per_text, seed, further=[further] if further else [])
+    for before, its_parts in zip(alone, parts, strict=True):
+        assert set(its_parts[:count]) == set(before[:count])  # the same clips, keys included
+        assert len({part.voice for part in its_parts}) == min(per_text, count + more)
+    used = Counter(part.voice for its_parts in parts for part in its_parts)
+    for tier in (voices, further):
+        counts = [used[voice] for voice in tier] or [0]
+        assert max(counts) - min(counts) <= 1
+    if per_text <= count:
+        assert parts == alone
+
+
+def test_a_variant_has_another_pace_and_seed_than_its_voice() -> None:
+    voices, variants = some_voices(1), [Voice("engine", "voice 0", "low"), Voice("engine", "voice 0", "high")]
+    [parts] = cast_all(["a"], voices, 3, 0, further=[variants])
+    assert {str(part.voice) for part in parts} == {"engine:voice 0", "engine:voice 0~low", "engine:voice 0~high"}
+    assert len({part.speed for part in parts}) == 3
+    assert len({clip_seed(0, "a", part, 0) for part in parts}) == 3
+
+
+def test_what_is_said_of_a_voice_holds_for_its_variants() -> None:
+    voice, low = Voice("engine", "v"), Voice("engine", "v", "low")
+    given = {"engine": {"speed": 0.9}, "engine:v": {"pitch": 40.0}, "engine:v~low": {"pitch": 30.0}}
+    assert voice_ranges(given, [voice, low]) == {
+        voice: {"speed": 0.9, "pitch": 40.0},
+        low: {"speed": 0.9, "pitch": 30.0},
+    }
