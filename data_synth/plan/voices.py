@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from data_synth.engines import Engine, load_engine
 from data_synth.engines.base import facts_of, more_voices, voices_for
 from data_synth.engines.support.voice_names import VOICE_SEPARATOR
+from data_synth.plan.default_voices import nobody_speaks, speakers
 from data_synth.plan.variants import VARIANT_MARK, VARIANTS, part_variant
 from speech_analogy.errors import ConfigError, SynthesisError
 
@@ -114,9 +115,11 @@ def _resolve(engine: Engine, selection: str, language: str | None) -> tuple[str,
         return engine.resolve(selection)
     speaking = voices_for(engine, language)
     if not selection and not speaking:
-        do = f"name another engine: `speech-analogy voices --language {language}` lists them"
-        rule = f"the engine has no voice that speaks {language!r}"
-        raise SynthesisError(rule, field=f"engines: {engine.name}", do=do)
+        others = speakers(language)
+        if not others:
+            raise nobody_speaks(language)
+        rule = f"the texts are in {language!r}, and the engine has no voice that speaks it"
+        raise SynthesisError(rule, field="engines", value=engine.name, do=f"use {' or '.join(others)}")
     if not selection:
         return engine.resolve("" if speaking == engine.voices() else VOICE_SEPARATOR.join(speaking))
     names = engine.resolve(selection)

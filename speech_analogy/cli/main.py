@@ -172,6 +172,7 @@ def adapt(
         earlier=join or [],
         progress=not quiet,
     )
+    job.check()
     print(each.describe_domains(job, workers, executor), flush=True)
     if not dry_run:
         done = each.do_domains(
@@ -248,11 +249,13 @@ def _adapt(
     from speech_analogy.adaptation.plan.estimate import weights_bytes
     from speech_analogy.adaptation.plan.machine_pace import machine_pace
     from speech_analogy.adaptation.runs import adapt as job
+    from speech_analogy.adaptation.runs.checks import check_run
     from speech_analogy.adaptation.runs.measured import describe
 
     if dry_run:
         doer = make_executor(executor, workers)
         resolved, plan = job.plan_of(recipe, run, overrides=overrides, data=data)
+        check_run(resolved, [plan])
         print(describe(plan, doer, weights_bytes(resolved.base), machine_pace(show=not quiet)))
         return
     done = job.adapt(
@@ -286,6 +289,7 @@ def _vary(
 
     key, _, values = vary.partition("=")
     job = variation.plan_variation(recipe, run, key, values.split(","), overrides=overrides, data=data)
+    job.check()
     print(variation.describe_variation(job, workers, executor), flush=True)
     if not dry_run:
         variation.do_variation(

@@ -11,6 +11,7 @@ from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.planner import Planner
 from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.recipe import Recipe, load_recipe
+from speech_analogy.adaptation.runs.checks import check_run
 from speech_analogy.adaptation.runs.measured import measure, publish
 from speech_analogy.adaptation.split import read_cuts_of, split
 from speech_analogy.corpora.splits import digest
@@ -97,7 +98,7 @@ def adapt(
     """
     doer = make_executor(executor, workers)
     resolved, plan = plan_of(recipe, out, overrides=overrides, data=data, siblings=siblings)
-    resolve_weights(resolved.base)
+    check_run(resolved, [plan])
     results = measure(resolved, plan, Path(recipe), doer, progress=progress, command=command)
     system = results.published or resolved.publish or "analogy"
     stage = plan.stages.get(names.PUBLISHED if resolved.decides else names.model(system))

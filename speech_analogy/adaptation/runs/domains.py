@@ -23,6 +23,7 @@ from speech_analogy.adaptation.plan.machine_pace import machine_pace
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe, load_recipe
 from speech_analogy.adaptation.runs.adapt import base_key_of
+from speech_analogy.adaptation.runs.checks import check_run
 from speech_analogy.adaptation.runs.measured import left_to_do, measure, remove_models
 from speech_analogy.adaptation.runs.target import Source, Target, TargetPlanner, Voices, size_of_speech
 from speech_analogy.adaptation.split import leave_out, read_cuts_of, split
@@ -30,7 +31,6 @@ from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.domain_table import DomainTable, join
 from speech_analogy.foundation.progress import say
-from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.report.domains import table_markdown, write_table
 
 __all__ = ["DomainTable", "Domains", "describe_domains", "do_domains", "plan_domains", "table_markdown"]
@@ -51,6 +51,11 @@ class Domains:
     base_bytes: int  # 0 where the weights are not there
     table: DomainTable
     """Empty, or what earlier runs have measured, which is not in `targets` then."""
+
+    def check(self) -> None:
+        """Raise where what is left cannot be done; see `check_run`."""
+        left = [target for target in self.targets if not target.is_finished()]
+        check_run(self.recipe, [plan for target in left for plan in (target.speech, target.plan)])
 
 
 def plan_domains(
@@ -169,7 +174,7 @@ def do_domains(
         SpeechAnalogyError: the weights, an engine or the run's folder are not right.
     """
     doer = make_executor(executor, workers)
-    resolve_weights(job.recipe.base)
+    job.check()
     table = job.table
     if table.rows:
         write_table(table, job.run)

@@ -16,6 +16,7 @@ from speech_analogy.adaptation.plan.names import slug
 from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.runs.adapt import adapt, plan_of
+from speech_analogy.adaptation.runs.checks import check_run
 from speech_analogy.adaptation.runs.measured import RESULTS_FILE, is_measured, left_to_do, remove_models
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.results import Results
@@ -35,6 +36,13 @@ class Variation:
     plans: dict[str, Plan]
     overrides: tuple[str, ...] = ()
     data: str | Path | None = None
+
+    def check(self) -> None:
+        """Raise where what is left cannot be done; see `check_run`."""
+        for value, plan in self.plans.items():
+            if not is_measured(plan):
+                own = {"base": value} if self.key == "base" else {}
+                check_run(self.recipe.model_copy(update=own), [plan])
 
     def table(self) -> str:
         """The results so far as Markdown."""
@@ -103,6 +111,7 @@ def do_variation(
     Raises:
         SpeechAnalogyError: the weights, an engine or a run's folder are not right.
     """
+    job.check()
     plans = list(job.plans.values())
     for number, (value, plan) in enumerate(job.plans.items(), start=1):
         if not is_measured(plan):
