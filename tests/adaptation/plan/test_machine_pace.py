@@ -11,7 +11,7 @@ from speech_analogy.adaptation.plan.estimate import TINY_BYTES, cost_of, rates, 
 from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace, machine_pace
 from speech_analogy.foundation.machine import visible_gpus
 from speech_analogy.recognisers.sizes import parameters_of
-from tests.adaptation.plan.test_estimate import ModelFreeParams, some_stage
+from tests.adaptation.building import ModelFreeParams, some_stage
 
 SLOW = MachinePace(training=2.0, decoding=1.5)
 

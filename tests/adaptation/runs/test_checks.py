@@ -13,7 +13,7 @@ from speech_analogy.adaptation.runs.checks import check_run
 from speech_analogy.adaptation.runs.vary import do_variation, plan_variation
 from speech_analogy.errors import SpeechAnalogyError
 from tests.conftest import make_corpus
-from tests.data_synth.plan.test_default_voices import needs
+from tests.data_synth.installed import needs
 
 
 def recipe_of(folder: Path, base: Path | str, **synthesis: object) -> Path:

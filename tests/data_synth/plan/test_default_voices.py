@@ -8,14 +8,7 @@ from data_synth.engines import load_engine
 from data_synth.plan.default_voices import choose_voices
 from data_synth.plan.voices import find_voices
 from speech_analogy.errors import ConfigError
-
-
-def needs(*engines: str) -> None:
-    for engine in engines:
-        try:
-            load_engine(engine).resolve("")
-        except Exception as error:
-            pytest.skip(str(error))
+from tests.data_synth.installed import needs
 
 
 def test_english_is_spoken_by_six_natural_voices() -> None:

@@ -21,7 +21,7 @@ from data_synth.store.ledger import Ledger
 from data_synth.synthesize import synthesize
 from data_synth.text.texts import Text
 from speech_analogy.errors import SynthesisError
-from tests.data_synth.plan.test_default_voices import needs
+from tests.data_synth.installed import needs
 
 RATE = 16_000
 
