@@ -62,7 +62,7 @@ def evaluate_command(
     backend: Backend = BackendChoice.torch,
     compute: Compute = ComputeChoice.int8,
     device: Device = "auto",
-    cluster: Annotated[ClusterChoice, typer.Option(help="What the bootstrap resamples.")] = ClusterChoice.speaker,
+    cluster: Annotated[ClusterChoice, typer.Option(help="What intervals are taken over.")] = ClusterChoice.speaker,
     language: Language = "en",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -88,7 +88,7 @@ def evaluate_command(
         )
         for name, weights in zip(names, filter(None, (model, against)), strict=True)
     ]
-    results = results_of(found, cuts, cluster.value, language, typed_command())
+    results = results_of(found, cuts, language, typed_command())
     print(table(results))
     if out is not None:
         write_results(results, found, out)

@@ -40,7 +40,7 @@ class ComputeChoice(StrEnum):
 
 
 class ClusterChoice(StrEnum):
-    """What the bootstrap resamples."""
+    """What intervals are taken over: utterances of one stand or fall together."""
 
     prompt = "prompt"
     speaker = "speaker"

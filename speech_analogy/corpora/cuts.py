@@ -9,7 +9,7 @@ from lhotse import CutSet, MonoCut
 
 from speech_analogy.corpora.audio import recording_of
 from speech_analogy.corpora.read import CUTS_SUFFIXES, read_cuts
-from speech_analogy.corpora.reading import prompt_of
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, prompt_of, speaker_name
 from speech_analogy.errors import DataError
 
 CUT_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
@@ -24,9 +24,9 @@ def text_of(cut: Any) -> str:
 
 
 def speaker_of(cut: Any) -> str:
-    """The speaker, or the cut's own id where none is known, so that unknown speakers are not taken for one."""
-    speaker = cut.supervisions[0].speaker if cut.supervisions else None
-    return str(speaker) if speaker and speaker != "unknown" else str(cut.id)
+    """The speaker, or an empty string where none is known: neither one speaker nor as many as recordings."""
+    name = speaker_name(cut.supervisions[0].speaker if cut.supervisions else None)
+    return "" if name == UNKNOWN_SPEAKER else name
 
 
 def domain_of(cut: Any) -> str:

@@ -14,11 +14,11 @@ from urllib.request import getproxies
 from speech_analogy.corpora.folder import LANGUAGE_COLUMNS, SPEAKER_COLUMNS, TEXT_COLUMNS
 from speech_analogy.corpora.reading import (
     MISSING_AUDIO,
-    UNKNOWN_SPEAKER,
     CorpusUtterance,
     Problem,
     Reader,
     ReaderOptions,
+    speaker_name,
 )
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import whole_file
@@ -143,7 +143,7 @@ def _utterance(
         id=identity,
         audio=audio,
         text=str(row[names["text"]] or ""),
-        speaker=str(row.get(names.get("speaker", ""), UNKNOWN_SPEAKER)),
+        speaker=speaker_name(row.get(names.get("speaker", ""))),
         domain=str(row.get(names.get("domain", "")) or options.domain or path.name),
         language=str(row.get(names.get("language", ""), options.language)),
         custom={"split": split} | extra,

@@ -21,6 +21,8 @@ from speech_analogy.foundation.progress import bar
 
 PROMPT_DIGITS = 16  # hex digits of sha256 that name a prompt
 UNKNOWN_SPEAKER = "unknown"
+MOST_UNKNOWN = 0.5  # share of utterances without a speaker above which speakers count as unknown
+NO_SPEAKER = frozenset({"", UNKNOWN_SPEAKER, "none", "null", "nan", "n/a", "-", "?"})  # as corpora write it
 CHECKING_THREADS = min(8, os.cpu_count() or 1)
 HEADER_TOLERANCE_SAMPLES = 1
 
@@ -113,6 +115,12 @@ def prompt_of(text: str) -> str:
     return hashlib.sha256(normalised(text).encode()).hexdigest()[:PROMPT_DIGITS]
 
 
+def speaker_name(value: object) -> str:
+    """A corpus's word for who speaks; UNKNOWN_SPEAKER where it has none."""
+    name = "" if value is None else str(value).strip()
+    return UNKNOWN_SPEAKER if name.casefold() in NO_SPEAKER else name
+
+
 def build_cuts(found: Iterable[CorpusUtterance | Problem], options: ReaderOptions, source: Path) -> CorpusReading:
     """Check every utterance's text, id and audio, and make one cut with one supervision of each.
 
@@ -183,7 +191,7 @@ def _mono_cut(entry: CorpusUtterance, recording: Any, duration: float) -> MonoCu
         duration=duration,
         text=entry.text,
         language=entry.language,
-        speaker=entry.speaker,
+        speaker=speaker_name(entry.speaker),
     )
     custom = {
         **{key: value for key, value in entry.custom.items() if value is not None},

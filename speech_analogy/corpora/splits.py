@@ -11,7 +11,7 @@ from typing import Any
 
 from lhotse import CutSet
 
-from speech_analogy.corpora.reading import CHECKING_THREADS, UNKNOWN_SPEAKER
+from speech_analogy.corpora.reading import CHECKING_THREADS, MOST_UNKNOWN, UNKNOWN_SPEAKER, speaker_name
 from speech_analogy.errors import ConfigError, DataError
 
 DIGEST_BLOCK_BYTES = 1 << 20
@@ -48,11 +48,16 @@ def hold_out_speakers(
 
     Raises:
         ConfigError: neither or both of share and count, or a value that leaves a side empty.
-        DataError: the cuts have no speakers.
+        DataError: speakers are unknown, of more than half of the cuts, or there is one alone.
     """
-    speakers = {_speaker(cut) for cut in cuts}
-    if speakers <= {UNKNOWN_SPEAKER}:
-        raise DataError("the cuts name no speaker, so none can be held out", do="hold out prompts instead")
+    named = [_speaker(cut) for cut in cuts]
+    speakers, unknown = set(named), named.count(UNKNOWN_SPEAKER)
+    if unknown > MOST_UNKNOWN * len(named):
+        which = "the cuts name" if unknown == len(named) else "more than half of the cuts name"
+        rule = f"{which} no speaker, so none can be held out"
+        raise DataError(rule, value=f"{unknown} of {len(named)} cuts", do="hold out prompts instead")
+    if len(speakers) == 1:
+        raise DataError("there is one speaker, who cannot be held out", value=named[0], do="hold out prompts instead")
     chosen = set(ranked(speakers, seed)[: _how_many(share, count, len(speakers), "speakers")])
     held_out, kept = _divide(cuts, lambda cut: _speaker(cut) in chosen)
     return kept, held_out
@@ -115,7 +120,7 @@ def _prompt(cut: Any) -> str:
 
 def _speaker(cut: Any) -> str:
     supervisions = cut.supervisions
-    return str(supervisions[0].speaker or UNKNOWN_SPEAKER) if supervisions else UNKNOWN_SPEAKER
+    return speaker_name(supervisions[0].speaker) if supervisions else UNKNOWN_SPEAKER
 
 
 def _custom(cut: Any, field: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.evaluation.grouping import grouped
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.evaluation.significance import compare, holm
 from speech_analogy.foundation.files import write_whole
@@ -71,7 +72,10 @@ class DomainTable:
         """The table with one more finished run; `name` is what the row calls its folder."""
         results = Results.read(run / "results.json")
         systems = one_each(results)
-        hypotheses = {system: read_hypotheses(run / found.hypotheses_file) for system, found in systems.items()}
+        hypotheses = {
+            system: grouped(read_hypotheses(run / found.hypotheses_file), results.test.cluster).rows
+            for system, found in systems.items()
+        }
         edits = {s: [h.substitutions + h.deletions + h.insertions for h in rows] for s, rows in hypotheses.items()}
         draws = {system: _draws(rows) for system, rows in hypotheses.items()}
         first = next(rows for system, rows in hypotheses.items() if draws[system] == 1)
@@ -194,6 +198,11 @@ class DomainTable:
         found = {name: self.compare(system, name) for name in self.systems if name != system}
         corrected = holm({name: one.p_value for name, one in found.items()})
         return [one.model_copy(update={"p_holm": corrected[name]}) for name, one in found.items()]
+
+    @property
+    def clusters(self) -> int:
+        """Over how many speakers or prompts the comparisons are taken."""
+        return len({cluster for row in self.rows for cluster in row.clusters})
 
     def regrets(self) -> dict[str, list[float]]:
         """Strategy -> of every row the WER at its λ less the lowest of the row's curve, in points."""

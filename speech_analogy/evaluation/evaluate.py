@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from lhotse import CutSet
 
 from speech_analogy.corpora.cuts import audio_path, cuts_of, domain_of, prompt_of_cut, speaker_of, text_of
 from speech_analogy.errors import DataError
+from speech_analogy.evaluation.grouping import Cluster, grouped
 from speech_analogy.evaluation.normalise import normaliser
 from speech_analogy.evaluation.results import Comparison, Hypothesis, System
 from speech_analogy.evaluation.score import character_errors, word_errors
@@ -21,16 +21,19 @@ from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOption
 from speech_analogy.recognisers.protocol import Transcriber
 from speech_analogy.recognisers.windows import window_kind
 
-Cluster = Literal["prompt", "speaker"]
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A system's score, its transcripts, and how many references were dropped as empty."""
+    """A system's score, its transcripts, and how many references were dropped as empty.
+
+    `cluster` is what the interval was taken over; the note says why, where that is not what was asked for.
+    """
 
     system: System
     hypotheses: list[Hypothesis]
     dropped_empty_references: int
+    cluster: Cluster = "speaker"
+    cluster_note: str = ""
 
 
 def evaluate(
@@ -51,7 +54,8 @@ def evaluate(
         model: weights by name or folder, or what transcribes already.
         decoding: window, beams, backend, ...; its language is that of the texts, too.
         name, scale: of the system, for the results.
-        cluster: what the bootstrap resamples: `prompt` where one prompt is spoken often, else `speaker`.
+        cluster: what the interval is taken over: `prompt` where one prompt is spoken often, else `speaker`;
+            by prompt too where speakers are not known.
 
     Raises:
         DataError: every reference normalises to nothing, or a cut has no text.
@@ -91,13 +95,13 @@ def score(
         raise DataError("every reference normalises to nothing")
     references, hypotheses = [row[2] for row in kept], [row[3] for row in kept]
     words = word_errors(references, hypotheses)
-    clusters = [prompt_of_cut(cut) if cluster == "prompt" else speaker_of(cut) for cut, *_ in kept]
-    rows = [
+    plain = [
         Hypothesis(
             id=cut.id,
             domain=domain_of(cut),
             speaker=speaker_of(cut),
-            cluster=group,
+            cluster="",
+            prompt=prompt_of_cut(cut),
             audio=audio_path(cut),
             duration_s=cut.duration,
             reference=text_of(cut),
@@ -109,13 +113,15 @@ def score(
             insertions=int(words.insertions[index]),
             words=int(words.words[index]),
         )
-        for index, ((cut, transcript, reference, hypothesis), group) in enumerate(zip(kept, clusters, strict=True))
+        for index, (cut, transcript, reference, hypothesis) in enumerate(kept)
     ]
+    grouping = grouped(plain, cluster)
+    rows = grouping.rows
     system = System(
         name=name,
         scale=scale,
         wer=words.rate,
-        ci95=wer_interval(words.total, words.words, clusters),
+        ci95=wer_interval(words.total, words.words, [row.cluster for row in rows]),
         cer=character_errors(references, hypotheses).rate,
         raw_wer=word_errors([row.reference for row in rows], [row.hypothesis for row in rows]).rate,
         substitutions=int(words.substitutions.sum()),
@@ -129,20 +135,19 @@ def score(
         seconds=transcription.seconds,
         hypotheses_file=hypotheses_file,
     )
-    return Evaluation(system, rows, len(transcription.transcripts) - len(kept))
+    dropped = len(transcription.transcripts) - len(kept)
+    return Evaluation(system, rows, dropped, grouping.kind, grouping.note)
 
 
 def pooled(systems: Sequence[System], hypotheses: Sequence[Sequence[Hypothesis]]) -> System:
     """One row of several runs of a system that differ in a seed alone, on the same recordings.
 
-    Errors and words are added up, so every rate is the mean of the runs'; the interval is a bootstrap over the same
+    Errors and words are added up, so every rate is the mean of the runs'; the interval is taken over the same
     clusters, each with all of its runs.
 
     Raises:
         DataError: the runs are not on the same recordings.
     """
-    if len(systems) == 1:
-        return systems[0]
     ids = [[row.id for row in rows] for rows in hypotheses]
     if any(own != ids[0] for own in ids):
         raise DataError("runs can only be pooled on the same utterances", field=systems[0].name)
@@ -152,7 +157,7 @@ def pooled(systems: Sequence[System], hypotheses: Sequence[Sequence[Hypothesis]]
     changed = {name: sum(getattr(system, name) for system in systems) for name in sums}
     means = {name: sum(getattr(s, name) for s in systems) / len(systems) for name in ("wer", "cer", "raw_wer")}
     interval = wer_interval(_errors(rows), words, [row.cluster for row in rows])
-    each = [system.wer for system in systems]
+    each = [system.wer for system in systems] if len(systems) > 1 else []
     return systems[0].model_copy(update={**changed, **means, "ci95": interval, "wer_of_seeds": each})
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from speech_analogy.errors import DataError
+from speech_analogy.evaluation.significance import FEWEST_CLUSTERS
 from speech_analogy.evaluation.stand_in_estimate import Estimate
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.options import Options, config_error
@@ -17,10 +18,13 @@ from speech_analogy.foundation.user_files import read_text
 class Hypothesis(Options):
     """One utterance as one system transcribed it: a row of a system's `hypotheses_file`."""
 
+    later: ClassVar = ("prompt",)
+
     id: str
     domain: str
-    speaker: str
-    cluster: str = Field(description="what the bootstrap resamples: the prompt or the speaker")
+    speaker: str = Field(description="empty where it is unknown")
+    cluster: str = Field(description="what stands or falls together: the prompt or the speaker")
+    prompt: str = Field(default="", description="what groups repetitions of one prompt; empty in earlier files")
     audio: str = Field(description="the recording's path")
     duration_s: float
     reference: str = Field(description="raw, as in the corpus")
@@ -73,7 +77,9 @@ class Comparison(Options):
     difference: float
     relative: float = Field(description="difference / WER(against); −0.2 is 20 % fewer errors")
     ci95: tuple[float, float]
-    p_value: float = Field(description="two-sided, paired, clustered")
+    p_value: float | None = Field(
+        default=None, description="two-sided, paired, clustered; None with too few clusters for one"
+    )
     p_holm: float | None = Field(default=None, description="corrected by Holm for all comparisons of the run")
 
 
@@ -112,13 +118,16 @@ class Selection(Options):
 class Test(Options):
     """What the systems were measured on."""
 
+    later: ClassVar = ("cluster_note",)
+
     recipe: str
     title: str
     domains: list[str]
     utterances: int
-    speakers: int
+    speakers: int = Field(description="that are known by name; 0: none is")
     clusters: int
     cluster: Literal["prompt", "speaker"]
+    cluster_note: str = Field(default="", description="why clusters are not what was asked for, or not all known")
     duration_s: float
     dropped_empty_references: int
     normaliser: str
@@ -147,6 +156,11 @@ class Results(Options):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
+    @property
+    def too_few_clusters(self) -> bool:
+        """Are the intervals too narrow to trust? There are no p-values then."""
+        return bool(self.systems) and self.test.clusters < FEWEST_CLUSTERS
+
     def write(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
         write_whole(path, self.model_dump_json(by_alias=True, indent=2) + "\n")
@@ -157,11 +171,18 @@ class Results(Options):
         if not path.is_file():
             raise DataError("no results here", file=path, do="run `speech-analogy adapt RECIPE` first")
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))._as_can_be_trusted()
         except ValidationError as error:
             raise DataError(f"not a results file: {config_error(error, cls)}", file=path) from None
         except ValueError:
             raise DataError("not a results file: it is not UTF-8", file=path) from None
+
+    def _as_can_be_trusted(self) -> Results:
+        """Without the p-values that earlier versions gave with too few clusters."""
+        if not self.too_few_clusters:
+            return self
+        bare = [row.model_copy(update={"p_value": None, "p_holm": None}) for row in self.comparisons]
+        return self.model_copy(update={"comparisons": bare})
 
 
 def read_hypotheses(path: Path) -> list[Hypothesis]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from speech_analogy.evaluation.evaluate import Cluster, Evaluation, compare_hypotheses
+from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses
+from speech_analogy.evaluation.grouping import Grouping
 from speech_analogy.evaluation.normalise import normaliser_name
 from speech_analogy.evaluation.results import Comparison, Results, Test, write_hypotheses
 from speech_analogy.foundation.files import whole_folder
 
 
-def results_of(found: list[Evaluation], cuts: Path, cluster: Cluster, language: str, command: str) -> Results:
+def results_of(found: list[Evaluation], cuts: Path, language: str, command: str) -> Results:
     """One results object; with two evaluations, the first is compared against the second."""
     rows = found[0].hypotheses
+    tested = Grouping(rows, found[0].cluster, found[0].cluster_note)
     comparisons: list[Comparison] = []
     if len(found) == 2:
         names = (found[0].system.name, found[1].system.name)
@@ -23,9 +25,10 @@ def results_of(found: list[Evaluation], cuts: Path, cluster: Cluster, language: 
             title=cuts.name,
             domains=sorted({row.domain for row in rows if row.domain}),
             utterances=len(rows),
-            speakers=len({row.speaker for row in rows}),
-            clusters=len({row.cluster for row in rows}),
-            cluster=cluster,
+            speakers=tested.speakers,
+            clusters=tested.clusters,
+            cluster=tested.kind,
+            cluster_note=tested.note,
             duration_s=round(sum(row.duration_s for row in rows), 3),
             dropped_empty_references=found[0].dropped_empty_references,
             normaliser=normaliser_name(language),

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.errors import CheckpointError
-from speech_analogy.evaluation.evaluate import Cluster, Evaluation, score
+from speech_analogy.evaluation.evaluate import Evaluation, score
+from speech_analogy.evaluation.grouping import Cluster
 from speech_analogy.evaluation.sweep import transcribe_points
 from speech_analogy.merging.arithmetic import cast_piece
 from speech_analogy.merging.io.checkpoints import open_checkpoint

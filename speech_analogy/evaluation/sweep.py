@@ -13,7 +13,8 @@ from torch import Tensor
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
-from speech_analogy.evaluation.evaluate import Cluster, Evaluation, score
+from speech_analogy.evaluation.evaluate import Evaluation, score
+from speech_analogy.evaluation.grouping import Cluster
 from speech_analogy.evaluation.transcribe import DecodingBatch, Transcript, Transcription, batch_seconds, batches
 from speech_analogy.foundation.progress import bar
 from speech_analogy.merging.arithmetic import Scale, cast_piece, scale_of, shifted

@@ -20,7 +20,8 @@ from transformers.utils import logging
 from speech_analogy.corpora.audio import WHISPER_RATE_HZ, load_audio
 from speech_analogy.corpora.cuts import LONGEST_CUT_S
 from speech_analogy.errors import ConfigError, DataError
-from speech_analogy.evaluation.evaluate import Cluster, Evaluation, compare_hypotheses, score
+from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, score
+from speech_analogy.evaluation.grouping import Cluster
 from speech_analogy.evaluation.results import Comparison
 from speech_analogy.evaluation.transcribe import Transcript, Transcription, transcribe
 from speech_analogy.export.exporter import export

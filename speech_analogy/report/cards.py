@@ -17,7 +17,7 @@ from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
 from speech_analogy.merging.io.provenance import GAP, MEAN_OF_GAPS, Provenance
-from speech_analogy.report import markdown, ranking
+from speech_analogy.report import certainty, markdown, ranking
 from speech_analogy.systems import labels
 
 CARD_FILE = "README.md"
@@ -190,9 +190,9 @@ def _index_entry(results: Results, system: System) -> dict[str, Any]:
 def _measured(results: Results, system: System) -> list[str]:
     test = results.test
     about = (
-        f"WER {wording.rate(system.wer)} % (95 % CI {wording.interval(system.ci95)}), "
+        f"WER {wording.rate(system.wer)} % (95 % CI {wording.interval(system.ci95)}{certainty.mark(results)}), "
         f"CER {wording.rate(system.cer)} %, on {wording.plural(test.utterances, 'utterance')} of "
-        f"{wording.plural(test.speakers, 'speaker')}, {system.window} windows, "
+        f"{certainty.speakers(test)}, {system.window} windows, "
         f"normaliser {markdown.text(test.normaliser)}."
     )
     note = f"> {markdown.text(test.note)}" if test.note else ""

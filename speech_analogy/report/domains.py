@@ -8,6 +8,7 @@ from statistics import mean
 
 from speech_analogy.evaluation.domain_table import AGAINST, OURS, SUMMARY_FILE, DomainTable
 from speech_analogy.foundation.files import write_whole
+from speech_analogy.report import certainty
 
 TABLE_FILE = "domains.md"
 SMALLEST_P = 0.001
@@ -75,6 +76,7 @@ def _against(table: DomainTable) -> list[str]:
         line(["against", "relative", "domains better", "difference, points", "95 % interval", "p", "p (Holm)"]),
         "|---|" + "--:|" * 6,
     ]
+    doubt = certainty.caution(table.clusters)
     for found in table.comparisons():
         name = found.against
         won = sum(table.wer(domain, OURS) < table.wer(domain, name) for domain in table.measured)
@@ -83,12 +85,12 @@ def _against(table: DomainTable) -> list[str]:
             _percent(table.average_relative(name)),
             f"{won} of {len(table.measured)}",
             f"{found.difference:+.1f}",
-            f"{found.ci95[0]:+.1f} to {found.ci95[1]:+.1f}",
+            f"{found.ci95[0]:+.1f} to {found.ci95[1]:+.1f}" + (f" {certainty.TOO_NARROW}" if doubt else ""),
             _p(found.p_value),
             _p(found.p_value if found.p_holm is None else found.p_holm),
         ]
         lines.append(line(cells))
-    return [*lines, ""]
+    return [*lines, "", *([doubt, ""] if doubt else [])]
 
 
 def _regrets(table: DomainTable) -> list[str]:
@@ -138,5 +140,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:+.1f} %"
 
 
-def _p(value: float) -> str:
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
     return f"< {SMALLEST_P:g}" if value < SMALLEST_P else f"{value:.3f}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
-from speech_analogy.report import expectation, ranking
+from speech_analogy.report import certainty, expectation, ranking
 from speech_analogy.systems import labels
 
 LEFT, RIGHT = ":--", "--:"
@@ -33,20 +33,21 @@ def _about(results: Results) -> str:
         return "There are no recordings of the target, so nothing was measured on it."
     lines = [
         f"Test: {wording.plural(test.utterances, 'utterance')} of "
-        f"{wording.plural(test.speakers, 'speaker')}, {wording.duration(test.duration_s)}"
+        f"{certainty.speakers(test)}, {wording.duration(test.duration_s)}"
         + (f"; domain: {text(wording.listing(test.domains))}." if test.domains else "."),
-        f"WER in percent after the normaliser {text(test.normaliser)}; 95 % intervals and p-values by "
-        f"a bootstrap over {wording.plural(test.clusters, test.cluster)}; "
+        f"WER in percent after the normaliser {text(test.normaliser)}; 95 % intervals"
+        f"{'' if results.too_few_clusters else ' and p-values'} over {text(certainty.counted(test))}; "
         f"{wording.plural(test.dropped_empty_references, 'reference')} dropped that normalised to nothing.",
     ]
     return "\n".join(lines) + (f"\n\n> {text(test.note)}" if test.note else "")
 
 
 def wer_table(results: Results) -> str:
-    """The WER of every system; the published one, or the analogy at the chosen λ, is bold."""
+    """The WER of every system, and what to be careful about; the published one, or the chosen λ, is bold."""
     if not results.systems:
         return ""
     chosen = ranking.subject(results) if results.published else ranking.chosen_analogy(results)
+    doubt = certainty.mark(results)
     rows = []
     for system in ranking.ordered(results):
         scale = "" if system.scale is None else wording.scale(system.scale)
@@ -56,18 +57,22 @@ def wer_table(results: Results) -> str:
         rows.append(
             [
                 f"{text(labels.described(system.name).short)} (`{code(system.name)}`)", scale + mark, wer,
-                wording.interval(system.ci95), wording.rate(system.cer), wording.rate(system.raw_wer),
+                wording.interval(system.ci95) + doubt, wording.rate(system.cer), wording.rate(system.raw_wer),
                 wording.amount(system.substitutions), wording.amount(system.deletions),
                 wording.amount(system.insertions), wording.amount(system.over_100), system.window,
             ]
         )  # fmt: skip
     head = ["system", "λ", "WER", "95 % CI", "CER", "raw WER", "S", "D", "I", "over 100 %", "window"]
-    return _table(head, rows, left=(0, 10))
+    return "\n\n".join([_table(head, rows, left=(0, 10)), *_caution(results)])
+
+
+def _caution(results: Results) -> list[str]:
+    return [found] if (found := certainty.caution(results.test.clusters, results.test.cluster)) else []
 
 
 def _ranking(results: Results) -> str:
     """Every system once, the lowest WER first, beside what the subject of the report does better or worse."""
-    about, found = ranking.subject(results), ranking.ranked(results)
+    about, found, doubt = ranking.subject(results), ranking.ranked(results), certainty.mark(results)
     kept, seeds = (
         any(values) for values in ([s.source_wer is not None for s in found], [s.wer_of_seeds for s in found])
     )
@@ -79,18 +84,19 @@ def _ranking(results: Results) -> str:
     for place, system in enumerate(found, start=1):
         compared = None if about is None else ranking.comparison_of(results, about, system)
         row = [str(place), text(labels.label(system.name, system.scale))]
-        row += [wording.rate(system.wer), wording.interval(system.ci95)]
+        row += [wording.rate(system.wer), wording.interval(system.ci95) + doubt]
         row += [", ".join(map(wording.rate, system.wer_of_seeds))] if seeds else []
         row += ["" if system.source_wer is None else wording.rate(system.source_wer)] if kept else []
         if compared:
-            row += [wording.signed(compared.difference), wording.signed_interval(compared.ci95)]
+            row += [wording.signed(compared.difference), wording.signed_interval(compared.ci95) + doubt]
             row.append(wording.p_value(ranking.p_of(compared)))
         else:
             row += ["", "", ""]
         rows.append(row)
     notes = ["p-values are Holm's, for all comparisons of the run."] if _corrected(results) else []
     notes += ["WER on source: on held-out source speech, i.e. how much of it a system keeps."] if kept else []
-    return "\n\n".join([_table(head, rows, left=(1,)), *([" ".join(notes)] if notes else [])])
+    parts = [_table(head, rows, left=(1,)), *([" ".join(notes)] if notes else []), *_caution(results)]
+    return "\n\n".join(parts)
 
 
 def _corrected(results: Results) -> bool:
@@ -98,18 +104,18 @@ def _corrected(results: Results) -> bool:
 
 
 def _comparisons(results: Results) -> str:
-    corrected = _corrected(results)
+    corrected, doubt = _corrected(results), certainty.mark(results)
     rows = [
         [
             text(labels.label(row.system, row.scale)), text(labels.label(row.against)),
-            wording.signed(row.difference), wording.signed_interval(row.ci95),
+            wording.signed(row.difference), wording.signed_interval(row.ci95) + doubt,
             f"{wording.signed(100 * row.relative)} %", wording.p_value(row.p_value),
             *([wording.p_value(ranking.p_of(row))] if corrected else []),
         ]
         for row in results.comparisons
     ]  # fmt: skip
     head = ["system", "against", "difference", "95 % CI", "relative", "p", *(["p (Holm)"] if corrected else [])]
-    return _table(head, rows, left=(0, 1))
+    return "\n\n".join([_table(head, rows, left=(0, 1)), *_caution(results)])
 
 
 def expectation_section(results: Results) -> list[str]:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.foundation.page import wording
 from speech_analogy.foundation.page.templating import template_environment
-from speech_analogy.report import clips, expectation, figures, ranking, words
+from speech_analogy.report import certainty, clips, expectation, figures, ranking, words
 from speech_analogy.systems import labels
 
 WORDS_SHOWN = 60
@@ -75,6 +75,8 @@ def render(results: Results, run: Path) -> str:
         bars=bars(results),
         dev_curve=dev_curve(results),
         test_curve=test_curve(results),
+        doubt=certainty.mark(results),
+        caution=certainty.caution(results.test.clusters, results.test.cluster),
         beyond=wording.LARGEST_SCALE if ranking.has_largest_scale(results) else "",
         kept_curve=kept_curve(results),
         scale_rows=scale_rows(results),
@@ -100,10 +102,11 @@ def headline(results: Results) -> str:
     rival = "TTS fine-tuning alone" if rivals[0].name == labels.ADAPTED else labels.label(rivals[0].name)
     compared = _compared(results, about, rivals[0])
     change = compared.relative if compared else _relative(about, rivals[0])
-    if compared and ranking.p_of(compared) >= wording.P_CLEAR:
+    if compared and ranking.p_of(compared) is not None and not ranking.is_clear(compared):
         return f"On {domains}, no clear difference between {subject} and {rival}"
     than = "as" if wording.relative(change).startswith("as") else "than"
-    return f"On {domains}, {subject} makes {wording.relative(change)} {than} {rival}"
+    untested = f"; too few {results.test.cluster}s to test it" if results.too_few_clusters else ""
+    return f"On {domains}, {subject} makes {wording.relative(change)} {than} {rival}{untested}"
 
 
 def _expected_headline(results: Results) -> str:
@@ -237,7 +240,8 @@ def _clips(
 
 def _about(row: Hypothesis) -> str:
     cut = f", the first {clips.CLIP_LONGEST_S:g} s" if row.duration_s > clips.CLIP_LONGEST_S else ""
-    return f"{row.domain}, speaker {row.speaker}, {row.duration_s:.1f} s{cut}"
+    speaker = f"speaker {row.speaker}" if row.speaker else "speaker unknown"
+    return f"{row.domain}, {speaker}, {row.duration_s:.1f} s{cut}"
 
 
 def _transcript(system: System, material: Material, utterance: str, accent: bool) -> AlignedTranscript | None:
@@ -281,7 +285,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["relative"] = lambda value: _tight(wording.relative(value))
     environment.globals["label"] = lambda *named: _tight(labels.label(*named))
     environment.globals["compared_with"] = _compared
-    environment.globals["p_of"] = ranking.p_of
+    environment.globals.update(p_of=ranking.p_of, is_clear=ranking.is_clear)
+    environment.globals.update(counted=certainty.counted, speakers=certainty.speakers)
     environment.globals.update(plural=wording.plural, relative_change=_relative)
-    environment.globals["p_clear"] = wording.P_CLEAR
     return environment

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from speech_analogy.evaluation.results import Comparison, Results, System
+from speech_analogy.foundation.page import wording
 from speech_analogy.systems.labels import MAIN, RIVALS, SUBJECT, described, place
 
 
@@ -42,9 +43,15 @@ def ranked(results: Results) -> list[System]:
     return sorted(shown(results), key=lambda system: system.wer)
 
 
-def p_of(comparison: Comparison) -> float:
-    """The p-value to judge by: corrected for all comparisons of the run where that was done."""
+def p_of(comparison: Comparison) -> float | None:
+    """The p-value to judge by: corrected for all comparisons of the run where that was done; None without one."""
     return comparison.p_value if comparison.p_holm is None else comparison.p_holm
+
+
+def is_clear(comparison: Comparison) -> bool:
+    """Is the difference called one? Never without a p-value."""
+    p = p_of(comparison)
+    return p is not None and p < wording.P_CLEAR
 
 
 def has_largest_scale(results: Results) -> bool:

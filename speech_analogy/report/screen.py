@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
-from speech_analogy.report import expectation, ranking
+from speech_analogy.report import certainty, expectation, ranking
 from speech_analogy.systems import labels
 
 WIDTH = 100  # columns
@@ -22,7 +22,7 @@ def table(results: Results) -> str:
     """
     if not results.systems and results.estimate is not None:
         return "\n".join([_cut(results.test.title, WIDTH), "", *_estimated(results)])
-    chosen = _chosen(results)
+    chosen, doubt = _chosen(results), certainty.mark(results)
     head = ["system", "λ", "WER", "95 % CI", "CER", "S", "D", "I", ">100 %", "window"]
     rows = []
     for system in ranking.ordered(results):
@@ -30,7 +30,7 @@ def table(results: Results) -> str:
         rows.append(
             [
                 labels.described(system.name).short, scale + (CHOSEN if system is chosen else ""),
-                wording.rate(system.wer), wording.interval(system.ci95), wording.rate(system.cer),
+                wording.rate(system.wer), wording.interval(system.ci95) + doubt, wording.rate(system.cer),
                 str(system.substitutions), str(system.deletions), str(system.insertions),
                 str(system.over_100), system.window,
             ]
@@ -41,7 +41,9 @@ def table(results: Results) -> str:
         lines += [f"  {wording.LARGEST_SCALE}"] if ranking.has_largest_scale(results) else []
     if results.published:
         lines += ["", f"{CHOSEN} the published model."]
-    return "\n".join([*lines, *_against(results), *_estimated(results)])
+    doubts = certainty.caution(results.test.clusters, results.test.cluster)
+    over = f"95 % intervals over {certainty.counted(results.test)}."
+    return "\n".join([*lines, *_against(results), "", *_wrapped(over, doubts), *_estimated(results)])
 
 
 def _chosen(results: Results) -> System | None:
@@ -53,7 +55,7 @@ def _estimated(results: Results) -> list[str]:
     """What stand-in domains say of the target, and their table."""
     if results.estimate is None:
         return []
-    lines = [line for one in expectation.sentences(results) for line in textwrap.wrap(one, WIDTH)]
+    lines = _wrapped(*expectation.sentences(results))
     head, rows = expectation.table(results.estimate)
     return ["", *lines, *(["", "WER on the stand-ins:", *_aligned(head, rows)] if rows else [])]
 
@@ -65,7 +67,7 @@ def _against(results: Results) -> list[str]:
         [
             f"against {labels.label(other.name)}",
             f"{wording.signed(compared.difference)} points",
-            f"({wording.signed_interval(compared.ci95)})",
+            f"({wording.signed_interval(compared.ci95)}){certainty.mark(results)}",
             wording.relative(compared.relative),
             wording.p_clause(ranking.p_of(compared)),
         ]
@@ -89,6 +91,10 @@ def _aligned(head: Sequence[str] | None, rows: Sequence[Sequence[str]]) -> list[
         for line in lines
     ]
     return [text[0], "─" * max(map(len, text)), *text[1:]] if head else text
+
+
+def _wrapped(*sentences: str) -> list[str]:
+    return [line for sentence in filter(None, sentences) for line in textwrap.wrap(sentence, WIDTH)]
 
 
 def _cut(text: str, width: int) -> str:

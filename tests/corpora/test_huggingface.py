@@ -70,6 +70,16 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 @needs_datasets
+def test_a_row_without_a_speaker_has_an_unknown_one(tmp_path: Path) -> None:
+    audio = [{"bytes": write_tone(tmp_path / f"{name}.flac").read_bytes(), "path": f"{name}.flac"} for name in "ab"]
+    columns = {"audio": audio, "sentence": ["one", "two"], "speaker_id": ["ann", None]}
+    (tmp_path / "data").mkdir()
+    datasets.Dataset.from_dict(columns).to_parquet(tmp_path / "data" / "train-00000.parquet")
+    found = [cut.supervisions[0].speaker for cut in read(tmp_path / "data", tmp_path).cuts]
+    assert found == ["ann", "unknown"]
+
+
+@needs_datasets
 def test_saved_folder(tmp_path: Path) -> None:
     audio = [{"bytes": write_tone(tmp_path / "a.wav").read_bytes(), "path": None}]
     datasets.Dataset.from_dict({"audio": audio, "text": ["hello"]}).save_to_disk(tmp_path / "saved")

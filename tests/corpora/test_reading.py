@@ -10,7 +10,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speech_analogy.corpora.cuts import speaker_of
 from speech_analogy.corpora.reading import (
+    UNKNOWN_SPEAKER,
     CorpusReading,
     CorpusUtterance,
     Problem,
@@ -18,6 +20,7 @@ from speech_analogy.corpora.reading import (
     build_cuts,
     normalised,
     prompt_of,
+    speaker_name,
 )
 from speech_analogy.errors import DataError
 from tests.corpora.sounds import RATE_HZ, write_silence_of_no_length, write_tone
@@ -44,6 +47,16 @@ def test_a_cut_is_one_utterance(tmp_path: Path) -> None:
     assert (cut.id, cut.duration, cut.sampling_rate) == ("a", 0.5, RATE_HZ)
     assert cut.custom == {"age": 6, "domain": "d", "kind": "real", "prompt": prompt_of("hello world")}
     assert Path(cut.recording.sources[0].source) == path.resolve()
+
+
+@pytest.mark.parametrize("said", [None, "", " ", "unknown", "None", "NaN", "n/a", "-"])
+def test_no_speaker_is_unknown_however_a_corpus_writes_it(tmp_path: Path, said: object) -> None:
+    """None of a dataset's columns was read as a speaker called None, and as one speaker of all recordings."""
+    assert speaker_name(said) == UNKNOWN_SPEAKER
+    (cut,) = read([utterance(write_tone(tmp_path / "a.wav"), speaker=said)]).cuts
+    assert cut.supervisions[0].speaker == UNKNOWN_SPEAKER
+    assert speaker_of(cut) == ""
+    assert speaker_name(" 7 ") == "7"
 
 
 def test_every_fault_is_listed_and_the_rest_kept_in_order(tmp_path: Path) -> None:

@@ -92,6 +92,11 @@ def test_sizes_that_make_no_sense(given: dict[str, float]) -> None:
 def test_what_is_unknown_cannot_be_held_out() -> None:
     with pytest.raises(DataError, match="name no speaker"):
         hold_out_speakers(CutSet.from_cuts([cut(1, "unknown"), cut(2, "unknown")]), count=1)
+    few = CutSet.from_cuts([cut(1, "ann"), cut(2, "bob"), *(cut(n, "unknown") for n in range(3, 6))])
+    with pytest.raises(DataError, match=r"more than half .* name no speaker.*3 of 5.*hold out prompts"):
+        hold_out_speakers(few, count=1)
+    with pytest.raises(DataError, match=r"one speaker.*ann.*hold out prompts"):
+        hold_out_speakers(CutSet.from_cuts([cut(1, "ann"), cut(2, "ann")]), count=1)
     bare = cut(1)
     bare.custom = None
     with pytest.raises(DataError, match=r"custom\.prompt: cut cut1 has no prompt"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import stdev
 
@@ -50,14 +51,32 @@ OTHERS = {"target_synthetic": [4, 4, 4, 4], "random_vector": [5, 5, 5, 5, 3, 3, 
 
 def test_comparisons_by_hand() -> None:
     """Pooled over rows; a control of two draws meets the analogy twice; Holm takes the smaller p times two."""
-    rows = [_row("a", 0, {"analogy": [1, 1, 3, 3], **OTHERS}), _row("b", 0, {"analogy": [2, 2, 2, 2], **OTHERS})]
-    table = DomainTable("t", "", ["a", "b"], rows, [0])
+    edits = {"a": [1, 1, 3, 3], "b": [2, 2, 2, 2], "c": [2, 2, 2, 2]}
+    rows = [
+        replace(_row(d, 0, {"analogy": own, **OTHERS}), clusters=[d + n for n in "1234"]) for d, own in edits.items()
+    ]
+    table = DomainTable("t", "", ["a", "b", "c"], rows, [0])
     found = {one.against: one for one in table.comparisons()}
-    assert found["target_synthetic"].difference == pytest.approx(100 * (16 - 32) / 80)
-    assert found["random_vector"].difference == pytest.approx(100 * (32 - 64) / 160)
+    assert found["target_synthetic"].difference == pytest.approx(100 * (24 - 48) / 120)
+    assert found["random_vector"].difference == pytest.approx(100 * (48 - 96) / 240)
     assert found["random_vector"].relative == pytest.approx(-0.5)
-    by_p = sorted(found.values(), key=lambda one: one.p_value)
-    assert by_p[0].p_holm == pytest.approx(min(1.0, 2 * by_p[0].p_value))
+    p_values = {name: one.p_value for name, one in found.items()}
+    assert p_values == {"target_synthetic": 2 / 4096, "random_vector": 2 / 4096}  # of 2¹² signs the two extremes
+    assert [one.p_holm for one in found.values()] == [4 / 4096, 4 / 4096]
+    assert table.clusters == 12
+    assert "†" not in table_markdown(table)
+
+
+def test_too_few_speakers_give_no_p_value() -> None:
+    """Twelve utterances of two speakers: a marked interval, and a dash for the p-values."""
+    rows = [_row(d, 0, {"analogy": [1, 1, 3, 3], **OTHERS}) for d in "abc"]
+    table = DomainTable("t", "", ["a", "b", "c"], rows, [0])
+    assert [(one.p_value, one.p_holm) for one in table.comparisons()] == [(None, None)] * 2
+    text = table_markdown(table)
+    assert "† With 2 clusters, fewer than 10, the intervals are too narrow to trust, and no p-value is given." in text
+    assert [
+        line for line in text.splitlines() if line.startswith("| target_synthetic ") and line.endswith("† | – | – |")
+    ]
 
 
 def test_regret_by_hand() -> None:

@@ -92,7 +92,7 @@ def hypotheses(name: str, chance: float, count: int, audio: Sequence[str], seed:
         rows.append(
             Hypothesis(
                 id=f"utt-{index:03d}", domain=("food", "animals", "clothing", "places")[index % 4],
-                speaker=f"s{index % 9:02d}", cluster=f"s{index % 9:02d}", audio=audio[index],
+                speaker=f"s{index % 12:02d}", cluster=f"s{index % 12:02d}", audio=audio[index],
                 duration_s=1.2 + index % 4,
                 reference=text, hypothesis=decoded.capitalize() + ".", reference_normalised=reference,
                 hypothesis_normalised=decoded, substitutions=score.substitutions, deletions=score.deletions,
@@ -177,7 +177,7 @@ def make_run(
     results = Results(
         test=Test(
             recipe="fake", title="A made-up run: food, animals, clothing and places",
-            domains=["food", "animals", "clothing", "places"], utterances=count, speakers=9, clusters=9,
+            domains=["food", "animals", "clothing", "places"], utterances=count, speakers=12, clusters=12,
             cluster="speaker",
             duration_s=2.7 * count, dropped_empty_references=1, normaliser="openai-whisper English",
             note="Nothing here was recorded: the speech is sine waves and the errors are drawn at random.",

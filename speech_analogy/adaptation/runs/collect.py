@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from speech_analogy.adaptation.stages.scale_selection import regret
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.evaluation.evaluate import compare_hypotheses, pooled
+from speech_analogy.evaluation.grouping import Cluster, Grouping, grouped
 from speech_analogy.evaluation.normalise import normaliser_name
 from speech_analogy.evaluation.results import (
     Comparison,
@@ -63,10 +64,12 @@ def collect(
     ours = (estimate.system, None) if estimate else ("analogy", chosen["scale"] if chosen else None)
     systems: list[System] = []
     hypotheses: dict[_Measured, list[Hypothesis]] = {}
+    tested = Grouping([], recipe.evaluation.cluster)
     dropped = 0
     for row in _rows(recipe, plan, estimate):
         file = f"hypotheses/{row.label}.jsonl"
-        system, rows, dropped = _measured(plan, row)
+        system, found, dropped = _measured(plan, row, recipe.evaluation.cluster)
+        tested = tested if tested.rows else found
         update: dict[str, Any] = {"hypotheses_file": file, "chosen": False}
         if estimate is not None:
             scale = estimate.scale if row.system == estimate.system else estimate.scales.get(row.system)
@@ -78,13 +81,11 @@ def collect(
         elif row.system == "analogy":
             update["chosen"] = chosen is not None and row.scale == chosen["scale"]
         systems.append(system.model_copy(update=update))
-        hypotheses[(row.system, row.scale)] = rows
+        hypotheses[(row.system, row.scale)] = found.rows
         (plan.run / "hypotheses").mkdir(exist_ok=True)
-        write_hypotheses(rows, plan.run / file)
-    any_rows = next(iter(hypotheses.values()), [])
-    scale = estimate.scale if estimate else ours[1]
+        write_hypotheses(found.rows, plan.run / file)
     return Results(
-        test=_test(recipe, path, any_rows, dropped),
+        test=_test(recipe, path, tested, dropped),
         systems=systems,
         comparisons=_comparisons(hypotheses, ours, estimate.scale if estimate else ours[1])
         if ours in hypotheses
@@ -138,19 +139,21 @@ def _stages(recipe: Recipe, part: str, system: str, scale: float | None) -> list
     return [names.evaluation(part, system, scale)]
 
 
-def _measured(plan: Plan, row: _Row) -> tuple[System, list[Hypothesis], int]:
-    """Score and hypotheses of one row; those of several seeds are pooled."""
+def _measured(plan: Plan, row: _Row, cluster: Cluster) -> tuple[System, Grouping, int]:
+    """Score and hypotheses of one row, with their clusters; those of several seeds are pooled."""
     contents = [_read(plan, stage, "score") for stage in row.stages]
-    rows = [
-        [_relative(one, plan.run) for one in read_hypotheses(plan.path(plan.stages[stage]["hypotheses"]))]
-        for stage in row.stages
-    ]
-    system = pooled([System(**content["system"]) for content in contents], rows)
+    rows = [grouped([_relative(one, plan.run) for one in _hypotheses(plan, stage)], cluster) for stage in row.stages]
+    system = pooled([System(**content["system"]) for content in contents], [found.rows for found in rows])
     if row.kept:
         kept = [_read(plan, stage, "score") for stage in row.kept]
         mean = sum(content["system"]["wer"] for content in kept) / len(kept)
         system = system.model_copy(update={"source_wer": mean})
-    return system, [one for own in rows for one in own], contents[0]["dropped_empty_references"]
+    pooled_rows = replace(rows[0], rows=[one for found in rows for one in found.rows])
+    return system, pooled_rows, contents[0]["dropped_empty_references"]
+
+
+def _hypotheses(plan: Plan, stage: str) -> list[Hypothesis]:
+    return read_hypotheses(plan.path(plan.stages[stage]["hypotheses"]))
 
 
 def _comparisons(
@@ -172,7 +175,7 @@ def _comparisons(
     return [one.model_copy(update={"p_holm": corrected[one.against]}) for one in found]
 
 
-def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> Test:
+def _test(recipe: Recipe, path: Path, tested: Grouping, dropped: int) -> Test:
     folder = path if path.is_dir() else path.parent
     part = recipe.evaluation.part
     held_out = (
@@ -182,11 +185,12 @@ def _test(recipe: Recipe, path: Path, rows: list[Hypothesis], dropped: int) -> T
         recipe=folder.resolve().name,
         title=recipe.title,
         domains=list(recipe.split.target_domains),
-        utterances=len(rows),
-        speakers=len({row.speaker for row in rows}),
-        clusters=len({row.cluster for row in rows}),
-        cluster=recipe.evaluation.cluster,
-        duration_s=round(sum(row.duration_s for row in rows), 3),
+        utterances=len(tested.rows),
+        speakers=tested.speakers,
+        clusters=tested.clusters,
+        cluster=tested.kind,
+        cluster_note=tested.note,
+        duration_s=round(sum(row.duration_s for row in tested.rows), 3),
         dropped_empty_references=dropped,
         normaliser=normaliser_name(recipe.language),
         note=" ".join([*held_out, *recipe.note.split()]),
@@ -264,10 +268,11 @@ def _counts(recipe: Recipe, plan: Plan) -> dict[str, dict[str, float]]:
         params = plan.stages[names.finetune(system)].params
         assert isinstance(params, FinetuneParams)
         cuts = [cut for output in params.sets.values() for cut in read_cuts(plan.path(output))]
+        speakers = {speaker_of(cut) for cut in cuts} - {""}
         counts[system] = {
             "utterances": len(cuts),
             "hours": round(sum(cut.duration for cut in cuts) / 3600, 3),
-            "speakers": len({speaker_of(cut) for cut in cuts}),
+            **({"speakers": len(speakers)} if speakers else {}),
             "texts": len({text_of(cut) for cut in cuts}),
         }
     return counts

@@ -68,7 +68,7 @@ def clusters_stage(work: Work[ClustersParams]) -> None:
     cuts = list(work.cuts(work.params.cuts))
     speakers: dict[str, list[Any]] = {}
     for cut in cuts:
-        speakers.setdefault(speaker_of(cut), []).append(cut)
+        speakers.setdefault(_voice_of(cut), []).append(cut)
     count = work.params.clusters
     if len(speakers) < count:
         raise DataError("there must be as many speakers", field="vectors.clusters", value=f"{count} of {len(speakers)}")
@@ -82,9 +82,14 @@ def clusters_stage(work: Work[ClustersParams]) -> None:
     texts: dict[str, list[int]] = {}
     for cut in cuts:
         found = texts.setdefault(text_of(cut), [])
-        if clusters[speaker_of(cut)] not in found:
-            found.append(clusters[speaker_of(cut)])
+        if clusters[_voice_of(cut)] not in found:
+            found.append(clusters[_voice_of(cut)])
     work.write(CLUSTERS_FILE, {"speakers": clusters, "texts": texts})
+
+
+def _voice_of(cut: Any) -> str:
+    """Whose voice it is; a recording of an unknown speaker is placed by its own sound."""
+    return speaker_of(cut) or str(cut.id)
 
 
 def in_cluster(table: Mapping[str, Any], number: int) -> Callable[[Any, bool], bool]:
@@ -92,7 +97,7 @@ def in_cluster(table: Mapping[str, Any], number: int) -> Callable[[Any, bool], b
 
     def belongs(cut: Any, real: bool) -> bool:
         if real:
-            return bool(table["speakers"].get(speaker_of(cut)) == number)
+            return bool(table["speakers"].get(_voice_of(cut)) == number)
         return number in table["texts"].get(text_of(cut), ())
 
     return belongs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 P_FLOOR = 0.001
-"""Below this a p-value is written as `< 0.001`: a bootstrap of a few thousand draws cannot resolve less."""
+"""Below this a p-value is written as `< 0.001`: a test of a few thousand draws cannot resolve less."""
 P_CLEAR = 0.05
 """At or above this a difference is not called one."""
 MINUS = "−"
@@ -36,13 +36,17 @@ def signed_interval(low_high: tuple[float, float]) -> str:
     return f"{signed(low)} to {signed(high)}"
 
 
-def p_value(value: float) -> str:
-    """A p-value to three decimals, or `< 0.001`."""
+def p_value(value: float | None) -> str:
+    """A p-value to three decimals, or `< 0.001`, or a dash where there is none."""
+    if value is None:
+        return "–"
     return f"< {P_FLOOR}" if value < P_FLOOR else f"{value:.3f}"
 
 
-def p_clause(value: float) -> str:
-    """A p-value in a sentence: `p < 0.001`, `p = 0.021`."""
+def p_clause(value: float | None) -> str:
+    """A p-value in a sentence: `p < 0.001`, `p = 0.021`, `no p`."""
+    if value is None:
+        return "no p"
     return f"p {p_value(value)}" if value < P_FLOOR else f"p = {p_value(value)}"
 
 

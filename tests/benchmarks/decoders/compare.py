@@ -36,7 +36,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from joining import cuts_of_joined, join, shared_out
 
 from speech_analogy.corpora.cuts import cuts_of, prompt_of_cut, speaker_of, text_of
-from speech_analogy.evaluation.evaluate import Cluster, Evaluation, compare_hypotheses, score
+from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, score
+from speech_analogy.evaluation.grouping import Cluster
 from speech_analogy.evaluation.normalise import normaliser
 from speech_analogy.evaluation.significance import compare
 from speech_analogy.evaluation.transcribe import Transcript, Transcription
@@ -93,7 +94,7 @@ class LongRow:
     wer_apart: float
     difference: float
     difference_ci95: tuple[float, float]
-    p_value: float
+    p_value: float | None
     ours_difference: float
     ours_difference_ci95: tuple[float, float]
 
@@ -227,7 +228,9 @@ def _difference(points: float | None, ci95: tuple[float, float] | None) -> str:
     return "" if points is None or ci95 is None else f"{points:+.1f} ({ci95[0]:+.1f} to {ci95[1]:+.1f})"
 
 
-def _p(value: float) -> str:
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
     return f"{value:.3f}" if value >= LEAST_P else f"< {LEAST_P:g}"
 
 

@@ -229,6 +229,7 @@ def wer_table(heard: dict[tuple[str, str], tuple[Turn, list[str]]], cuts: Path) 
     from speech_analogy.evaluation.normalise import normaliser
     from speech_analogy.evaluation.score import word_errors
     from speech_analogy.evaluation.significance import compare
+    from speech_analogy.foundation.page import wording
 
     normalise, spoken = normaliser("en"), list(read_cuts(cuts))
     kept = [row for row, cut in enumerate(spoken) if normalise(text_of(cut)).strip()]
@@ -251,7 +252,9 @@ def wer_table(heard: dict[tuple[str, str], tuple[Turn, list[str]]], cuts: Path) 
         ]  # fmt: skip
         for other in rivals:
             found = compare(errors[key].total, errors[other].total, errors[key].words, speakers)
-            told = f"{found.points:+.2f} ({found.ci95[0]:+.2f} to {found.ci95[1]:+.2f}), p = {found.p_value:.3f}"
+            told = (
+                f"{found.points:+.2f} ({found.ci95[0]:+.2f} to {found.ci95[1]:+.2f}), {wording.p_clause(found.p_value)}"
+            )
             cells.append("" if key == other else told)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, evaluate
 from speech_analogy.evaluation.results import Comparison
+from speech_analogy.foundation.page import wording
 from speech_analogy.merging.vectors.compress import Compression, CompressionReport, compress
 from speech_analogy.merging.vectors.task_vector import TaskVector
 from speech_analogy.recognisers.decoding import DecodingOptions
@@ -95,7 +96,7 @@ def line(row: Row) -> str:
     difference = ""
     if compared is not None:
         least, most = compared.ci95
-        difference = f"{compared.difference:+.2f} ({least:+.1f} to {most:+.1f}), p = {compared.p_value:.3f}"
+        difference = f"{compared.difference:+.2f} ({least:+.1f} to {most:+.1f}), {wording.p_clause(compared.p_value)}"
     return (
         f"| {title(row.how)} | {row.report.file_bytes / MIB:.2f} | {row.report.ratio:.1f}x | "
         f"{row.report.relative_error:.3f} | {row.report.cosine:.4f} | "
@@ -106,7 +107,7 @@ def line(row: Row) -> str:
 def differs(compared: Comparison) -> bool:
     """Whether two systems can be told apart, by the p-value or by the interval."""
     least, most = compared.ci95
-    return compared.p_value < LEVEL or not least <= 0 <= most
+    return (compared.p_value is not None and compared.p_value < LEVEL) or not least <= 0 <= most
 
 
 def table(rows: list[Row]) -> str:

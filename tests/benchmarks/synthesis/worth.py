@@ -22,6 +22,7 @@ from typing import Any
 from speech_analogy.evaluation.evaluate import compare_hypotheses
 from speech_analogy.evaluation.results import read_hypotheses
 from speech_analogy.evaluation.significance import holm
+from speech_analogy.foundation.page import wording
 
 ONE_VOICE, TWO_VOICES = '["hibari"]', '["hibari", "piper:joe"]'
 CHANNEL = "{room: {rt60_s: 0.3, distance_m: 1.0}, noise: {colour: pink, snr_db: 20}}"
@@ -103,7 +104,9 @@ def table(folder: Path) -> str:
                 continue
             difference = differences[name, system]
             low, high = difference.ci95
-            cells.append(f"{difference.difference:+.1f} ({low:+.1f} to {high:+.1f}), p {adjusted[name, system]:.3f}")
+            cells.append(
+                f"{difference.difference:+.1f} ({low:+.1f} to {high:+.1f}), {wording.p_clause(adjusted[name, system])}"
+            )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -31,8 +31,10 @@ from lhotse import CutSet
 
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.corpora.splits import subset
-from speech_analogy.evaluation.evaluate import Cluster, Evaluation, compare_hypotheses, evaluate
+from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, evaluate
+from speech_analogy.evaluation.grouping import Cluster
 from speech_analogy.evaluation.results import Hypothesis
+from speech_analogy.foundation.page import wording
 from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.windows import TrimmedWindow, Window, window_seconds
@@ -44,7 +46,6 @@ DECODED = (
 TRAINED = ("trimmed", "slack=2", "full")
 DURATIONS_S = (0.0, 2.0, 3.0, 5.0, 30.0)  # bounds of the classes that errors are counted in
 TRAINED_IN = "trained in "  # and the window: the name of a model that was trained here
-LEAST_P = 0.001  # below it, its size is not told
 SETTINGS = {"slack": "slack_s", "minimum": "minimum_s", "step": "step_s", "padding": "padding"}
 
 
@@ -113,8 +114,10 @@ def _paired(row: Decoding, against: Decoding | None) -> list[str]:
     if against is None or against is row:
         return ["", ""]
     found = compare_hypotheses(row.found.hypotheses, against.found.hypotheses, (row.window, against.window))
-    p = f"{found.p_value:.3f}" if found.p_value >= LEAST_P else f"< {LEAST_P:g}"
-    return [f"{found.difference:+.2f} ({found.ci95[0]:+.2f} to {found.ci95[1]:+.2f})", p]
+    return [
+        f"{found.difference:+.2f} ({found.ci95[0]:+.2f} to {found.ci95[1]:+.2f})",
+        wording.p_value(found.p_value),
+    ]
 
 
 def by_duration(rows: list[Decoding]) -> str:
