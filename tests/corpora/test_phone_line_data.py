@@ -1,4 +1,4 @@
-"""The demo's data as they are committed: whole, decodable, and what their README says."""
+"""recipes/phone_line's data as they are committed: whole, decodable, and what their README says."""
 
 from __future__ import annotations
 
