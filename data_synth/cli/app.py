@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from data_synth.cli.folders import join_command, report_command
-from data_synth.cli.list_engines import engines_command
+from data_synth.cli.listing import engines_command, voices_command
 from data_synth.cli.speak import speak_command
 from speech_analogy.foundation.program import Verbs, run
 
@@ -46,6 +46,7 @@ app.command(name="join")(join_command)
 app.command(name="merge", hidden=True)(join_command)  # its name before
 app.command(name="report")(report_command)
 app.command(name="engines")(engines_command)
+app.command(name="voices")(voices_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

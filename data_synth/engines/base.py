@@ -124,6 +124,10 @@ class BaseEngine(ABC):
         """The voices taken for texts in a language when none is named; by default those of `voices()` that speak it."""
         return tuple(voice for voice in self.voices() if self.about(voice).speaks(language))
 
+    def is_here(self, voice: str) -> bool:
+        """Whether a voice can be used without a download; by default every one can."""
+        return True
+
     def more_voices(self, language: str) -> tuple[str, ...]:
         """Voices beyond `voices_for`, taken when none is named and a text is to have more clips than those are."""
         return ()

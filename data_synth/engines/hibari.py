@@ -55,10 +55,11 @@ class HibariEngine(BaseEngine):
         return tuple(
             name
             for name in self._registry
-            if name not in self.voices() and self.about(name).speaks(language) and self._is_here(name)
+            if name not in self.voices() and self.about(name).speaks(language) and self.is_here(name)
         )
 
-    def _is_here(self, voice: str) -> bool:
+    def is_here(self, voice: str) -> bool:
+        """In the package, or downloaded before."""
         try:
             return bool(self._voices.voice_path(voice, download_missing=False))
         except OSError:

@@ -36,7 +36,7 @@ KOKORO_VOICES = (  # of version 1.0
     "zf_xiaoxiao", "zm_yunxia", "zf_xiaoyi", "zm_yunyang",
 )  # fmt: skip
 WEIGHTS = "kokoro-v1_0.pth"
-KOKORO_INSTALL = "pip install 'speech-analogy[kokoro]'"
+KOKORO_INSTALL = "pip install 'kokoro>=0.9.4'"
 
 
 class KokoroEngine(BaseEngine):

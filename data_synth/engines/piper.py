@@ -80,6 +80,7 @@ class PiperEngine(BaseEngine):
     def about(self, voice: str) -> VoiceFacts:
         """The language of the voice's file; of `joe` also what its model card says."""
         language = str(_config(voice).get("language", {}).get("code") or _config(voice)["espeak"]["voice"])
+        language = language.replace("_", "-")
         return VoiceFacts((language,), "male", "CC0") if voice == JOE else VoiceFacts((language,))
 
     def resolve(self, selection: str) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from data_synth.cli.app import app as synthesis_app
+from data_synth.cli.listing import engines_command, voices_command
 from speech_analogy import __version__
 from speech_analogy.cli.evaluating import evaluate_command, transcribe_command
 from speech_analogy.cli.exporting import export_command, vector_card_command
 from speech_analogy.cli.gaps import gap_command
+from speech_analogy.cli.inventory import doctor_command, systems_command
 from speech_analogy.cli.merging import merge_command, vector_app
 from speech_analogy.cli.options import (
     Base,
@@ -40,6 +42,10 @@ corpus_app = typer.Typer(help="Turn corpora into Lhotse cuts.", no_args_is_help=
 app.add_typer(corpus_app, name="corpus")
 app.add_typer(vector_app, name="vector")
 app.add_typer(synthesis_app, name="synthesize", help="Speak texts into a folder of labelled clips: TEXTS --out DIR.")
+app.command(name="doctor")(doctor_command)
+app.command(name="engines")(engines_command)
+app.command(name="voices")(voices_command)
+app.command(name="systems")(systems_command)
 app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)

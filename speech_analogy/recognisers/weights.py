@@ -54,7 +54,7 @@ def _from_package(name: str) -> Path:
             "no such weights package", field="base", value=name, do=f"use one of {_packages()}"
         )
     package = family.packages[known]
-    out = cache_folder() / f"{known}-{package.sha256[:12]}"
+    out = _cached(known, package)
     if out.is_dir():
         return out
     data = b"".join(_part(name, package, module, inside) for module, inside in package.parts)
@@ -69,15 +69,33 @@ def _from_package(name: str) -> Path:
     return family.import_package(data, Path(name), out, {"base": name, "sha256": found, "window": family.native_window})
 
 
+def packaged_weights() -> dict[str, tuple[WeightsPackage, bool]]:
+    """`pip:NAME` -> its package, and whether it can be used now: installed, or imported into the cache before."""
+    return {
+        f"pip:{name}": (package, _cached(name, package).is_dir() or all(_file_of(*part) for part in package.parts))
+        for family in families()
+        for name, package in family.packages.items()
+    }
+
+
+def _cached(name: str, package: WeightsPackage) -> Path:
+    return cache_folder() / f"{name}-{package.sha256[:12]}"
+
+
+def _file_of(module: str, inside: str) -> Path | None:
+    """A file inside an installed package; None where the package is not installed."""
+    spec = importlib.util.find_spec(module)
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent / inside
+
+
 def _packages() -> str:
     return ", ".join(f"pip:{package}" for family in families() for package in family.packages)
 
 
 def _part(name: str, package: WeightsPackage, module: str, inside: str) -> bytes:
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
+    path = _file_of(module, inside)
+    if path is None:
         raise WeightsUnavailableError("its package is not installed", file=name, do=package.install)
-    path = Path(spec.origin).parent / inside
     if not path.is_file():
         raise CheckpointError(
             "its package lacks this file", file=name, value=inside, do=f"install it again: {package.install}"

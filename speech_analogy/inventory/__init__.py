@@ -1,0 +1,1 @@
+"""What this installation has and can do, and the command that mends each lack."""
