@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_synth.channel.chain import ChannelOptions
 from data_synth.plan.options import SynthesisOptions
+from speech_analogy.adaptation.decoder_options import OtherDecodersOptions
 from speech_analogy.adaptation.extends import read_source
 from speech_analogy.adaptation.stand_in_options import StandInOptions
 from speech_analogy.adaptation.vector_options import GivenVector
@@ -181,7 +182,7 @@ class EvaluationOptions(Options):
 class Recipe(Options):
     """One experiment, from a corpus to a table."""
 
-    later: ClassVar = ("vector",)
+    later: ClassVar = ("vector", "other_decoders")
 
     title: str
     note: str = ""
@@ -227,6 +228,9 @@ class Recipe(Options):
         default=False, description="every system is also evaluated on held-out source speech: what it retains of it"
     )
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
+    other_decoders: OtherDecodersOptions | None = Field(
+        default=None, description="where the published model is tried besides our own decoder"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

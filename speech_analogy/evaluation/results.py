@@ -83,6 +83,17 @@ class Comparison(Options):
     p_holm: float | None = Field(default=None, description="corrected by Holm for all comparisons of the run")
 
 
+class DecoderResult(Options):
+    """The published model in another decoder, on some of the test's utterances, and paired with ours on the same."""
+
+    decoder: str
+    utterances: int
+    wer: float
+    ours: float = Field(description="WER of our own decoder")
+    difference: float = Field(description="wer − ours, in points")
+    ci95: tuple[float, float] = Field(description="of the difference")
+
+
 class ScalePoint(Options):
     """WER of the analogy at one λ on held-out source speech: what λ was chosen by."""
 
@@ -137,7 +148,7 @@ class Test(Options):
 class Results(Options):
     """`results.json`, schema 1."""
 
-    later: ClassVar = ("published", "estimate")
+    later: ClassVar = ("published", "estimate", "other_decoders")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     test: Test
@@ -145,6 +156,7 @@ class Results(Options):
     comparisons: list[Comparison]
     published: str = Field(default="", description="the system whose model the run ends with, where that was decided")
     estimate: Estimate | None = Field(default=None, description="what stand-in domains say of the target")
+    other_decoders: list[DecoderResult] = Field(default_factory=list, description="of the published model")
     selection: Selection | None = Field(default=None, description="None where nothing was chosen")
     counts: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="training set -> {utterances, hours, speakers, texts}"

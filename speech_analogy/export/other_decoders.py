@@ -22,7 +22,7 @@ from speech_analogy.corpora.cuts import LONGEST_CUT_S
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, score
 from speech_analogy.evaluation.grouping import Cluster
-from speech_analogy.evaluation.results import Comparison
+from speech_analogy.evaluation.results import Comparison, DecoderResult
 from speech_analogy.evaluation.transcribe import Transcript, Transcription, transcribe
 from speech_analogy.export.exporter import export
 from speech_analogy.foundation.progress import bar
@@ -66,6 +66,21 @@ class InDecoder:
     against_ours: Comparison | None = None
 
     @property
+    def record(self) -> DecoderResult:
+        """As results hold it."""
+        ours = self.against_ours
+        assert ours is not None, "it was not compared"
+        system = self.found.system
+        return DecoderResult(
+            decoder=self.decoder,
+            utterances=system.utterances,
+            wer=system.wer,
+            ours=system.wer - ours.difference,
+            difference=ours.difference,
+            ci95=ours.ci95,
+        )
+
+    @property
     def line(self) -> str:
         """One sentence, for the end of a run."""
         text = f"{self.decoder}: WER {self.found.system.wer:.1f}"
@@ -100,16 +115,22 @@ def in_other_decoders(
         CheckpointError: the model cannot be loaded or converted.
         DataError: a recording cannot be read, or has no text.
     """
-    for name in decoders:
-        _decoder(name)
+    require_decoders(decoders)
     if ours is None:
-        ours = score(cuts, in_our_decoder(model, cuts, language=language, progress=progress), name="ours")
+        heard = in_our_decoder(model, cuts, language=language, progress=progress)
+        ours = score(cuts, heard, name="ours", language=language, cluster=cluster)
     rows = []
     for name in decoders:
         heard = in_decoder(name, model, cuts, language=language, progress=progress)
         found = score(cuts, heard, name=name, language=language, cluster=cluster)
         rows.append(InDecoder(name, found, compare_hypotheses(found.hypotheses, ours.hypotheses, (name, "ours"))))
     return rows
+
+
+def require_decoders(names: Sequence[str]) -> None:
+    """Raise ConfigError where one is unknown or its package is not installed."""
+    for name in names:
+        _decoder(name)
 
 
 def in_our_decoder(

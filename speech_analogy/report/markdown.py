@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
-from speech_analogy.report import certainty, expectation, ranking
+from speech_analogy.report import certainty, decoders, expectation, ranking
 from speech_analogy.systems import labels
 
 LEFT, RIGHT = ":--", "--:"
@@ -17,6 +17,8 @@ def render(results: Results) -> str:
     """The whole document."""
     parts = [f"# {text(results.test.title)}", _about(results), wer_table(results)]
     parts += expectation_section(results)
+    elsewhere = decoders.sentences(results)
+    parts += [f"## {decoders.HEADING}", "\n".join(f"- {text(one)}" for one in elsewhere)] if elsewhere else []
     if results.comparisons:
         parts += ["## Ranking", _ranking(results), "## Paired comparisons", _comparisons(results)]
     if results.selection:

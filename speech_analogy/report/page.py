@@ -12,7 +12,7 @@ from markupsafe import Markup
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.foundation.page import wording
 from speech_analogy.foundation.page.templating import template_environment
-from speech_analogy.report import certainty, clips, expectation, figures, ranking, words
+from speech_analogy.report import certainty, clips, decoders, expectation, figures, ranking, words
 from speech_analogy.systems import labels
 
 WORDS_SHOWN = 60
@@ -86,6 +86,8 @@ def render(results: Results, run: Path) -> str:
         trial_columns=_columns(results.selection.training_trials) if results.selection else [],
         material=material,
         expected=expectation.sentences(results),
+        elsewhere=decoders.sentences(results),
+        elsewhere_heading=decoders.HEADING,
         expected_table=expectation.table(results.estimate) if results.estimate else None,
     )  # fmt: skip
 

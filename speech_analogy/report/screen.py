@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
-from speech_analogy.report import certainty, expectation, ranking
+from speech_analogy.report import certainty, decoders, expectation, ranking
 from speech_analogy.systems import labels
 
 WIDTH = 100  # columns
@@ -43,7 +43,9 @@ def table(results: Results) -> str:
         lines += ["", f"{CHOSEN} the published model."]
     doubts = certainty.caution(results.test.clusters, results.test.cluster)
     over = f"95 % intervals over {certainty.counted(results.test)}."
-    return "\n".join([*lines, *_against(results), "", *_wrapped(over, doubts), *_estimated(results)])
+    elsewhere = decoders.sentences(results)
+    lines += [*_against(results), "", *_wrapped(over, doubts), *_estimated(results)]
+    return "\n".join([*lines, *(["", *_wrapped(*elsewhere)] if elsewhere else [])])
 
 
 def _chosen(results: Results) -> System | None:

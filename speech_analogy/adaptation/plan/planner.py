@@ -10,6 +10,7 @@ from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.combining import add_analogy, add_by_adapter, add_combined, add_mean, add_written
 from speech_analogy.adaptation.plan.cut_sets import add_speech
 from speech_analogy.adaptation.plan.draft import Draft
+from speech_analogy.adaptation.plan.estimate import START_S, decode_cost
 from speech_analogy.adaptation.plan.given_vector import add_given_vector
 from speech_analogy.adaptation.plan.group_vectors import add_vectors
 from speech_analogy.adaptation.plan.scales import add_analogy_evaluation, add_scale_choices, tested_scales
@@ -25,8 +26,9 @@ from speech_analogy.adaptation.plan.stand_ins import (
 )
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.split import Split
-from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams
+from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams, InDecodersParams
 from speech_analogy.errors import WeightsUnavailableError
+from speech_analogy.export.other_decoders import require_decoders
 from speech_analogy.recognisers.families import family_of
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.systems.catalogue import (
@@ -127,6 +129,32 @@ class Planner:
             draft.add(names.evaluation(part, system), params, draft.decoding_cost(part, window))
 
     def _add_published(self) -> None:
+        self._add_model()
+        self._add_in_decoders()
+
+    def _add_in_decoders(self) -> None:
+        """The published model in other decoders, on some of the reported part."""
+        draft, recipe, asked = self.draft, self.recipe, self.recipe.other_decoders
+        part = recipe.evaluation.part
+        published = names.PUBLISHED if recipe.decides else names.model(recipe.publish or "analogy")
+        if asked is None or part not in draft.cuts or published not in draft.stages:
+            return
+        require_decoders(asked.decoders)
+        params = InDecodersParams(
+            model=draft.stages[published]["model"],
+            cuts=draft.cuts[part],
+            decoders=asked.decoders,
+            utterances=asked.utterances,
+            seed=recipe.seed,
+            language=recipe.language,
+            cluster=recipe.evaluation.cluster,
+        )
+        size = draft.size[part]
+        some = size.times(min(1.0, asked.utterances / max(1, size.utterances)))
+        cost = START_S + len(asked.decoders) * (decode_cost(some, "full") - START_S)
+        draft.add(names.IN_DECODERS, params, cost)
+
+    def _add_model(self) -> None:
         if self.recipe.decides:
             add_published(self.draft)
             if self.recipe.stand_ins.truth:

@@ -22,6 +22,7 @@ from speech_analogy.evaluation.grouping import Cluster, Grouping, grouped
 from speech_analogy.evaluation.normalise import normaliser_name
 from speech_analogy.evaluation.results import (
     Comparison,
+    DecoderResult,
     Hypothesis,
     Results,
     ScalePoint,
@@ -92,6 +93,7 @@ def collect(
         else [],
         published=estimate.system if estimate else "",
         estimate=estimate,
+        other_decoders=_in_decoders(plan),
         selection=_selection(recipe, plan, chosen, systems),
         counts=_counts(recipe, plan),
         command=command,
@@ -104,6 +106,13 @@ def collect(
 def _estimate(recipe: Recipe, plan: Plan) -> Estimate | None:
     """What the stand-ins decided; None where they did not."""
     return Estimate.model_validate(_read(plan, names.CHOOSE_SCALE, "decision")) if recipe.decides else None
+
+
+def _in_decoders(plan: Plan) -> list[DecoderResult]:
+    """The published model in other decoders, where the recipe asks for some."""
+    if names.IN_DECODERS not in plan.stages:
+        return []
+    return [DecoderResult.model_validate(row) for row in _read(plan, names.IN_DECODERS, "found")]
 
 
 def _rows(recipe: Recipe, plan: Plan, estimate: Estimate | None) -> list[_Row]:

@@ -1,16 +1,19 @@
-"""Stages that transcribe and score, and the choice of λ by scores."""
+"""Stages that transcribe and score, in our decoder and in others, and the choice of λ by scores."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from lhotse import CutSet
 
-from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, Corner, Output
-from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams, ScaleParams
+from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, DECODERS_FILE, Corner, Output
+from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams, InDecodersParams, ScaleParams
 from speech_analogy.adaptation.stages.scale_selection import choose_scale
 from speech_analogy.adaptation.stages.work import Work, write_evaluation
+from speech_analogy.corpora.splits import ranked
 from speech_analogy.evaluation.evaluate import evaluate
+from speech_analogy.export.other_decoders import in_other_decoders
 from speech_analogy.merging.analogy import analogy_tensors
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.recognisers.devices import find_device
@@ -33,6 +36,22 @@ def evaluate_stage(work: Work[EvaluateParams]) -> None:
         progress=work.progress,
     )
     write_evaluation(found, work.folder)
+
+
+def in_decoders_stage(work: Work[InDecodersParams]) -> None:
+    """Transcribe some of a part with one model in other decoders and in ours, and compare."""
+    params = work.params
+    cuts = {cut.id: cut for cut in work.cuts(params.cuts)}
+    some = CutSet.from_cuts(cuts[identity] for identity in ranked(cuts.keys(), params.seed)[: params.utterances])
+    rows = in_other_decoders(
+        work.path(params.model),
+        some,
+        params.decoders,
+        language=params.language,
+        cluster=params.cluster,
+        progress=work.progress,
+    )
+    work.write(DECODERS_FILE, [row.record.model_dump() for row in rows])
 
 
 def _recogniser(work: Work[EvaluateParams]) -> Recogniser:

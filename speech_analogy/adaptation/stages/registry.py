@@ -30,6 +30,7 @@ FUNCTIONS: dict[type[base.StageParams], Callable[[Work[Any]], None]] = {
     training_params.TrialParams: finetuning.trial_stage,
     training_params.ChoiceParams: finetuning.choice_stage,
     evaluation_params.EvaluateParams: evaluation.evaluate_stage,
+    evaluation_params.InDecodersParams: evaluation.in_decoders_stage,
     evaluation_params.ScaleParams: evaluation.scale_stage,
     evaluation_params.SweepParams: sweeps.sweep_stage,
     evaluation_params.PickParams: sweeps.pick_stage,

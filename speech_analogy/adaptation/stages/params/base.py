@@ -14,6 +14,7 @@ from speech_analogy.systems.catalogue import BASE
 CUTS_FILE, TEXTS_FILE = "cuts.jsonl.gz", "target_texts.jsonl"
 MODEL_FOLDER = "model"
 SCORE_FILE, HYPOTHESES_FILE = "score.json", "hypotheses.jsonl"
+DECODERS_FILE = "decoders.json"
 CHOICE_FILE, CURVE_FILE = "choice.json", "curve.json"
 CLUSTERS_FILE, WEIGHTS_FILE = "clusters.json", "weights.json"
 

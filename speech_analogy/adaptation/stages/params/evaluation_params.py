@@ -10,6 +10,7 @@ from speech_analogy.adaptation.recipe import EvaluationOptions, Strategy
 from speech_analogy.adaptation.stages.params.base import (
     CHOICE_FILE,
     CURVE_FILE,
+    DECODERS_FILE,
     HYPOTHESES_FILE,
     SCORE_FILE,
     Corner,
@@ -18,6 +19,7 @@ from speech_analogy.adaptation.stages.params.base import (
     Made,
     StageParams,
 )
+from speech_analogy.evaluation.grouping import Cluster
 from speech_analogy.systems.entry import Direction
 
 
@@ -114,6 +116,22 @@ class PickParams(StageParams):
     strategy: Strategy
     sweeps: Labelled | None = Field(default=None, description="curves, each with what was transcribed in words")
     scale: float | None = None
+
+
+class InDecodersParams(StageParams):
+    """Transcribe some of a part with one model in other decoders and in ours."""
+
+    kind: ClassVar = "in_decoders"
+    version: ClassVar = 1
+    outputs: ClassVar = {"found": DECODERS_FILE}
+
+    model: Made
+    cuts: Located
+    decoders: tuple[str, ...]
+    utterances: int = Field(description="a seeded choice of the part's")
+    seed: int
+    language: str
+    cluster: Cluster
 
 
 class ScaleParams(StageParams):
