@@ -5,6 +5,7 @@ Light to import (no torch, no lhotse), for every spawned worker imports it.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +66,14 @@ def run_job(job: ClipJob) -> list[LedgerRow]:
 def speak_round(job: ClipJob, work: ClipWork) -> list[Outcome]:
     """What the engine makes of one round of attempts.
 
+    What shapes clips afterwards is imported here, by the thread that speaks: two threads that import parts of SciPy for
+    the first time at once, the engine's and the judge's, may each see the other's half done.
+
     Raises:
         SynthesisError: the engine cannot be loaded.
     """
+    if any(plan.channel is not None or plan.variant for plan, _ in work):
+        importlib.import_module("scipy.signal")
     return _speak(load_engine(job.engine), [_utterance(plan, attempt) for plan, attempt in work])
 
 

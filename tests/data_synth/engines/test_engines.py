@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from data_synth.engines import ENGINES as REGISTERED
 from data_synth.engines import Engine, Failure, Utterance, Waveform, load_engine
-from data_synth.engines.base import BaseEngine
+from data_synth.engines.base import BaseEngine, more_voices, voices_for
 from data_synth.engines.support.system_program import find_program, record
 from data_synth.gates.judge import GateOptions, judge
 from speech_analogy.errors import SynthesisError
@@ -249,3 +250,48 @@ def test_a_subclass_needs_voices_and_speak_alone() -> None:
     outcomes = beep.synthesize([Utterance("no", "one"), Utterance("yes", "one")])
     assert outcomes[0] == Failure("RuntimeError: will not")
     assert isinstance(outcomes[1], Waveform)
+
+
+def test_every_speaker_of_a_piper_file_is_a_voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the folder of `$DATA_SYNTH_PIPER` or by a path; a number picks one of them."""
+    piper = loaded("piper")
+    for name, speakers in (("de_DE-many-low", 3), ("nl_NL-one-low", 1)):
+        config = {"num_speakers": speakers, "language": {"code": name[:5]}, "espeak": {"voice": name[:2]}}
+        (tmp_path / f"{name}.onnx").write_bytes(b"a model")
+        (tmp_path / f"{name}.onnx.json").write_text(json.dumps(config))
+    path = str((tmp_path / "de_DE-many-low.onnx").resolve())
+    assert piper.resolve(path) == (f"{path}#0", f"{path}#1", f"{path}#2")
+    assert piper.resolve(f"{path}#2") == (f"{path}#2",)
+    monkeypatch.setenv("DATA_SYNTH_PIPER", str(tmp_path))
+    many = ("de_DE-many-low#0", "de_DE-many-low#1", "de_DE-many-low#2")
+    assert piper.voices() == ("joe", *many, "nl_NL-one-low")
+    assert piper.resolve("nl_NL-one-low+de_DE-many-low") == ("nl_NL-one-low", *many)
+    assert voices_for(piper, "de") == many
+    assert voices_for(piper, "en") == ("joe",)
+    assert piper.voice_revision(many[0]) == piper.voice_revision(path)
+    for wrong, said in (("de_DE-many-low#3", "it has 3, counted from 0"), ("nl_NL-one-low#0", "leave the number out")):
+        with pytest.raises(SynthesisError, match=f"no such speaker .*; {said}"):
+            piper.resolve(wrong)
+    with pytest.raises(SynthesisError, match="did you mean 'nl_NL-one-low'"):
+        piper.resolve("nl_NL-on-low")
+    monkeypatch.setenv("DATA_SYNTH_PIPER", str(tmp_path / "nowhere"))
+    with pytest.raises(SynthesisError, match="no such folder of voices"):
+        piper.resolve("")
+    monkeypatch.delenv("DATA_SYNTH_PIPER")
+    (tmp_path / "x.onnx").write_bytes(b"")
+    (tmp_path / "x.onnx.json").write_text("[]")
+    with pytest.raises(SynthesisError, match="not the settings of a Piper voice"):
+        piper.resolve(str(tmp_path / "x.onnx"))
+
+
+def test_espeak_has_voices_for_every_language_that_it_lists() -> None:
+    espeak = loaded("espeak-ng")
+    assert voices_for(espeak, "en") == espeak.voices()
+    german = voices_for(espeak, "de")
+    assert german == ("de", "de+f3", "de+m3", "de+f2", "de+m5", "de+f4")
+    assert espeak.resolve("+".join(german)) == german
+    further = more_voices(espeak, "de")
+    assert not set(further) & set(german)
+    assert espeak.resolve("+".join(further)) == further
+    assert voices_for(espeak, "fr")[0] == "fr-fr"
+    assert voices_for(espeak, "xx") == ()

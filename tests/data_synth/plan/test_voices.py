@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +157,26 @@ def test_variants_enter_the_key_and_the_clip_alone(tmp_path: Path) -> None:
     assert peaks["cas"] == pytest.approx(300, abs=2)
     assert peaks["cas~low"] == pytest.approx(270, abs=2)
     assert rows["cas~low"].duration_s == pytest.approx(rows["cas"].duration_s / 0.9, rel=1e-3)
+
+
+FIRST_IMPORT = """
+import sys
+from pathlib import Path
+from data_synth.plan.clip_plan import ClipPlan
+from data_synth.run.worker import ClipJob, ClipSettings, speak_round
+for variant in ("", "dark"):
+    clip = ClipPlan("1", "a", "a", "d", "nobody", "v", "1", {}, (1,), True, variant=variant)
+    try:
+        speak_round(ClipJob("nobody", ((clip, 0),), ClipSettings(Path("."), None, "flac", 16000)), [(clip, 0)])
+    except Exception:
+        print("scipy.signal" in sys.modules)
+"""
+
+
+def test_the_thread_that_speaks_imports_what_shapes_clips() -> None:
+    """hibari's thread and the judge's, importing SciPy for the first time at once, ended a run with an ImportError."""
+    done = subprocess.run([sys.executable, "-c", FIRST_IMPORT], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]  # nothing for a clip that is left as it is
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
