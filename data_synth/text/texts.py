@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,9 @@ DEFAULT_DOMAIN = "target"
 TEXT_FIELD, ID_FIELD, DOMAIN_FIELD = "text", "id", "domain"
 SLURP_FIELDS = {"sentence": TEXT_FIELD, "slurp_id": ID_FIELD, "scenario": DOMAIN_FIELD}  # SLURP's names -> ours
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+TEXT_COLUMNS = (TEXT_FIELD, "sentence", "transcript", "transcription", "utterance", "phrase", "query", "prompt")
+"""What a column of texts is called where none is named: the first of these that a file has, capitals aside."""
+COLUMN_ADVICE = "name the column of the texts as FILE:COLUMN"
 
 
 @dataclass(frozen=True)
@@ -61,23 +64,24 @@ def folded(words: str) -> str:
     return " ".join(words.split()).casefold()
 
 
-def read_texts(path: Path, domain: str = DEFAULT_DOMAIN) -> list[Text]:
+def read_texts(path: Path, domain: str = DEFAULT_DOMAIN, column: str | None = None) -> list[Text]:
     """The texts of a file, in its order, without duplicates (same words but for case, same domain): the first stays.
 
     Args:
         path: `.txt` (one text a line), or `.csv` / `.tsv` (a first line of names) / `.jsonl` with `text` and
             optionally `id` and `domain`; or with SLURP's `sentence`, `slurp_id` and `scenario`.
         domain: the domain of texts that name none.
+        column: of the texts, in a table; None: the first of `TEXT_COLUMNS` that there is.
 
     Raises:
-        DataError: the file is missing, not of these kinds, broken, or has no usable line.
+        DataError: the file is missing, not of these kinds, broken, has no such column, or has no usable line.
     """
-    return scan_texts(path, domain).texts
+    return scan_texts(path, domain, column).texts
 
 
-def scan_texts(path: Path, domain: str = DEFAULT_DOMAIN) -> TextReading:
+def scan_texts(path: Path, domain: str = DEFAULT_DOMAIN, column: str | None = None) -> TextReading:
     """As `read_texts`, with the counts of what was left out."""
-    file = TextFile(path, domain)
+    file = TextFile(path, domain, column)
     return TextReading(list(file), file.lines, file.blank, file.duplicates)
 
 
@@ -91,8 +95,8 @@ class TextFile:
         DataError: see `read_texts`; or the file is not what it was when it was looked at first.
     """
 
-    def __init__(self, path: Path, domain: str = DEFAULT_DOMAIN) -> None:
-        self._path, self._domain = path, domain
+    def __init__(self, path: Path, domain: str = DEFAULT_DOMAIN, column: str | None = None) -> None:
+        self._path, self._domain, self._column = path, domain, column
         self._version = self._stat()
         self.lines = self.blank = 0
         said, ids, used = Fingerprints(), Fingerprints(), bytearray()
@@ -107,7 +111,8 @@ class TextFile:
         self.duplicates = int(again.sum())
         self._used = texts & ~again
         if not self._used.any():
-            raise DataError("there is no usable text", file=path, value=f"{self.lines} lines, {self.blank} blank")
+            found = f"{self.lines} lines, {self.blank} blank"
+            raise DataError("there is no usable text", file=path, value=found, do="write a text a line")
         twins = ids.repeated(of=self._used)
         if twins.any():
             raise self._twins(int(twins.argmax()))
@@ -130,7 +135,7 @@ class TextFile:
 
     def _lines(self) -> Iterator[tuple[int, Text | None]]:
         """Number and text of every line; None of a blank one."""
-        for line, entry in _entries(self._path):
+        for line, entry in _entries(self._path, self._column):
             words = " ".join(entry.get(TEXT_FIELD, "").split())
             where = entry.get(DOMAIN_FIELD, "").strip() or self._domain
             given = entry.get(ID_FIELD, "").strip()
@@ -185,23 +190,28 @@ def _undecodable(path: Path) -> int:
     return 0
 
 
-def _entries(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _entries(path: Path, column: str | None) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and fields of every line."""
-    readers = {".txt": _plain_entries, ".csv": _table_entries, ".tsv": _table_entries, ".jsonl": _jsonl_entries}
-    reader = readers.get(path.suffix.lower())
+    suffix = path.suffix.lower()
     with _opened(path) as file:
-        if reader is None:
-            suffix = path.suffix.lower()
+        if suffix == ".txt":
+            if column is not None:
+                raise DataError("a text file has no columns", file=path, value=column, do="name the file alone")
+            yield from _plain_entries(file)
+        elif suffix in SEPARATORS:
+            yield from _table_entries(path, file, column)
+        elif suffix == ".jsonl":
+            yield from _jsonl_entries(path, file, column)
+        else:
             raise DataError("must be .txt, .csv, .tsv or .jsonl", file=path, field="suffix", value=suffix)
-        yield from reader(path, file)
 
 
-def _plain_entries(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _plain_entries(file: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
     lines = (part for line in file for part in line.splitlines())  # form feeds and the like end a line too
     return ((number, {TEXT_FIELD: line}) for number, line in enumerate(lines, start=1))
 
 
-def _table_entries(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _table_entries(path: Path, file: IO[str], column: str | None) -> Iterator[tuple[int, dict[str, str]]]:
     kind = path.suffix.lower()
     reader = csv.DictReader(
         file,
@@ -210,22 +220,39 @@ def _table_entries(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, s
         quoting=csv.QUOTE_MINIMAL if kind == ".csv" else csv.QUOTE_NONE,  # in TSV a quotation mark is one
     )
     try:
-        if TEXT_FIELD not in _ours(dict.fromkeys(reader.fieldnames or [], "")):
-            raise DataError("the first line must name a column", file=path, field=TEXT_FIELD, value=reader.fieldnames)
+        names = _names_of(reader.fieldnames or [], column)
+        if names is None:
+            named = ", ".join(reader.fieldnames or ["nothing"])
+            raise DataError(
+                "the first line must name a column",
+                file=path,
+                field=column or TEXT_FIELD,
+                value=named,
+                do=COLUMN_ADVICE,
+            )
         for row in reader:
-            yield reader.line_num, _ours({key: value for key, value in row.items() if isinstance(value, str)})
+            yield reader.line_num, _ours({key: value for key, value in row.items() if isinstance(value, str)}, names)
     except csv.Error as error:
         raise DataError(f"line {reader.line_num} is not {kind[1:].upper()}: {error}", file=path) from None
 
 
-def _ours(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry under our names, where it is one of SLURP's: a `sentence` with a `scenario`, and no `text`."""
-    if TEXT_FIELD in entry or not {"sentence", "scenario"} <= entry.keys():
-        return entry
-    return {SLURP_FIELDS[key]: value for key, value in entry.items() if key in SLURP_FIELDS}
+def _names_of(columns: Iterable[str], column: str | None) -> dict[str, str] | None:
+    """A file's names -> ours: of its texts, ids and domains; None where no column is one of texts."""
+    known = set(columns)
+    if column is None and TEXT_FIELD not in known and {"sentence", "scenario"} <= known:
+        return SLURP_FIELDS
+    if column is None:
+        usual = {name.casefold(): name for name in reversed(list(columns))}
+        column = next((usual[name] for name in TEXT_COLUMNS if name in usual), None)
+    return {column: TEXT_FIELD, ID_FIELD: ID_FIELD, DOMAIN_FIELD: DOMAIN_FIELD} if column in known else None
 
 
-def _jsonl_entries(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _ours(entry: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """An entry under our names."""
+    return {ours: entry[name] for name, ours in names.items() if name in entry}
+
+
+def _jsonl_entries(path: Path, file: IO[str], column: str | None) -> Iterator[tuple[int, dict[str, str]]]:
     for number, line in enumerate(file, start=1):
         if not line.strip():
             continue
@@ -233,8 +260,15 @@ def _jsonl_entries(path: Path, file: IO[str]) -> Iterator[tuple[int, dict[str, s
             entry = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(f"line {number} is not JSON: {error}", file=path) from None
-        ours = _ours(entry) if isinstance(entry, dict) else {}
+        names = _names_of(entry, column) if isinstance(entry, dict) else None
+        ours = {} if names is None else _ours(entry, names)
         if not isinstance(ours.get(TEXT_FIELD), str):
-            found = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
-            raise DataError(f"line {number} must have a string", file=path, field=TEXT_FIELD, value=found)
+            found = ", ".join(sorted(map(str, entry))) if isinstance(entry, dict) else type(entry).__name__
+            raise DataError(
+                f"line {number} must have a string",
+                file=path,
+                field=column or TEXT_FIELD,
+                value=found,
+                do=COLUMN_ADVICE,
+            )
         yield number, {key: str(value) for key, value in ours.items() if isinstance(value, str | int)}

@@ -11,12 +11,23 @@ from typing import Any
 
 import yaml
 
+from speech_analogy.adaptation.data_options import corpus_of
 from speech_analogy.errors import ConfigError
 
 EXTENDS = "extends"
 RECIPE_FILE = "recipe.yaml"
 CHANNELS = (("channel", "options"), ("synthesis", "source", "channel"), ("synthesis", "target", "channel"))
-PATHS = (("corpus", "path"), *((*at, "responses") for at in CHANNELS), *((*at, "noise", "files") for at in CHANNELS))
+CORPORA = (("source",), ("target", "test"))  # that may be written as a string, PATH or KIND:PATH
+TEXTS = ("target", "texts")
+PATHS = (
+    ("corpus", "path"),
+    ("source", "path"),
+    ("target", "test", "path"),
+    ("target", "unlabelled"),
+    TEXTS,
+    *((*at, "responses") for at in CHANNELS),
+    *((*at, "noise", "files") for at in CHANNELS),
+)
 """Keys whose values are paths relative to the folder of the recipe that states them."""
 
 
@@ -34,8 +45,15 @@ class RecipeSource:
     files: tuple[Path, ...]
     layers: tuple[dict[str, Any], ...]
 
-    def file_of(self, field: Sequence[str]) -> Path:
+    @classmethod
+    def unwritten(cls, content: dict[str, Any]) -> RecipeSource:
+        """A recipe that stands in no file."""
+        return cls(content, (), ())
+
+    def file_of(self, field: Sequence[str]) -> Path | None:
         """The file that states a key, or the deepest section of it that any file states; the first of equals."""
+        if not self.files:
+            return None
         return max(zip(self.files, self.layers, strict=True), key=lambda pair: _depth(pair[1], field))[0]
 
 
@@ -98,10 +116,16 @@ def _relative_to(layer: dict[str, Any], own: Path, run: Path) -> dict[str, Any]:
     def moved(value: Any) -> Any:
         if isinstance(value, list):
             return [moved(one) for one in value]
+        if isinstance(value, dict):  # a source of texts
+            return {key: moved(one) if key in ("path", "slots") else one for key, one in value.items()}
         if not isinstance(value, str) or Path(value).is_absolute():
             return value
         return os.path.relpath(here / value, there)
 
+    for *sections, last in CORPORA:
+        for section in _sections(layer, sections):
+            if isinstance(section.get(last), str):
+                layer = merged(layer, _nested((*sections, last), corpus_of(section[last])))
     for *sections, last in PATHS:
         for section in _sections(layer, sections):
             if last in section:

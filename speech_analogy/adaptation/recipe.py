@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from data_synth.channel.chain import ChannelOptions
-from data_synth.plan.options import SynthesisOptions
+from speech_analogy.adaptation.data_options import CorpusOptions, SourceOptions, SplitOptions, TargetOptions
 from speech_analogy.adaptation.decoder_options import OtherDecodersOptions
-from speech_analogy.adaptation.extends import read_source
+from speech_analogy.adaptation.extends import RecipeSource, read_source
+from speech_analogy.adaptation.recipe_options import (
+    ControlOptions,
+    RecipeChannel,
+    RecipeSynthesis,
+    SearchOptions,
+    SystemTraining,
+    VectorOptions,
+)
 from speech_analogy.adaptation.stand_in_options import StandInOptions
 from speech_analogy.adaptation.vector_options import GivenVector
 from speech_analogy.errors import ConfigError
@@ -35,89 +42,24 @@ UnlabelledPart = Literal["target_train", "target_dev", "source_dev"]
 Part = Literal["source_dev", "target_dev"]
 EvaluatedPart = Literal["test", "source_dev", "target_dev"]
 AUTO = "auto"  # as `publish`
+USER_SYSTEMS: tuple[SystemName, ...] = (
+    "zero_shot", "source_real", "target_synthetic", "mixed", "analogy", "mean_of_mixed_and_analogy",
+)  # fmt: skip
+"""What is compared where a recipe with source and target names no systems."""
 
 
-class CorpusOptions(Options):
-    """Which recordings."""
+class Experiment(NamedTuple):
+    """One corpus, and how it is divided into source and target, training, held-out and test speech."""
 
-    kind: str = Field(description="a registered reader; `speech-analogy corpus import --help` lists them")
-    path: str = Field(description="relative to the recipe's folder; `--data` overrides it")
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class HoldOut(Options):
-    """How much is held out: speakers where a corpus has many, prompts where it has one."""
-
-    speakers: int | None = Field(default=None, ge=1)
-    prompts: int | None = Field(default=None, ge=1)
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if (self.speakers is None) == (self.prompts is None):
-            raise ValueError("give either speakers or prompts")
-        return self
+    corpus: CorpusOptions
+    split: SplitOptions
 
 
-class SplitOptions(Options):
-    """What is source, what is target, what is held out and what is the test."""
+class UserRun(NamedTuple):
+    """Recordings of anything, and the texts of what is adapted to."""
 
-    later: ClassVar = ("source_domains", "target_texts")
-
-    target_domains: tuple[str, ...] = Field(min_length=1)
-    field: str | None = Field(
-        default=None, description="the corpus's own split; None: the target's recordings are the test"
-    )
-    train: str = "train"
-    test: str = "test"
-    source_dev: HoldOut = Field(description="real source speech that training parameters and λ are chosen on")
-    target_dev: HoldOut | None = Field(default=None, description="target recordings kept out of the test for choosing")
-    source_domains: int | None = Field(
-        default=None,
-        ge=1,
-        description="a seeded choice of as many source domains; None: all",
-    )
-    source_utterances: int | None = Field(default=None, ge=1, description="a seeded subset; None: all")
-    target_texts: int | None = Field(
-        default=None, ge=1, description="a seeded subset of the distinct texts that C speaks; None: all"
-    )
-
-
-class RecipeChannel(Options):
-    """A simulated channel on the real side; the synthetic side never sees it."""
-
-    options: ChannelOptions
-    train_copies: int = Field(default=1, ge=1, description="of every source training prompt, each its own seed")
-    test_copies: int = Field(default=1, ge=1, description="of every held-out and test prompt, each its own seed")
-
-
-class RecipeSynthesis(Options):
-    """How source texts (A) and target texts (C) are spoken."""
-
-    source: SynthesisOptions
-    target: SynthesisOptions
-
-    @field_validator("source", "target")
-    @classmethod
-    def _has_one_file_per_clip(cls, options: SynthesisOptions) -> SynthesisOptions:
-        if options.storage not in ("flac", "opus"):
-            raise ValueError(f"stages read one file per clip: storage must be flac or opus, not {options.storage}")
-        return options
-
-
-class SystemTraining(Options):
-    """What one system is trained with in place of the recipe's `training`."""
-
-    learning_rate: float | None = Field(default=None, gt=0)
-    epochs: int | None = Field(default=None, ge=1)
-    order: Literal["duration", "text"] | None = None
-
-
-class SearchOptions(Options):
-    """Learning rate, then epochs, chosen on held-out source speech; see `adaptation.search`."""
-
-    learning_rates: tuple[float, ...] = Field(min_length=1)
-    epochs: tuple[int, ...] = Field(min_length=1, description="ascending; the rates are compared at the first")
-    source_utterances: int = Field(default=600, ge=1, description="a seeded subset of the source training set")
+    source: SourceOptions
+    target: TargetOptions
 
 
 class ScaleSelection(Options):
@@ -142,24 +84,6 @@ class ScaleSelection(Options):
     rounds: int = Field(default=1, ge=1, description="of the search over scopes")
 
 
-class ControlOptions(Options):
-    """What the controls and the rivals with a training of their own are made with."""
-
-    seeds: int = Field(default=3, ge=1, description="draws of each random control; its row is their mean")
-    continued_rate: float = Field(default=0.1, gt=0, description="times the learning rate, where a mixed model goes on")
-    ewc_strength: float = Field(default=1.0, gt=0, description="of the pull in target_synthetic_ewc (EwcOptions)")
-    replay_share: float = Field(default=0.25, gt=0, le=1, description="of the real source speech that is replayed")
-
-
-class VectorOptions(Options):
-    """What has a vector of its own in the systems analogy_of_vectors_*, and how the vectors are merged."""
-
-    by: Literal["domain", "speaker"] = Field(default="domain", description="of the source; speakers go by clusters")
-    clusters: int = Field(default=4, ge=2, description="of speakers")
-    utterances: int = Field(default=50, ge=1, description="for training, that a source domain has at least")
-    density: float = Field(default=0.5, gt=0, le=1, description="share of the entries that TIES and DARE keep")
-
-
 class EvaluationOptions(Options):
     """How systems are decoded and scored."""
 
@@ -180,9 +104,9 @@ class EvaluationOptions(Options):
 
 
 class Recipe(Options):
-    """One experiment, from a corpus to a table."""
+    """What is adapted to what: an experiment, from one corpus to a table, or the user's run, from texts to a model."""
 
-    later: ClassVar = ("vector", "other_decoders")
+    later: ClassVar = ("source", "target", "vector", "other_decoders")
 
     title: str
     note: str = ""
@@ -194,10 +118,14 @@ class Recipe(Options):
         description="of the fine-tunings alone, to measure its effect: the division and the synthetic speech "
         "stay those of `seed`, which is also the default",
     )
-    corpus: CorpusOptions
-    split: SplitOptions
+    corpus: CorpusOptions | None = Field(default=None, description="of an experiment: one corpus, which is divided")
+    split: SplitOptions | None = None
+    source: SourceOptions | None = Field(default=None, description="in place of corpus and split: the user's own run")
+    target: TargetOptions | None = None
     channel: RecipeChannel | None = None
-    synthesis: RecipeSynthesis
+    synthesis: RecipeSynthesis | None = Field(
+        default=None, description="with source and target it may be left out: voices by language and what is installed"
+    )
     training: FinetuneOptions = Field(
         default_factory=FinetuneOptions,
         description="of every system. `order: text` makes twins of A and B: the same texts in the same batches in one "
@@ -232,9 +160,20 @@ class Recipe(Options):
         default=None, description="where the published model is tried besides our own decoder"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_users_run(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "source" in values:
+            spoken = values.get("synthesis")
+            sides = {"synthesis": {"source": {}, "target": {}, **spoken}} if isinstance(spoken, dict) else {}
+            return {"title": "", "systems": USER_SYSTEMS, **values, **sides}
+        return values
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.split.target_dev is None and "target_dev" in (*self.scale_chosen_on, self.evaluation.part):
+        self._check_data()
+        has_target_dev = self.split is not None and self.split.target_dev is not None
+        if not has_target_dev and "target_dev" in (*self.scale_chosen_on, self.evaluation.part):
             key = "scale_chosen_on" if "target_dev" in self.scale_chosen_on else "evaluation.part"
             raise ValueError(f"{key} names target_dev, but split.target_dev is not given")
         if self.training_of and self.search:
@@ -245,12 +184,7 @@ class Recipe(Options):
             raise ValueError(f"publish names {self.publish}, which has no model of its own: name another system")
         if "analogy" in self.systems and not self.scales:
             raise ValueError("the analogy needs at least one scale")
-        unlabelled = self.scale_selection.unlabelled
-        if "agreement" in (self.scale_selection.strategy, *self.scale_selection.compare):
-            if unlabelled == "target_train" and self.split.field is None:
-                raise ValueError("agreement on target_train needs split.field: give one, or scale_selection.unlabelled")
-            if unlabelled == "target_dev" and self.split.target_dev is None:
-                raise ValueError("agreement needs target_dev, but split.target_dev is not given")
+        self._check_unlabelled(has_target_dev)
         if self.vector is not None and any(map(needs_adapters, self.systems)):
             raise ValueError("a gap vector has no LoRA factors: leave analogy_by_adapter out of systems")
         if self.vector is not None and self.decides:
@@ -259,9 +193,76 @@ class Recipe(Options):
         if adapters and self.training.lora is None:
             raise ValueError(f"{', '.join(adapters)} combines LoRA adapters: give training.lora")
         recorded = sorted(filter(needs_target_recordings, self.systems))
-        if recorded and self.split.field is None:
-            raise ValueError(f"{', '.join(recorded)} needs target training recordings: give split.field")
+        if recorded and (self.split is None or self.split.field is None):
+            do = "give split.field" if self.split is not None else "leave it out of systems"
+            raise ValueError(f"{', '.join(recorded)} needs target training recordings: {do}")
         return self
+
+    def _check_data(self) -> None:
+        """Either one corpus that is divided, or a source and a target."""
+        divided = {"corpus": self.corpus, "split": self.split}
+        apart = {"source": self.source, "target": self.target}
+        given = [name for name, section in {**divided, **apart}.items() if section is not None]
+        if given not in (list(divided), list(apart)):
+            found = f"not {' and '.join(given)}" if given else "none of them is there"
+            raise ValueError(f"give either source and target, or corpus and split: {found}")
+        if self.corpus is not None and self.synthesis is None:
+            raise ValueError("synthesis is missing: say how source and target texts are spoken")
+        if self.source is not None and self.channel is not None:
+            raise ValueError("channel simulates one on a divided corpus: with source and target leave it out")
+
+    def _check_unlabelled(self, has_target_dev: bool) -> None:
+        """There is audio for agreement, if that is asked for."""
+        if "agreement" not in (self.scale_selection.strategy, *self.scale_selection.compare):
+            return
+        unlabelled = self.scale_selection.unlabelled
+        if unlabelled == "target_train" and self.split is not None and self.split.field is None:
+            raise ValueError("agreement on target_train needs split.field: give one, or scale_selection.unlabelled")
+        if unlabelled == "target_train" and self.target is not None and self.target.unlabelled is None:
+            raise ValueError("agreement needs target.unlabelled, which is not given")
+        if unlabelled == "target_dev" and not has_target_dev:
+            raise ValueError("agreement needs target_dev, but split.target_dev is not given")
+
+    @property
+    def experiment(self) -> Experiment:
+        """The corpus and how it is divided.
+
+        Raises:
+            ConfigError: the recipe has a source and a target instead.
+        """
+        if self.corpus is None or self.split is None:
+            raise ConfigError("needs one corpus that is divided: corpus and split", field="source and target")
+        return Experiment(self.corpus, self.split)
+
+    @property
+    def user_run(self) -> UserRun:
+        """The source and the target.
+
+        Raises:
+            ConfigError: the recipe divides one corpus instead.
+        """
+        if self.source is None or self.target is None:
+            raise ConfigError("needs source and target", field="corpus and split")
+        return UserRun(self.source, self.target)
+
+    @property
+    def target_domains(self) -> tuple[str, ...]:
+        """What is adapted to."""
+        if self.split is not None:
+            return self.split.target_domains
+        return (self.target.name,) if self.target is not None and self.target.name else ()
+
+    @property
+    def reported_part(self) -> EvaluatedPart | None:
+        """The part that results are about; None in a user's run without a test."""
+        part = self.evaluation.part
+        return None if part == "test" and self.target is not None and self.target.test is None else part
+
+    @property
+    def spoken(self) -> RecipeSynthesis:
+        """How texts are spoken; in the user's run it has been chosen by the time that it is asked for."""
+        assert self.synthesis is not None, "voices were not chosen"
+        return self.synthesis
 
     @property
     def decides(self) -> bool:
@@ -285,7 +286,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = (), data: str | Pat
     Args:
         path: a recipe.yaml, or the folder that holds one. A recipe may extend another; see `adaptation.extends`.
         overrides: `dotted.key=value`, the value in YAML.
-        data: the corpus's path, in place of the recipe's.
+        data: the corpus's path, or the source's, in place of the recipe's.
 
     Returns:
         the recipe, and the folder that its paths are relative to.
@@ -293,14 +294,41 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = (), data: str | Pat
     Raises:
         ConfigError: no such file, not YAML, an unknown key (the nearest valid one is named), a value out of range.
     """
+    source = read_overridden(path, overrides, data)
+    return parse_recipe(source), source.files[0].parent.resolve()
+
+
+def read_overridden(path: str | Path, overrides: Iterable[str] = (), data: str | Path | None = None) -> RecipeSource:
+    """A recipe as it is written, with what overrides it; arguments and errors as of `load_recipe`."""
     source = read_source(Path(path))
-    file, content = source.files[0], source.content
+    override_keys(source.content, overrides, data)
+    return source
+
+
+def override_keys(content: dict[str, Any], overrides: Iterable[str], data: str | Path | None = None) -> None:
+    """Set single keys of a recipe's content.
+
+    Raises:
+        ConfigError: one is not `dotted.key=value` with a value in YAML.
+    """
     for override in overrides:
         _override(content, override)
-    if data is not None:
-        content.setdefault("corpus", {})["path"] = str(Path(data).resolve())
+    if data is None:
+        return
+    section = "source" if "source" in content else "corpus"
+    there = content.get(section)
+    there = there if isinstance(there, dict) else {}
+    content[section] = {**there, "path": str(Path(data).resolve())}
+
+
+def parse_recipe(source: RecipeSource) -> Recipe:
+    """The recipe that a written one says.
+
+    Raises:
+        ConfigError: an unknown key, a value out of range, or keys that exclude each other; its file is named.
+    """
     try:
-        return Recipe.model_validate(content), file.parent.resolve()
+        return Recipe.model_validate(source.content)
     except ValidationError as error:
         stated_in = source.file_of([str(part) for part in error.errors()[0]["loc"]])
         raise config_error(error, Recipe, stated_in) from None

@@ -10,9 +10,11 @@ from pathlib import Path
 from lhotse import CutSet
 
 from data_synth.text.texts import Text
-from speech_analogy.adaptation.recipe import CorpusOptions, HoldOut, Recipe, SplitOptions
-from speech_analogy.corpora.cuts import domain_of, text_of
+from speech_analogy.adaptation.data_options import CorpusOptions, HoldOut, SplitOptions
+from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.corpora.cuts import LONGEST_CUT_S, domain_of, text_of
 from speech_analogy.corpora.read import read_corpus, write_cuts
+from speech_analogy.corpora.reading import CorpusReading
 from speech_analogy.corpora.splits import by_domain, hold_out_prompts, hold_out_speakers, ranked, subset
 from speech_analogy.errors import ConfigError, DataError
 
@@ -43,13 +45,23 @@ def read_cuts_of(
     path = (folder / corpus.path).resolve()
     if not path.exists():
         raise DataError("the corpus is not there", file=path, do="give its folder with --data")
+    return corpus_reading(corpus, language, path, decode=decode, progress=progress).cuts
+
+
+def fit_for_a_window(cuts: CutSet) -> CutSet:
+    """The cuts that are no longer than a Whisper window."""
+    return CutSet.from_cuts(cut for cut in cuts if cut.duration <= LONGEST_CUT_S)
+
+
+def corpus_reading(corpus: CorpusOptions, language: str, path: Path, *, decode: bool, progress: bool) -> CorpusReading:
+    """A recipe's corpus as its reader finds it at `path`, with what cannot be used."""
     options = {**corpus.options, "language": language, "decode": decode, "progress": progress}
-    return read_corpus(corpus.kind, path, **options).cuts
+    return read_corpus(corpus.kind, path, **options)
 
 
 def split(cuts: CutSet, recipe: Recipe) -> Split:
     """Divide as the recipe says; see `divide`."""
-    return divide(cuts, recipe.split, recipe.seed)
+    return divide(cuts, recipe.experiment.split, recipe.seed)
 
 
 def divide(cuts: CutSet, rules: SplitOptions, seed: int) -> Split:
@@ -90,6 +102,16 @@ def divide(cuts: CutSet, rules: SplitOptions, seed: int) -> Split:
         kept = subset(CutSet.from_cuts(c for c in texts if c.id in wanted), rules.target_texts, seed)
         spoken = texts_of(kept)
     return Split(source, source_dev, target_train, target_dev, test, spoken)
+
+
+def divide_source(cuts: CutSet, rule: HoldOut, utterances: int | None, seed: int) -> tuple[CutSet, CutSet]:
+    """Source speech for training, of which a seeded subset may be taken, and what is held out of it.
+
+    Raises:
+        DataError, ConfigError: a side would be empty.
+    """
+    train, dev = _hold_out(cuts, rule, seed)
+    return (train if utterances is None else subset(train, utterances, seed)), dev
 
 
 def leave_out(cuts: CutSet, domains: Iterable[str]) -> CutSet:

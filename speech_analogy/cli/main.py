@@ -12,6 +12,7 @@ import typer
 from data_synth.cli.app import app as synthesis_app
 from data_synth.cli.listing import engines_command, voices_command
 from speech_analogy import __version__
+from speech_analogy.cli.adapting import Doing, adapt_command, adapt_recipe, init_command, show_report
 from speech_analogy.cli.evaluating import evaluate_command, transcribe_command
 from speech_analogy.cli.exporting import export_command, vector_card_command
 from speech_analogy.cli.gaps import gap_command
@@ -24,7 +25,6 @@ from speech_analogy.cli.options import (
     Overwrite,
     Quiet,
     Workers,
-    typed_command,
 )
 from speech_analogy.cli.training import finetune_command, shorten_command
 from speech_analogy.errors import ConfigError
@@ -46,6 +46,8 @@ app.command(name="doctor")(doctor_command)
 app.command(name="engines")(engines_command)
 app.command(name="voices")(voices_command)
 app.command(name="systems")(systems_command)
+app.command(name="adapt")(adapt_command)
+app.command(name="init")(init_command)
 app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)
@@ -121,85 +123,6 @@ def analogy(
 
 
 @app.command()
-def adapt(
-    recipe: Annotated[Path, typer.Argument(help="A recipe.yaml, or the folder that holds one.")],
-    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE.")] = None,
-    data: Annotated[Path | None, typer.Option(help="The corpus's folder, in place of the recipe's.")] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
-    executor: Executor = "local",
-    workers: Workers = None,
-    targets: Annotated[
-        str | None, typer.Option(help="each: every target domain in turn, one table; or some of them: alarm,audio.")
-    ] = None,
-    shared_source: Annotated[
-        bool, typer.Option("--shared-source", help="With --targets: A and B once, on domains that are never a target.")
-    ] = False,
-    seeds: Annotated[
-        str | None, typer.Option(help="With --targets: each domain with every one of these training seeds: 0,1,2.")
-    ] = None,
-    vary: Annotated[
-        str | None,
-        typer.Option(help="KEY=V1,V2,...: the recipe once with each value, one table: split.target_texts=25,50."),
-    ] = None,
-    drop_models: Annotated[
-        bool, typer.Option("--drop-models", help="With --targets or --vary: remove a run's models once it is measured.")
-    ] = False,
-    join: Annotated[
-        list[Path] | None,
-        typer.Option(help="With --targets: domains.json of an earlier run; what it has is not done again."),
-    ] = None,
-    quiet: Quiet = False,
-) -> None:
-    """Do a recipe: corpus, synthesis, fine-tunings, analogy, evaluation, report. Finished stages are not done again."""
-    run = out or Path("runs") / (recipe if recipe.is_dir() else recipe.parent).resolve().name
-    if targets is None:
-        if shared_source or seeds is not None or join:
-            raise ConfigError("--shared-source, --seeds and --join are only valid with --targets", field="--targets")
-        if vary is not None:
-            _vary(recipe, run, vary, data, overrides or [], dry_run, not drop_models, executor, workers, quiet)
-            return
-        if drop_models:
-            raise ConfigError("--drop-models is only valid with --targets or --vary", field="--targets")
-        _adapt(recipe, run, data, overrides or [], dry_run, executor, workers, quiet)
-        return
-    if vary is not None:
-        raise ConfigError("--vary and --targets cannot be combined", field="--vary", do="leave one of them out")
-    from speech_analogy.adaptation.runs import domains as each
-
-    job = each.plan_domains(
-        recipe,
-        run,
-        overrides=overrides or [],
-        data=data,
-        domains=() if targets == "each" else tuple(targets.split(",")),
-        source="rest" if shared_source else "others",
-        seeds=_seeds(seeds),
-        earlier=join or [],
-        progress=not quiet,
-    )
-    job.check()
-    print(each.describe_domains(job, workers, executor), flush=True)
-    if not dry_run:
-        done = each.do_domains(
-            job,
-            keep_models=not drop_models,
-            executor=executor,
-            workers=workers,
-            progress=not quiet,
-            command=typed_command(),
-        )
-        print(each.table_markdown(done))
-
-
-def _seeds(text: str | None) -> tuple[int, ...]:
-    try:
-        return tuple(dict.fromkeys(int(number) for number in text.split(","))) if text is not None else ()
-    except ValueError:
-        raise ConfigError("must be whole numbers, separated by commas", field="--seeds", value=text) from None
-
-
-@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="The run's folder.")] = Path("runs/demo"),
     overrides: Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")] = None,
@@ -209,7 +132,8 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """The whole job on telephone prompts that come with the package: nine minutes on 2 cores."""
-    _adapt(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, executor, workers, quiet)
+    how = Doing(executor, workers, quiet)
+    adapt_recipe(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, how)
 
 
 @app.command()
@@ -238,85 +162,7 @@ def report(
     ] = None,
 ) -> None:
     """Write results.md, report.html and the model's card (model/README.md) of a run, and print its table."""
-    _report(run, system)
-
-
-def _adapt(
-    recipe: Path,
-    run: Path,
-    data: Path | None,
-    overrides: list[str],
-    dry_run: bool,
-    executor: str,
-    workers: int | None,
-    quiet: bool,
-) -> None:
-    from speech_analogy.adaptation.execution.protocol import make_executor
-    from speech_analogy.adaptation.plan.estimate import weights_bytes
-    from speech_analogy.adaptation.plan.machine_pace import machine_pace
-    from speech_analogy.adaptation.runs import adapt as job
-    from speech_analogy.adaptation.runs.checks import check_run
-    from speech_analogy.adaptation.runs.measured import describe
-
-    if dry_run:
-        doer = make_executor(executor, workers)
-        resolved, plan = job.plan_of(recipe, run, overrides=overrides, data=data)
-        check_run(resolved, [plan])
-        print(describe(plan, doer, weights_bytes(resolved.base), machine_pace(show=not quiet)))
-        return
-    done = job.adapt(
-        recipe,
-        run,
-        overrides=overrides,
-        data=data,
-        executor=executor,
-        workers=workers,
-        progress=not quiet,
-        command=typed_command(),
-    )
-    _report(run, done.system if done.model is not None else None)
-    if done.model is not None:
-        print(f"adapted model ({done.system}): {done.model}")
-
-
-def _vary(
-    recipe: Path,
-    run: Path,
-    vary: str,
-    data: Path | None,
-    overrides: list[str],
-    dry_run: bool,
-    keep_models: bool,
-    executor: str,
-    workers: int | None,
-    quiet: bool,
-) -> None:
-    from speech_analogy.adaptation.runs import vary as variation
-
-    key, _, values = vary.partition("=")
-    job = variation.plan_variation(recipe, run, key, values.split(","), overrides=overrides, data=data)
-    job.check()
-    print(variation.describe_variation(job, workers, executor), flush=True)
-    if not dry_run:
-        variation.do_variation(
-            job,
-            keep_models=keep_models,
-            executor=executor,
-            workers=workers,
-            progress=not quiet,
-            command=typed_command(),
-        )
-        print(job.table())
-
-
-def _report(run: Path, published: str | None = None) -> None:
-    from speech_analogy.evaluation.results import Results
-    from speech_analogy.report.report import write_report
-    from speech_analogy.report.screen import table
-
-    page = write_report(run, published)
-    print(table(Results.read(run / "results.json")))
-    print(f"report: {page.resolve()}")
+    show_report(run, system)
 
 
 def recipes_folder() -> Path:

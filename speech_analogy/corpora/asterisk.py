@@ -36,6 +36,8 @@ SLN_RATES_HZ = {
 }  # fmt: skip
 FORMATS = (".wav", ".g722", *reversed(SLN_RATES_HZ), ".gsm")  # best first, where a prompt comes in several
 
+TELEPHONE_FORMATS = frozenset(FORMATS) - {".wav"}  # that no other corpus comes in
+
 # Prompts outside folders belong to the part of the exchange that their prefix names; the rest is "general".
 DOMAIN_OF_PREFIX = {
     name: name for name in ("agent", "conf", "confbridge", "demo", "dir", "pbx", "queue", "spy", "tt", "vm")
@@ -212,4 +214,9 @@ def _decode(file: Path) -> tuple[np.ndarray[tuple[int], np.dtype[np.int16]], int
     return np.frombuffer(raw, dtype="<i2"), G722_RATE_HZ
 
 
-READER = Reader(AsteriskOptions, utterances)
+def recognises(path: Path) -> bool:
+    """A folder with prompts in one of the telephone's own formats."""
+    return path.is_dir() and any(file.suffix in TELEPHONE_FORMATS for file in path.rglob("*"))
+
+
+READER = Reader(AsteriskOptions, utterances, recognises=recognises)

@@ -68,6 +68,15 @@ def cuts_of(source: str | Path | CutSet) -> CutSet:
 def _from_path(path: Path) -> CutSet:
     if path.name.endswith(CUTS_SUFFIXES):
         return read_cuts(path)
+    return plain_cuts(path)
+
+
+def plain_cuts(path: Path) -> CutSet:
+    """A cut without supervision of one audio file, or of each in a folder.
+
+    Raises:
+        DataError: there is no audio, or a file cannot be read.
+    """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in CUT_AUDIO_SUFFIXES)
         if not files:
@@ -83,6 +92,23 @@ def _from_path(path: Path) -> CutSet:
             do=f"give {', '.join(CUTS_SUFFIXES + CUT_AUDIO_SUFFIXES)}",
         )
     return CutSet.from_cuts([_plain_cut(path, path.name)])
+
+
+def read_unlabelled(path: Path) -> tuple[CutSet, int]:
+    """The recordings of a folder, or one file, as cuts without supervisions; texts beside them are not read.
+
+    Returns:
+        the cuts, and how many files were left out because they are longer than a window.
+
+    Raises:
+        DataError: no audio there, a file cannot be read, or every file is longer than a window.
+    """
+    cuts = list(plain_cuts(path))
+    kept = [cut for cut in cuts if cut.duration <= LONGEST_CUT_S]
+    if not kept:
+        rule = f"every recording is longer than {LONGEST_CUT_S:g} s"
+        raise DataError(rule, file=path, value=f"{len(cuts)} files", do="cut them into utterances")
+    return CutSet.from_cuts(kept), len(cuts) - len(kept)
 
 
 def _plain_cut(path: Path, name: str) -> MonoCut:

@@ -14,12 +14,12 @@ from speech_analogy.corpora.reading import (
     Reader,
     ReaderOptions,
 )
-from speech_analogy.corpora.tables import read_rows
+from speech_analogy.corpora.tables import TABLE_SUFFIXES, read_rows
 from speech_analogy.errors import DataError
 
 FOLDER_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".aiff", ".aif")
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
-FILE_COLUMNS = ("file_name", "audio", "path")
+FILE_COLUMNS = ("file_name", "audio", "path", "filename", "file", "wav")
 TEXT_COLUMNS = ("text", "transcription", "sentence", "transcript")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
 LANGUAGE_COLUMNS = ("language", "lang", "locale")
@@ -131,4 +131,11 @@ def _column(values: dict[str, Any], named: str | None, usual: tuple[str, ...]) -
     return next((name for name in ((named,) if named else usual) if name in values), None)
 
 
-READER = Reader(FolderOptions, utterances)
+def recognises(path: Path) -> bool:
+    """A folder with audio in it or a metadata file, or a table."""
+    if path.is_file():
+        return path.suffix in TABLE_SUFFIXES
+    return any(file.suffix.lower() in FOLDER_AUDIO_SUFFIXES or file.name in METADATA_NAMES for file in path.rglob("*"))
+
+
+READER = Reader(FolderOptions, utterances, recognises=recognises, general=True)

@@ -176,4 +176,9 @@ def _column(columns: list[str], named: str | None, usual: tuple[str, ...], optio
     return found
 
 
-READER = Reader(HuggingFaceOptions, utterances, remote=True)
+def recognises(path: Path) -> bool:
+    """A folder that `datasets` has saved."""
+    return any((path / marker).is_file() for marker in SAVED_MARKERS)
+
+
+READER = Reader(HuggingFaceOptions, utterances, remote=True, recognises=recognises)

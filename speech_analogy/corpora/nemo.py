@@ -78,4 +78,12 @@ def _identity(audio: Path, manifest: Path, offset: object, taken: dict[str, int]
     return f"{name}-{taken[name]}"
 
 
-READER = Reader(NemoOptions, utterances)
+def recognises(path: Path) -> bool:
+    """A file whose first object names its audio as NeMo does."""
+    if path.suffix not in MANIFEST_SUFFIXES or not path.is_file():
+        return False
+    first = next(iter(read_rows(path)), None)
+    return isinstance(first, tuple) and AUDIO_FIELD in first[1]
+
+
+READER = Reader(NemoOptions, utterances, recognises=recognises)

@@ -42,6 +42,16 @@ def read_corpus(kind: str, path: str | Path, **options: Any) -> CorpusReading:
     return _read(reader, Path(path), reader.options.parse(options))
 
 
+def kind_of(path: Path) -> str | None:
+    """The reader that recognises what lies at a path; one that is made for such a corpus goes before a general one."""
+    readers = {name: READERS.load(name) for name in READERS.names()}
+    for name in sorted(readers, key=lambda name: (readers[name].general, name)):
+        recognises = readers[name].recognises
+        if recognises is not None and recognises(path):
+            return name
+    return None
+
+
 def import_corpus(
     kind: str,
     path: str | Path,

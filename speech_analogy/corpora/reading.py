@@ -98,11 +98,15 @@ class Reader:
         options: what can be set about it.
         utterances: lists a corpus's utterances, given its path and options.
         remote: the path may also be a name that is no file, as of a dataset on a hub.
+        recognises: whether what lies at a path is such a corpus, by names of files alone; None: it must be named.
+        general: it recognises much, so that a reader which is made for the corpus goes before it.
     """
 
     options: type[ReaderOptions]
     utterances: Callable[[Path, Any], Iterable[CorpusUtterance | Problem]]
     remote: bool = False
+    recognises: Callable[[Path], bool] | None = None
+    general: bool = False
 
 
 def normalised(text: str) -> str:

@@ -139,4 +139,9 @@ def _utterance(
     )
 
 
-READER = Reader(SlurpOptions, utterances)
+def recognises(path: Path) -> bool:
+    """The root of SLURP's repository."""
+    return (path / TEXT_FOLDER).is_dir()
+
+
+READER = Reader(SlurpOptions, utterances, recognises=recognises)

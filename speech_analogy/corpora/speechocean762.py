@@ -152,4 +152,10 @@ def _age(value: object) -> int | None:
     return int(str(value)) if str(value).isdigit() else None
 
 
-READER = Reader(SpeechoceanOptions, utterances)
+def recognises(path: Path) -> bool:
+    """Either layout of the corpus."""
+    kaldi = (path / "WAVE").is_dir() and any((path / split).is_dir() for split in SPLITS)
+    return kaldi or (path / JSONL_NAME).is_file() or path.name == JSONL_NAME
+
+
+READER = Reader(SpeechoceanOptions, utterances, recognises=recognises)

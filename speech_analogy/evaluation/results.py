@@ -145,10 +145,19 @@ class Test(Options):
     note: str = Field(default="", description="what a reader must know of this test, e.g. a simulated channel")
 
 
+class DefaultValue(Options):
+    """A value of the recipe that nobody gave, and what supports it."""
+
+    key: str = Field(description="of the recipe, dotted")
+    value: str
+    why: str
+    table: str = Field(default="", description="the file that holds the figures; empty where it is no measurement")
+
+
 class Results(Options):
     """`results.json`, schema 1."""
 
-    later: ClassVar = ("published", "estimate", "other_decoders")
+    later: ClassVar = ("published", "estimate", "other_decoders", "found", "defaults")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     test: Test
@@ -161,6 +170,8 @@ class Results(Options):
     counts: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="training set -> {utterances, hours, speakers, texts}"
     )
+    found: list[str] = Field(default_factory=list, description="what the user's texts and recordings are, a line each")
+    defaults: list[DefaultValue] = Field(default_factory=list, description="the values that nobody gave")
     command: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, str] = Field(default_factory=dict)

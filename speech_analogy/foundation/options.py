@@ -69,7 +69,7 @@ def config_error(error: ValidationError, model: type[BaseModel], file: Path | No
         file: that holds the values, if they come from one.
     """
     first = error.errors()[0]
-    loc = [str(part) for part in first["loc"]]
+    loc = [str(part) for part in first["loc"] if not str(part).startswith("literal[")]  # a branch of a union
     field = ".".join(loc) or (None if file else model.__name__)
     if first["type"] == "extra_forbidden":
         do = nearest(loc[-1], valid_keys(model, loc[:-1]))

@@ -62,10 +62,13 @@ def model_card(
         kind: of the model, as its `config.json` says (`model_type`), for a tag; None: no tag.
 
     Raises:
-        DataError: the run neither measured that system nor published it by an estimate alone.
+        DataError: the run measured others, and neither this system nor published it by an estimate alone.
     """
     estimate = results.estimate
-    untested = estimate is not None and name == estimate.system and ranking.find(results, name) is None
+    if estimate is None:
+        untested = not results.systems
+    else:
+        untested = name == estimate.system and ranking.find(results, name) is None
     system = None if untested else _system(results, name, scale)
     label = labels.label(name, estimate.scale if estimate and untested else scale)
     if system is not None:
@@ -77,7 +80,7 @@ def model_card(
     base = _base(provenance)
     made = f"Made from {base} as: {labels.described(name).explanation}" if base else labels.described(name).explanation
     parts = [f"# {markdown.text(results.test.title)}: {markdown.text(label)}", made, _USE["model"]]
-    measured = [] if system is None else _measured(results, system)
+    measured = list(filter(None, [markdown.note(results)])) if system is None else _measured(results, system)
     expected = markdown.expectation_section(results) if estimate and name == estimate.system else []
     return _document(front, [*parts, *measured, *expected, *_rest(provenance)])
 
@@ -195,7 +198,7 @@ def _measured(results: Results, system: System) -> list[str]:
         f"{certainty.speakers(test)}, {system.window} windows, "
         f"normaliser {markdown.text(test.normaliser)}."
     )
-    note = f"> {markdown.text(test.note)}" if test.note else ""
+    note = markdown.note(results)
     return ["## Measured", about, *([note] if note else []), markdown.wer_table(results)]
 
 

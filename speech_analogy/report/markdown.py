@@ -11,11 +11,13 @@ from speech_analogy.report import certainty, decoders, expectation, ranking
 from speech_analogy.systems import labels
 
 LEFT, RIGHT = ":--", "--:"
+DEFAULTS_NOTE = "Nobody gave these values, or gave them so. Files are named from the project's root."
 
 
 def render(results: Results) -> str:
     """The whole document."""
-    parts = [f"# {text(results.test.title)}", _about(results), wer_table(results)]
+    parts = [f"# {text(results.test.title)}"]
+    parts += [_about(results), wer_table(results)] if results.systems else [note(results)]
     parts += expectation_section(results)
     elsewhere = decoders.sentences(results)
     parts += [f"## {decoders.HEADING}", "\n".join(f"- {text(one)}" for one in elsewhere)] if elsewhere else []
@@ -23,6 +25,10 @@ def render(results: Results) -> str:
         parts += ["## Ranking", _ranking(results), "## Paired comparisons", _comparisons(results)]
     if results.selection:
         parts += ["## What was chosen", *_selection(results)]
+    if results.defaults:
+        parts += ["## What was chosen by default", DEFAULTS_NOTE, defaults_table(results)]
+    if results.found:
+        parts += ["## What was found", "\n".join(f"- {text(line)}" for line in results.found)]
     if results.counts:
         parts += ["## Training data", _mappings("set", results.counts)]
     parts += ["## Provenance", *_provenance(results)]
@@ -41,7 +47,21 @@ def _about(results: Results) -> str:
         f"{'' if results.too_few_clusters else ' and p-values'} over {text(certainty.counted(test))}; "
         f"{wording.plural(test.dropped_empty_references, 'reference')} dropped that normalised to nothing.",
     ]
-    return "\n".join(lines) + (f"\n\n> {text(test.note)}" if test.note else "")
+    return "\n".join(lines) + (f"\n\n{note(results)}" if test.note else "")
+
+
+def note(results: Results) -> str:
+    """What a reader must know of the test, as a quotation; empty where there is nothing."""
+    return f"> {text(results.test.note)}" if results.test.note else ""
+
+
+def defaults_table(results: Results) -> str:
+    """The values that nobody gave, each with what supports it and where the figures are."""
+    rows = [
+        [f"`{code(row.key)}`", text(row.value), text(row.why), f"`{code(row.table)}`" if row.table else ""]
+        for row in results.defaults
+    ]
+    return _table(["key", "value", "why", "figures"], rows, left=(0, 1, 2, 3))
 
 
 def wer_table(results: Results) -> str:
@@ -139,10 +159,9 @@ def _selection(results: Results) -> list[str]:
     if selection is None:
         return parts
     if selection.scale_chosen_on:
-        parts.append(
-            f"λ = {wording.scale(selection.scale)}, chosen on {text(selection.scale_chosen_on)}. "
-            "The test set's WER over λ is shown, never used to choose."
-        )
+        shown = " The test set's WER over λ is shown, never used to choose." if results.systems else ""
+        chosen_on = text(selection.scale_chosen_on)
+        parts.append(f"λ = {wording.scale(selection.scale)}, chosen on {chosen_on}.{shown}")
     if ranking.has_largest_scale(results):
         parts.append(wording.LARGEST_SCALE)
     if selection.scale_curve:

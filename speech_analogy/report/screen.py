@@ -20,8 +20,8 @@ def table(results: Results) -> str:
 
     At most WIDTH columns wide, without a final newline. Long system names are cut with an ellipsis.
     """
-    if not results.systems and results.estimate is not None:
-        return "\n".join([_cut(results.test.title, WIDTH), "", *_estimated(results)])
+    if not results.systems and not results.test.utterances:
+        return _unmeasured(results)
     chosen, doubt = _chosen(results), certainty.mark(results)
     head = ["system", "λ", "WER", "95 % CI", "CER", "S", "D", "I", ">100 %", "window"]
     rows = []
@@ -60,6 +60,15 @@ def _estimated(results: Results) -> list[str]:
     lines = _wrapped(*expectation.sentences(results))
     head, rows = expectation.table(results.estimate)
     return ["", *lines, *(["", "WER on the stand-ins:", *_aligned(head, rows)] if rows else [])]
+
+
+def _unmeasured(results: Results) -> str:
+    """What there is to say where no recordings of the target were given."""
+    lines = [_cut(results.test.title, WIDTH), "", *textwrap.wrap(results.test.note, WIDTH)]
+    if results.selection is not None and results.estimate is None:
+        scale = wording.scale(results.selection.scale)
+        lines.append(f"λ = {scale} was chosen on {results.selection.scale_chosen_on}.")
+    return "\n".join([*lines, *_estimated(results)])
 
 
 def _against(results: Results) -> list[str]:

@@ -129,3 +129,30 @@ def _repeated(own: dict[str, Any], below: dict[str, Any], at: str = "") -> list[
         elif key in below and inherited == value:
             found.append(f"{at}{key}")
     return found
+
+
+def test_data_of_the_users_run_is_where_the_recipe_that_states_it_says(tmp_path: Path) -> None:
+    for name in ("base", "own"):
+        (tmp_path / name).mkdir()
+    content = {
+        "source": "nemo:speech/train.json",
+        "target": {
+            "texts": ["menu.txt", "more.csv:dish", {"path": "orders.txt", "slots": "slots"}],
+            "test": "labelled",
+            "unlabelled": "calls",
+        },
+    }
+    (tmp_path / "base" / "recipe.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (tmp_path / "own" / "recipe.yaml").write_text("extends: ../base\ntitle: own\n", encoding="utf-8")
+    recipe, folder = load_recipe(tmp_path / "own")
+    source, target = recipe.user_run
+    assert source.kind == "nemo"
+    assert source.beside(folder) == tmp_path / "base" / "speech" / "train.json"
+    assert [(one.path, one.column, one.slots) for one in target.texts] == [
+        ("../base/menu.txt", None, None),
+        ("../base/more.csv", "dish", None),
+        ("../base/orders.txt", None, "../base/slots"),
+    ]
+    assert target.unlabelled == "../base/calls"
+    assert target.test is not None
+    assert target.test.beside(folder) == tmp_path / "base" / "labelled"

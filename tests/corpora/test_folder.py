@@ -91,7 +91,7 @@ def test_broken_lines_are_listed(metadata_folder: Path) -> None:
     assert [(problem.id, problem.rule) for problem in reading.problems] == [
         ("line 2", "the line is not a JSON object"),
         ("line 3", "the line is not a JSON object"),
-        ("line 4", "no audio file named (column file_name or audio or path)"),
+        ("line 4", "no audio file named (column file_name or audio or path or filename or file or wav)"),
         ("audio-gone", "the audio file is missing"),
     ]
     (metadata_folder / "metadata.jsonl").unlink()

@@ -58,6 +58,13 @@ def add_combined(draft: Draft, system: str, part: str) -> None:
 
 def add_mean(draft: Draft, system: str, part: str) -> None:
     """A system that is the mean of finished models, on `part`; the model is written first."""
+    mean = add_mean_model(draft, system)
+    params = EvaluateParams(**draft.transcription(system, part), model=mean["model"])
+    draft.add(names.evaluation(part, system), params, draft.decoding_cost(part))
+
+
+def add_mean_model(draft: Draft, system: str) -> Stage:
+    """The mean of finished models as a model folder."""
     for name in MEANS[system]:
         if name in COMBINATIONS and name not in draft.stages:
             how = COMBINATIONS[name]
@@ -66,9 +73,7 @@ def add_mean(draft: Draft, system: str, part: str) -> None:
             corners = (draft.model(how.c), draft.model(how.plus), draft.model(how.minus))
             draft.add(name, AnalogyParams(corners=corners, choice=choice), START_S)
     models = tuple(draft.model(name) for name in MEANS[system])
-    mean = draft.add(system, MeanParams(models=models), START_S)
-    params = EvaluateParams(**draft.transcription(system, part), model=mean["model"])
-    draft.add(names.evaluation(part, system), params, draft.decoding_cost(part))
+    return draft.add(system, MeanParams(models=models), START_S)
 
 
 def add_written(draft: Draft, system: str) -> None:

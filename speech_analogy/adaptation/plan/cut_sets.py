@@ -36,13 +36,14 @@ def add_speech(draft: Draft) -> None:
     split = draft.add(names.SPLIT, SplitParams.of(draft.recipe, corpus["cuts"]), START_S)
     texts = draft.add(names.TEXTS, TextsParams.of(draft.recipe, corpus["cuts"]), START_S)
     add_real(draft, split)
-    _add_synthetic(draft, "source", split, "source_train")
-    _add_synthetic(draft, "target", texts, "texts")
+    add_synthetic(draft, "source", split, "source_train")
+    add_synthetic(draft, "target", texts, "texts")
 
 
 def corpus_params(recipe: Recipe, folder: Path, corpus_digest: str) -> CorpusParams:
     """Which corpus a recipe reads."""
-    return CorpusParams(corpus=recipe.corpus, language=recipe.language, folder=str(folder), digest=corpus_digest)
+    corpus = recipe.experiment.corpus
+    return CorpusParams(corpus=corpus, language=recipe.language, folder=str(folder), digest=corpus_digest)
 
 
 def add_real(draft: Draft, split: Stage) -> None:
@@ -70,7 +71,7 @@ def add_real(draft: Draft, split: Stage) -> None:
         draft.add_set(name, stage["cuts"], size.times(copies))
 
 
-def _add_synthetic(draft: Draft, side: str, stage: Stage, output: str) -> None:
+def add_synthetic(draft: Draft, side: str, stage: Stage, output: str) -> None:
     """A's or C's speech."""
     options, texts = side_options(draft, side), spoken_texts(draft, side)
     size = Size.of_texts(texts).times(options.voices_per_text)
@@ -94,7 +95,7 @@ def spoken_texts(draft: Draft, side: str) -> list[str]:
 
 def side_options(draft: Draft, side: str) -> SynthesisOptions:
     """How one side of a recipe is spoken, with what the recipe says elsewhere."""
-    synthesis = draft.recipe.synthesis
+    synthesis = draft.recipe.spoken
     options = _without_the_trained(synthesis.source if side == "source" else synthesis.target, draft)
     channel = options.channel and options.channel.beside(draft.folder)
     return settled(options.model_copy(update={"language": draft.recipe.language, "workers": 1, "channel": channel}))

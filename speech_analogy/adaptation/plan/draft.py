@@ -166,7 +166,8 @@ class Draft:
         options = self.recipe.evaluation
         if options.backend != "auto":
             return options.backend
-        window_s = self.size[options.part].window_s(self.window)
+        part = next(part for part in (options.part, "source_dev", "source_real") if part in self.size)
+        window_s = self.size[part].window_s(self.window)
         on_cpu = find_device().type == "cpu"
         usable = ctranslate2_installed() and may_decode(self.recipe.base, "ctranslate2")
         return choose_backend(window_s, on_cpu=on_cpu, installed=usable, converted=False)

@@ -18,6 +18,11 @@ SCORES, TRUTH = "scores", "truth"  # of the candidates on a stand-in, and on the
 GAP_MODELS = "gap"  # the base with a ready-made τ_B − τ_A, and the base
 
 
+def corpus_of(part: str) -> str:
+    """The reading of what one part alone is taken from."""
+    return f"{CORPUS}-{part}"
+
+
 def channel(part: str) -> str:
     return f"channel-{part}"
 

@@ -7,7 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from speech_analogy.adaptation.plan import names
-from speech_analogy.adaptation.plan.combining import add_analogy, add_by_adapter, add_combined, add_mean, add_written
+from speech_analogy.adaptation.plan.combining import (
+    add_analogy,
+    add_by_adapter,
+    add_combined,
+    add_mean,
+    add_mean_model,
+    add_written,
+)
 from speech_analogy.adaptation.plan.cut_sets import add_speech
 from speech_analogy.adaptation.plan.draft import Draft
 from speech_analogy.adaptation.plan.estimate import START_S, decode_cost
@@ -162,10 +169,13 @@ class Planner:
             return
         if "analogy" in self.recipe.systems:
             add_analogy(self.draft)
-        if self.recipe.publish is not None:
+        if self.recipe.publish in MEANS:
+            add_mean_model(self.draft, self.recipe.publish)
+        elif self.recipe.publish is not None:
             add_written(self.draft, self.recipe.publish)
 
 
 def evaluated_parts(recipe: Recipe) -> list[str]:
-    """What every system transcribes: the part that is reported, and held-out source speech where forgetting is."""
-    return list(dict.fromkeys([recipe.evaluation.part, *(["source_dev"] if recipe.report_forgetting else [])]))
+    """What every system transcribes: the part that is reported, if there is one, and what it retains of the source."""
+    kept = "source_dev" if recipe.report_forgetting else None
+    return list(dict.fromkeys(part for part in (recipe.reported_part, kept) if part is not None))

@@ -104,7 +104,11 @@ def _add_fixed(draft: Draft, name: str) -> None:
 def _add_agreement(draft: Draft, name: str) -> None:
     """λ by agreement on audio whose texts are not read."""
     part = draft.recipe.scale_selection.unlabelled
-    sweep = add_sweep(draft, names.AGREEMENT_SWEEP, "analogy", SET_OF.get(part, part), corners=draft.corners)
+    textless: dict[str, Any] = {}
+    if draft.recipe.target is not None and part == "target_train":
+        textless["unlabelled"] = True
+    cuts = SET_OF.get(part, part)
+    sweep = add_sweep(draft, names.AGREEMENT_SWEEP, "analogy", cuts, corners=draft.corners, **textless)
     sweeps = ((sweep["curve"], UNLABELLED_IN_WORDS[part]),)
     draft.add(name, PickParams(strategy="agreement", sweeps=sweeps))
 

@@ -6,7 +6,7 @@ from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.draft import Draft
 from speech_analogy.adaptation.plan.estimate import decode_cost, finetune_cost, sum_of
 from speech_analogy.adaptation.plan.stage import Stage
-from speech_analogy.adaptation.recipe import SearchOptions
+from speech_analogy.adaptation.recipe_options import SearchOptions
 from speech_analogy.adaptation.stages.params.base import Output
 from speech_analogy.adaptation.stages.params.training_params import ChoiceParams, TrialParams
 from speech_analogy.systems.catalogue import SEARCHED, TRAINED_ON

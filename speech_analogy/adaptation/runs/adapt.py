@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
+from speech_analogy.adaptation.extends import RECIPE_FILE, RecipeSource
+from speech_analogy.adaptation.job.prepare import Prepared, prepare
+from speech_analogy.adaptation.job.written import in_words, keep_recipe
 from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.planner import Planner
 from speech_analogy.adaptation.plan.stage import Plan
-from speech_analogy.adaptation.recipe import Recipe, load_recipe
+from speech_analogy.adaptation.plan.user_planner import UserPlanner
+from speech_analogy.adaptation.recipe import Recipe, override_keys, parse_recipe, read_overridden
 from speech_analogy.adaptation.runs.checks import check_run
 from speech_analogy.adaptation.runs.measured import measure, publish
 from speech_analogy.adaptation.split import read_cuts_of, split
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import WeightsUnavailableError
-from speech_analogy.evaluation.results import Results
+from speech_analogy.evaluation.results import DefaultValue, Results
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.recognisers.weights import resolve_weights
@@ -32,27 +38,86 @@ class Adaptation:
     results: Results
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What a recipe comes to.
+
+    Attributes:
+        recipe: with every value chosen.
+        plan: its stages.
+        path: the recipe's file, or where the run keeps it.
+        prepared: of a recipe with source and target: its data, and what was chosen by default.
+    """
+
+    recipe: Recipe
+    plan: Plan
+    path: Path
+    prepared: Prepared | None = None
+
+
 def plan_of(
-    recipe_path: str | Path,
+    recipe: str | Path | Mapping[str, Any],
     run: str | Path,
     *,
     overrides: Iterable[str] = (),
     data: str | Path | None = None,
     siblings: Iterable[Path] = (),
 ) -> tuple[Recipe, Plan]:
+    """A recipe and its stages, without doing any; see `plan_run`."""
+    planned = plan_run(recipe, run, overrides=overrides, data=data, siblings=siblings)
+    return planned.recipe, planned.plan
+
+
+def plan_run(
+    recipe: str | Path | Mapping[str, Any],
+    run: str | Path,
+    *,
+    overrides: Iterable[str] = (),
+    data: str | Path | None = None,
+    siblings: Iterable[Path] = (),
+) -> Planned:
     """A recipe's stages, without doing any: reads the corpus's texts and headers, which takes seconds.
 
     Args:
+        recipe: a recipe.yaml, the folder that holds one, or what one would hold, its paths from the current folder.
+        run: the run's folder.
+        overrides: `dotted.key=value`, the value in YAML.
+        data: the corpus's path, or the source's, in place of the recipe's.
         siblings: folders of other runs: what they have finished is taken over.
 
     Raises:
         ConfigError: the recipe is not right.
         DataError: its corpus is not there, or a part of it would be empty.
     """
-    recipe, folder = load_recipe(recipe_path, overrides, data)
-    cuts = read_cuts_of(recipe.corpus, recipe.language, folder, decode=False, progress=False)
-    planner = Planner(recipe, folder, split(cuts, recipe), digest(cuts), base_key_of(recipe.base))
-    return recipe, planner.plan(Path(run).resolve(), siblings)
+    run = Path(run).resolve()
+    source, folder = _written(recipe, overrides, data)
+    path = run / RECIPE_FILE if isinstance(recipe, Mapping) else Path(recipe)
+    if {"source", "target"} & source.content.keys():
+        prepared = prepare(source, folder, run)
+        own = UserPlanner(prepared.recipe, folder, prepared.data, base_key_of(prepared.recipe.base))
+        return Planned(prepared.recipe, own.plan(run, siblings), path, prepared)
+    resolved = parse_recipe(source)
+    cuts = read_cuts_of(resolved.experiment.corpus, resolved.language, folder, decode=False, progress=False)
+    planner = Planner(resolved, folder, split(cuts, resolved), digest(cuts), base_key_of(resolved.base))
+    return Planned(resolved, planner.plan(run, siblings), path)
+
+
+def prepare_run(recipe: str | Path | Mapping[str, Any], overrides: Iterable[str] = ()) -> Prepared:
+    """What a recipe with source and target comes to, without a plan; arguments and errors as of `plan_run`."""
+    source, folder = _written(recipe, overrides, None)
+    return prepare(source, folder, None)
+
+
+def _written(
+    recipe: str | Path | Mapping[str, Any], overrides: Iterable[str], data: str | Path | None
+) -> tuple[RecipeSource, Path]:
+    """A recipe as it is written, with its overrides, and the folder that its paths are relative to."""
+    if not isinstance(recipe, Mapping):
+        source = read_overridden(recipe, overrides, data)
+        return source, source.files[0].parent.resolve()
+    content = copy.deepcopy(dict(recipe))
+    override_keys(content, overrides, data)
+    return RecipeSource.unwritten(content), Path.cwd()
 
 
 def base_key_of(base: str) -> str:
@@ -67,7 +132,7 @@ def base_key_of(base: str) -> str:
 
 
 def adapt(
-    recipe: str | Path,
+    recipe: str | Path | Mapping[str, Any],
     out: str | Path,
     *,
     overrides: Iterable[str] = (),
@@ -83,11 +148,9 @@ def adapt(
     A second call with the same recipe does nothing; a killed one goes on; a changed value redoes what depends on it.
 
     Args:
-        recipe: a recipe.yaml, or the folder that holds one.
+        recipe, overrides, data, siblings: as of `plan_run`. What a recipe with source and target comes to is kept as
+            `out/recipe.yaml`.
         out: the run's folder.
-        overrides: `dotted.key=value`, the value in YAML.
-        data: the corpus's path, in place of the recipe's.
-        siblings: folders of other runs: what they have finished is taken over.
         executor: what does the stages; see `make_executor`.
         workers: jobs at once; None is what the executor's place has: here one process for each GPU, or without GPUs
             one of one thread for each core. It changes nothing but time.
@@ -96,10 +159,34 @@ def adapt(
     Raises:
         SpeechAnalogyError: the recipe, the corpus, the weights or the run's folder are not right.
     """
+    planned = plan_run(recipe, out, overrides=overrides, data=data, siblings=siblings)
+    return adapt_planned(planned, executor=executor, workers=workers, progress=progress, command=command)
+
+
+def adapt_planned(
+    planned: Planned,
+    *,
+    executor: str = LOCAL,
+    workers: int | None = None,
+    progress: bool = True,
+    command: str = "",
+) -> Adaptation:
+    """Do what `plan_run` planned; see `adapt`."""
     doer = make_executor(executor, workers)
-    resolved, plan = plan_of(recipe, out, overrides=overrides, data=data, siblings=siblings)
+    resolved, plan, prepared = planned.recipe, planned.plan, planned.prepared
     check_run(resolved, [plan])
-    results = measure(resolved, plan, Path(recipe), doer, progress=progress, command=command)
+    found: list[str] = []
+    defaults: list[DefaultValue] = []
+    if prepared is not None:
+        keep_recipe(prepared, plan.run / RECIPE_FILE, planned.path)
+        found = prepared.found
+        defaults = [
+            DefaultValue(key=one.key, value=in_words(one.value), why=one.why, table=one.table)
+            for one in prepared.defaults
+        ]
+    results = measure(
+        resolved, plan, planned.path, doer, progress=progress, command=command, found=found, defaults=defaults
+    )
     system = results.published or resolved.publish or "analogy"
     stage = plan.stages.get(names.PUBLISHED if resolved.decides else names.model(system))
     model = None if stage is None else publish(plan, stage["model"])

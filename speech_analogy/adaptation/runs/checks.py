@@ -39,7 +39,7 @@ def _check(recipe: Recipe, options: SynthesisOptions) -> None:
     try:
         check_speech(options)
     except SynthesisError as error:
-        sides = {"source": recipe.synthesis.source, "target": recipe.synthesis.target}
+        sides = {"source": recipe.spoken.source, "target": recipe.spoken.target}
         asking = [side for side, its in sides.items() if its.engines == options.engines]
         where = f"synthesis.{asking[0]}: " if len(asking) == 1 else "synthesis: "
         field = where + (error.field or "engines")

@@ -40,6 +40,8 @@ from speech_analogy.systems.catalogue import COMBINATIONS, TRAININGS, searched_a
 _Measured = tuple[str, float | None]
 """A system, and its λ where it has several rows."""
 
+NOT_MEASURED = "No recordings of the target with texts were given, so no word error rate was measured on it."
+
 
 @dataclass(frozen=True)
 class _Row:
@@ -118,7 +120,7 @@ def _in_decoders(plan: Plan) -> list[DecoderResult]:
 def _rows(recipe: Recipe, plan: Plan, estimate: Estimate | None) -> list[_Row]:
     """Every row of the table; what was decided on is evaluated as the model that is published."""
     if estimate is None:
-        return _rows_of(recipe)
+        return _rows_of(recipe) if recipe.reported_part else []
     published = names.evaluation(recipe.evaluation.part, names.PUBLISHED)
     if published not in plan.stages:  # there is no test
         return []
@@ -186,14 +188,14 @@ def _comparisons(
 
 def _test(recipe: Recipe, path: Path, tested: Grouping, dropped: int) -> Test:
     folder = path if path.is_dir() else path.parent
-    part = recipe.evaluation.part
-    held_out = (
-        [] if part == "test" else [f"Evaluated on {part}, which is held out for choosing; the test set was not used."]
-    )
+    part = recipe.reported_part
+    held_out = [NOT_MEASURED] if part is None else []
+    if part not in (None, "test"):
+        held_out = [f"Evaluated on {part}, which is held out for choosing; the test set was not used."]
     return Test(
         recipe=folder.resolve().name,
         title=recipe.title,
-        domains=list(recipe.split.target_domains),
+        domains=list(recipe.target_domains),
         utterances=len(tested.rows),
         speakers=tested.speakers,
         clusters=tested.clusters,

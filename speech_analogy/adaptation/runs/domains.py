@@ -89,12 +89,12 @@ def plan_domains(
     """
     resolved, folder = load_recipe(recipe, overrides, data)
     run = Path(run).resolve()
-    known = resolved.split.target_domains
+    known = resolved.experiment.split.target_domains
     for domain in domains:
         if domain not in known:
             raise ConfigError("is not a target of the recipe", field="targets", value=domain, do=", ".join(known))
     there = [DomainTable.read(Path(path)) for path in earlier]
-    cuts = read_cuts_of(resolved.corpus, resolved.language, folder, decode=False, progress=progress)
+    cuts = read_cuts_of(resolved.experiment.corpus, resolved.language, folder, decode=False, progress=progress)
     corpus_digest, base_key = digest(cuts), base_key_of(resolved.base)
     empty = DomainTable(
         resolved.title,
@@ -139,7 +139,7 @@ def _recipe_of(recipe: Recipe, domain: str, seed: int | None) -> Recipe:
     return recipe.model_copy(
         update={
             "title": f"{recipe.title}: {domain}" + ("" if seed is None else f", seed {seed}"),
-            "split": recipe.split.model_copy(update={"target_domains": (domain,)}),
+            "split": recipe.experiment.split.model_copy(update={"target_domains": (domain,)}),
             "training_seed": recipe.training_seed if seed is None else seed,
         }
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from speech_analogy.adaptation.execution.protocol import Executor
@@ -16,25 +16,36 @@ from speech_analogy.adaptation.runs.collect import collect
 from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER, Output
 from speech_analogy.adaptation.stages.work import FEATURES_FOLDER
 from speech_analogy.evaluation.environment import machine_record, package_versions
-from speech_analogy.evaluation.results import Results
+from speech_analogy.evaluation.results import DefaultValue, Results
 from speech_analogy.foundation.files import beside, link_tree, replace_folder, write_whole
 
 RESULTS_FILE, KEY_FILE = "results.json", "plan.sha256"
 
 
 def measure(
-    recipe: Recipe, plan: Plan, path: Path, executor: Executor, *, progress: bool = True, command: str = ""
+    recipe: Recipe,
+    plan: Plan,
+    path: Path,
+    executor: Executor,
+    *,
+    progress: bool = True,
+    command: str = "",
+    found: Sequence[str] = (),
+    defaults: Sequence[DefaultValue] = (),
 ) -> Results:
     """Do a plan and write its `results.json`.
 
     Args:
         path: of the recipe, for the record.
         command: what the user typed, for the record.
+        found: what was found in the data, for the record.
+        defaults: the values that nobody gave, for the record.
     """
     pace = machine_pace(show=True) if progress and plan.undone() else REFERENCE
     execute(plan, executor, show=progress, base_bytes=weights_bytes(recipe.base), pace=pace)
     shutil.rmtree(plan.run / FEATURES_FOLDER, ignore_errors=True)
     results = collect(recipe, plan, path, command, package_versions(), machine_record())
+    results = results.model_copy(update={"found": list(found), "defaults": list(defaults)})
     results.write(plan.run / RESULTS_FILE)
     write_whole(plan.run / KEY_FILE, plan.digest())
     return results

@@ -68,7 +68,7 @@ class Voices:
     """
 
     def __init__(self, recipe: Recipe, cuts: CutSet, folder: Path) -> None:
-        rules = recipe.split
+        rules = recipe.experiment.split
         trained = [cut for cut in cuts if rules.field is None or str(cut.custom.get(rules.field)) == rules.train]
         self._texts: dict[str, list[Text]] = {}
         for text in texts_of(CutSet.from_cuts(trained), unique=True):
@@ -138,7 +138,7 @@ class TargetPlanner(Planner):
         texts = draft.add(names.TEXTS, TargetTextsParams.of(self.recipe, self.corpus, **given), HANDED_OVER_S)
         add_real(draft, split)
         self._add_joined(draft, "source", split, "source_train", sorted({domain_of(cut) for cut in parts.source_train}))
-        self._add_joined(draft, "target", texts, "texts", list(self.recipe.split.target_domains))
+        self._add_joined(draft, "target", texts, "texts", list(self.recipe.target_domains))
 
     def _add_joined(self, draft: Draft, side: str, stage: Stage, output: str, domains: list[str]) -> None:
         """A's or C's speech, of the speech of these domains."""

@@ -12,8 +12,11 @@ from data_synth.run.channel_cuts import channel_cuts
 from data_synth.synthesize import synthesize
 from data_synth.text.texts import Text
 from speech_analogy.adaptation.split import (
+    SOURCE_PARTS,
     Split,
     divide,
+    divide_source,
+    fit_for_a_window,
     leave_out,
     read_cuts_of,
     read_texts,
@@ -25,16 +28,19 @@ from speech_analogy.adaptation.stages.params.base import CUTS_FILE, TEXTS_FILE
 from speech_analogy.adaptation.stages.params.speech_params import (
     ChannelParams,
     CorpusParams,
+    GivenTextsParams,
     JoinedParams,
+    SourceSplitParams,
     SpeechParams,
     SplitParams,
     SynthesisParams,
     TargetSplitParams,
     TargetTextsParams,
     TextsParams,
+    UnlabelledParams,
 )
 from speech_analogy.adaptation.stages.work import Work
-from speech_analogy.corpora.cuts import domain_of, text_of
+from speech_analogy.corpora.cuts import domain_of, read_unlabelled, text_of
 from speech_analogy.corpora.read import read_cuts, write_cuts
 
 
@@ -42,7 +48,8 @@ def corpus_stage(work: Work[CorpusParams]) -> None:
     """Read the corpus: every usable utterance."""
     params = work.params
     cuts = read_cuts_of(params.corpus, params.language, Path(params.folder), progress=work.progress)
-    write_cuts(cuts, work.folder / CUTS_FILE, overwrite=True)
+    kept = fit_for_a_window(cuts) if params.fit_for_a_window else cuts
+    write_cuts(kept, work.folder / CUTS_FILE, overwrite=True)
 
 
 def split_stage(work: Work[SplitParams | TargetSplitParams]) -> None:
@@ -62,6 +69,25 @@ def _split(work: Work[SplitParams | TargetSplitParams | TextsParams | TargetText
     else:
         cuts = work.cuts(params.cuts)
     return divide(cuts, params.split, params.seed)
+
+
+def source_split_stage(work: Work[SourceSplitParams]) -> None:
+    """Divide source speech and write both parts."""
+    params = work.params
+    parts = divide_source(work.cuts(params.cuts), params.hold_out, params.utterances, params.seed)
+    for name, cuts in zip(SOURCE_PARTS, parts, strict=True):
+        write_cuts(cuts, work.folder / params.outputs[name], overwrite=True)
+
+
+def given_texts_stage(work: Work[GivenTextsParams]) -> None:
+    """Write the texts that C speaks."""
+    write_texts(work.params.given, work.folder / TEXTS_FILE)
+
+
+def unlabelled_stage(work: Work[UnlabelledParams]) -> None:
+    """Write cuts of recordings whose texts are not known."""
+    cuts, _ = read_unlabelled(Path(work.params.path))
+    write_cuts(cuts, work.folder / CUTS_FILE, overwrite=True)
 
 
 def channel_stage(work: Work[ChannelParams]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lhotse import CutSet
@@ -21,8 +21,10 @@ from speech_analogy.adaptation.stages.work import Work, write_evaluation
 from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.evaluate import Evaluation, evaluate
+from speech_analogy.evaluation.normalise import normaliser
 from speech_analogy.evaluation.results import ScalePoint
 from speech_analogy.evaluation.sweep import ScaleSweep, evaluate_scales
+from speech_analogy.evaluation.transcribe import transcribe
 from speech_analogy.merging.arithmetic import Scale
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.lineage import require_same_base
@@ -34,6 +36,10 @@ CHOSEN_ON = {"agreement": "agreement on ", "leave_one_domain_out": "source domai
 def sweep_stage(work: Work[SweepParams]) -> None:
     """Transcribe a part with every λ of a grid: `curve.json` holds WER and normalised hypotheses of each."""
     scales = work.params.scales
+    if work.params.unlabelled:
+        heard = zip(scales, _heard(work), strict=True)
+        work.write(CURVE_FILE, [{"scale": scale, "wer": None, "heard": texts} for scale, texts in heard])
+        return
     found = _transcribe(work, _cuts(work), [moved(scale, None, work.params.offset) for scale in scales])
     rows = [
         {
@@ -112,6 +118,21 @@ def _transcribe(
     require_same_base(corners)
     sweep = ScaleSweep(load_recogniser(c, language=params.language), *corners, change=change)
     return [evaluate(cuts, sweep.move(scale), **how) for scale in scales]
+
+
+def _heard(work: Work[SweepParams]) -> Iterator[list[str]]:
+    """What each λ hears in recordings without texts, normalised."""
+    params = work.params
+    normalise = normaliser(params.language)
+    corners = [corner_path(work, corner, params.base) for corner in params.corners]
+    opened = [open_checkpoint(path) for path in corners]
+    require_same_base(opened)
+    sweep = ScaleSweep(load_recogniser(corners[0], language=params.language), *opened)
+    for scale in params.scales:
+        recogniser = sweep.move(moved(scale, None, params.offset))
+        decoding = params.evaluation.decoding(params.language)
+        found = transcribe(work.cuts(params.cuts), recogniser, decoding=decoding, progress=work.progress)
+        yield [normalise(transcript.text).strip() for transcript in found.transcripts]
 
 
 def _cuts(work: Work[SweepParams]) -> CutSet:

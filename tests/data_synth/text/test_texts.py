@@ -101,11 +101,11 @@ def test_the_same_words_in_two_domains_are_two_texts(tmp_path: Path) -> None:
     [
         ("a.txt", "\n  \n", "no usable text"),
         ("a.txt", b"caf\xe9\n", "not UTF-8"),
-        ("a.csv", "sentence\nhello\n", "must name a column"),
+        ("a.csv", "dish,price\nrolls,4\n", "must name a column.*dish, price.*FILE:COLUMN"),
         ("a.csv", "", "must name a column"),
         ("a.csv", 'text\n"open\n', "is not CSV"),
         ("a.jsonl", '{"text": "a"}\n{"text"\n', "line 2 is not JSON"),
-        ("a.jsonl", '{"sentence": "a"}\n', "line 1 must have a string"),
+        ("a.jsonl", '{"dish": "a"}\n', "line 1 must have a string.*dish.*FILE:COLUMN"),
         ("a.jsonl", "[1]\n", "line 1 must have a string"),
         ("a.jsonl", '{"text": "a", "id": "1"}\n{"text": "b", "id": "1"}\n', "line 2 has the id of line 1"),
         ("a.xlsx", "x", "must be .txt, .csv, .tsv or .jsonl"),

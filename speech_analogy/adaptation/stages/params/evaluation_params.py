@@ -84,10 +84,13 @@ class SweepParams(_Combined):
     kind: ClassVar = "sweep"
     version: ClassVar = 2
     outputs: ClassVar = {"curve": CURVE_FILE}
-    optional: ClassVar = ("offset", "base", "base_key", "domains")
+    optional: ClassVar = ("offset", "base", "base_key", "domains", "unlabelled")
 
     scales: tuple[float, ...]
     domains: tuple[str, ...] | None = Field(default=None, description="that are kept")
+    unlabelled: bool | None = Field(
+        default=None, description="the part has no texts: there is no WER, only what was heard"
+    )
 
 
 class ScopesParams(_Combined):

@@ -9,7 +9,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, mod
 from data_synth.channel.chain import ChannelOptions
 from data_synth.plan.options import SynthesisOptions
 from data_synth.text.texts import Text
-from speech_analogy.adaptation.recipe import CorpusOptions, Recipe, SplitOptions
+from speech_analogy.adaptation.data_options import CorpusOptions, HoldOut, SplitOptions
+from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.split import PARTS, SOURCE_PARTS
 from speech_analogy.adaptation.stages.params.base import (
     CUTS_FILE,
@@ -29,12 +30,14 @@ class CorpusParams(StageParams):
     kind: ClassVar = "corpus"
     version: ClassVar = 1
     outputs: ClassVar = {"cuts": CUTS_FILE}
+    optional: ClassVar = ("fit_for_a_window",)
     uses_a_model: ClassVar = False
 
     corpus: CorpusOptions
     language: str
     folder: str = Field(description="that the corpus's path is relative to")
     digest: str = Field(description="of all its cuts")
+    fit_for_a_window: bool | None = Field(default=None, description="utterances over 30 s are left out")
 
 
 class _Division(StageParams):
@@ -52,8 +55,9 @@ class _Division(StageParams):
     @classmethod
     def of(cls, recipe: Recipe, cuts: Any, **more: Any) -> Any:
         """The division as a recipe says it; what this stage does not read is left out."""
-        rules = recipe.split.model_copy(update=dict.fromkeys(cls.unread))
-        return cls(cuts=cuts, language=recipe.language, seed=recipe.seed, corpus=recipe.corpus, split=rules, **more)
+        corpus, split = recipe.experiment
+        rules = split.model_copy(update=dict.fromkeys(cls.unread))
+        return cls(cuts=cuts, language=recipe.language, seed=recipe.seed, corpus=corpus, split=rules, **more)
 
     @model_serializer(mode="wrap")
     def _as_a_recipe(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -90,6 +94,45 @@ class TextsParams(_Division):
     version: ClassVar = 1
     outputs: ClassVar = {"texts": TEXTS_FILE}
     unread: ClassVar = UNREAD_BY_TEXTS
+
+
+class SourceSplitParams(StageParams):
+    """Divide source speech into what is trained on and what is held out."""
+
+    kind: ClassVar = "source_split"
+    version: ClassVar = 1
+    outputs: ClassVar = {part: f"{part}.jsonl.gz" for part in SOURCE_PARTS}
+    optional: ClassVar = ("utterances",)
+    uses_a_model: ClassVar = False
+
+    cuts: Output = Field(exclude=True)
+    hold_out: HoldOut
+    utterances: int | None
+    seed: int
+
+
+class GivenTextsParams(StageParams):
+    """Write the texts that C speaks, where they come from the user's files."""
+
+    kind: ClassVar = "given_texts"
+    version: ClassVar = 1
+    outputs: ClassVar = {"texts": TEXTS_FILE}
+    uses_a_model: ClassVar = False
+
+    given: tuple[Text, ...] = Field(exclude=True)
+    digest: str = Field(description="of the texts, their ids and domains")
+
+
+class UnlabelledParams(StageParams):
+    """Find recordings without texts."""
+
+    kind: ClassVar = "unlabelled"
+    version: ClassVar = 1
+    outputs: ClassVar = {"cuts": CUTS_FILE}
+    uses_a_model: ClassVar = False
+
+    path: str
+    digest: str = Field(description="of all recordings")
 
 
 class _OfOneTarget(_Division):
