@@ -75,6 +75,14 @@ Labelled = Annotated[
         rich_help_panel=WITHOUT_RECIPE,
     ),
 ]
+Vector = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GAP",
+        help="A ready-made gap vector in place of --source: a file, or a name of `vector gaps`; repeated: their mean.",
+        rich_help_panel=WITHOUT_RECIPE,
+    ),
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")]
 
 
@@ -97,6 +105,7 @@ def adapt_command(
     language: GivenLanguage = None,
     unlabelled: Unlabelled = None,
     test: Labelled = None,
+    vector: Vector = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE or runs/TEXTS.")] = None,
     data: Annotated[Path | None, typer.Option(help="The corpus's folder, in place of the recipe's.")] = None,
     overrides: Overrides = None,
@@ -129,7 +138,7 @@ def adapt_command(
 
     speech-analogy adapt --texts menu.txt --source recordings/ --out runs/menu
     """
-    asked = asked_for(texts, source, slots, count, base, language, unlabelled, test)
+    asked = asked_for(texts, source, slots, count, base, language, unlabelled, test, vector)
     how = Doing(executor, workers, quiet)
     many = {"--targets": targets, "--shared-source": shared_source, "--seeds": seeds, "--join": join}
     if recipe is None:
@@ -190,13 +199,14 @@ def init_command(
     language: GivenLanguage = None,
     unlabelled: Unlabelled = None,
     test: Labelled = None,
+    vector: Vector = None,
     overrides: Overrides = None,
 ) -> None:
     """Print the recipe that `adapt` would make of the same texts and recordings, with what was found and why.
 
     speech-analogy init --texts menu.txt --source recordings/ > recipe.yaml
     """
-    asked = asked_for(texts, source, slots, count, base, language, unlabelled, test)
+    asked = asked_for(texts, source, slots, count, base, language, unlabelled, test, vector)
     content = _content(asked)
     from speech_analogy.adaptation.job.written import recipe_text
     from speech_analogy.adaptation.runs.adapt import prepare_run
@@ -213,11 +223,12 @@ def asked_for(
     language: str | None,
     unlabelled: str | None,
     test: str | None,
+    vector: list[str] | None,
 ) -> dict[str, Any]:
     """The options of a run without a recipe that were given, by name."""
     given = {
         "texts": texts, "source": source, "slots": slots, "count": count, "base": base, "language": language,
-        "unlabelled": unlabelled, "test": test,
+        "unlabelled": unlabelled, "test": test, "vector": vector,
     }  # fmt: skip
     return {name: value for name, value in given.items() if value is not None}
 
@@ -229,9 +240,9 @@ def _content(asked: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError("there is nothing to adapt to", field="RECIPE", do=do)
     for name, what in (
         ("texts", "--texts FILE: what the target says"),
-        ("source", "--source DIR: recordings of anything"),
+        ("source", "--source DIR: recordings of anything, or --vector GAP in their place"),
     ):
-        if name not in asked:
+        if name not in asked and not (name == "source" and "vector" in asked):
             raise ConfigError("is missing", field=f"--{name}", do=f"add {what}")
     templates = {
         name: str(asked[name]) if name == "slots" else asked[name] for name in ("slots", "count") if name in asked
@@ -241,8 +252,7 @@ def _content(asked: Mapping[str, Any]) -> dict[str, Any]:
         listed = [{"path": one, **templates} for one in listed]
     target = {"texts": listed, **{name: asked[name] for name in ("unlabelled", "test") if name in asked}}
     return {
-        **{name: asked[name] for name in ("base", "language") if name in asked},
-        "source": asked["source"],
+        **{name: asked[name] for name in ("base", "language", "source", "vector") if name in asked},
         "target": target,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.suggest import nearest
@@ -34,9 +35,13 @@ def shipped_gaps(library: Path = LIBRARY) -> list[ShippedGap]:
     for file in sorted(library.glob(f"*{SUFFIX}")):
         _, base, provenance = read_vector_file(file, verify=False)
         told = provenance.tuned_on if isinstance(provenance.tuned_on, Mapping) else {}
-        speech = "; ".join(str(told[key]) for key in ("speakers", "channel", "voices") if told.get(key))
-        found.append(ShippedGap(file.stem, file, base.name, speech))
+        found.append(ShippedGap(file.stem, file, base.name, described_speech(told)))
     return found
+
+
+def described_speech(told: Mapping[str, Any]) -> str:
+    """Who spoke a gap's speech, over what, and which voices of TTS: as far as the vector's `tuned_on` says."""
+    return "; ".join(str(told[key]) for key in ("speakers", "channel", "voices") if told.get(key))
 
 
 def vector_file(named: str, folder: Path, library: Path = LIBRARY) -> Path:
