@@ -16,7 +16,10 @@ PHONE_LINE = "recipes/phone_line/README.md"
 SYNTHESIS = "tests/benchmarks/synthesis/RESULTS.md"
 RECIPES = "recipes/README.md"
 GAPS = "tests/benchmarks/gaps/RESULTS.md"
-GAP_EXPECTATION = "TO BE MEASURED"
+GAP_EXPECTATION = (
+    "a gap vector of other speech may help, do nothing or harm, by how alike channel and speakers are; "
+    "recordings with --test say which"
+)
 
 FEWEST_SPEAKERS = 10  # that are known, for holding out speakers
 SPEAKERS_SHARE, SPEAKERS_LEAST = 0.1, 2  # 12 of 125 on speechocean762
