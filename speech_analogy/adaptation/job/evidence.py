@@ -27,7 +27,7 @@ PROMPTS_SHARE, PROMPTS_LEAST, PROMPTS_SMALL, PROMPTS_SMALL_SHARE = 0.1, 4, 20, 0
 FEWEST_UTTERANCES = 20  # of a source: 4 to choose λ on and 16 to learn from, one batch
 MEASURED_UTTERANCES = 50  # the fewest that were measured
 
-FEW_TEXTS = 150  # below which a text is spoken four times
+FEW_TEXTS = 200  # below which a text is spoken four times
 RATE, MIXED_RATE, EPOCHS = 1.0e-4, 3.0e-5, 3
 RATE_OF_WIDTH = {384: 1.0, 512: 2 / 3, 768: 1 / 3, 1024: 0.2, 1280: 2 / 15}
 """Width of a Whisper -> its learning rate, of whisper-tiny's: arXiv 2406.02925 has 3e-5, 2e-5, 1e-5 and 4e-6 for tiny,
@@ -66,7 +66,7 @@ def hold_out_of(speakers: int, prompts: int) -> tuple[HoldOut, str]:
 def clips_a_text(texts: int) -> DefaultChoice:
     """How often a target text is spoken."""
     if texts < FEW_TEXTS:
-        why = f"{texts} texts are few: 149 prompts were spoken four times on phone_line"
+        why = f"{texts} texts are few: the 182 of phone_line were spoken four times"
         return DefaultChoice("synthesis.target.voices_per_text", 4, why, PHONE_LINE)
     why = "two clips a text in place of one took 5.2 points off the analogy, four were not told apart from two"
     return DefaultChoice("synthesis.target.voices_per_text", 2, why, SYNTHESIS)

@@ -18,7 +18,7 @@ from speech_analogy.adaptation.job.bases import default_base, refuse_other_langu
 from speech_analogy.adaptation.job.evidence import DefaultChoice
 from speech_analogy.adaptation.job.gap_vectors import GapFound, read_gap_vectors
 from speech_analogy.adaptation.job.reading import CorpusFound, read_audio, read_source_or_test, read_target_texts
-from speech_analogy.adaptation.recipe import Recipe, UserRun, parse_recipe
+from speech_analogy.adaptation.recipe import AUTO, Recipe, UserRun, parse_recipe
 from speech_analogy.adaptation.user_data import UserData
 from speech_analogy.corpora.cuts import prompt_of_cut
 from speech_analogy.corpora.splits import ranked
@@ -281,12 +281,12 @@ def _other_choices(values: Values, corpus: CorpusFound | None, unlabelled: bool)
     for choice in evidence.training(width, None if corpus is None else corpus.utterances):
         if not (searched and choice.key.startswith("training_of.")):  # a search chooses for all systems
             yield choice
-    if values.given("vector") is None:
-        yield evidence.scale_strategy(unlabelled)
     if corpus is not None:
         yield evidence.systems()
     if values.given("vector") is None:
         yield evidence.published(unlabelled)
+        if values.given("publish") != AUTO:  # else the stand-ins choose λ
+            yield evidence.scale_strategy(unlabelled)
 
 
 def _copied(value: Any) -> Any:
