@@ -109,7 +109,7 @@ class EvaluationOptions(Options):
 class Recipe(Options):
     """What is adapted to what: an experiment, from one corpus to a table, or the user's run, from texts to a model."""
 
-    later: ClassVar = ("source", "target", "vector", "other_decoders")
+    later: ClassVar = ("source", "target", "vector", "other_decoders", "allow_overlap")
 
     title: str
     note: str = ""
@@ -161,6 +161,11 @@ class Recipe(Options):
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
     other_decoders: OtherDecodersOptions | None = Field(
         default=None, description="where the published model is tried besides our own decoder"
+    )
+    allow_overlap: Literal["speakers", "recordings"] | None = Field(
+        default=None,
+        description="what of the test may have been in training (recordings: speakers too), which every table then "
+        "says; None: such a test is refused",
     )
 
     @model_validator(mode="before")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from speech_analogy.cli.options import Executor, Quiet, Workers, typed_command
+from speech_analogy.cli.options import AllowOverlap, Executor, Quiet, Workers, typed_command
 from speech_analogy.errors import ConfigError
 
 WITHOUT_RECIPE = "Without a recipe"  # a panel of the help
@@ -132,6 +132,7 @@ def adapt_command(
         list[Path] | None,
         typer.Option(help="With --targets: domains.json of an earlier run; what it has is not done again."),
     ] = None,
+    allow_overlap: AllowOverlap = False,
     quiet: Quiet = False,
 ) -> None:
     """From texts and recordings, or a recipe, to an adapted model and a report; what is done is not done again.
@@ -140,12 +141,13 @@ def adapt_command(
     """
     asked = asked_for(texts, source, slots, count, base, language, unlabelled, test, vector)
     how = Doing(executor, workers, quiet)
+    overrides = [*(overrides or []), *(["allow_overlap=recordings"] if allow_overlap else [])]
     many = {"--targets": targets, "--shared-source": shared_source, "--seeds": seeds, "--join": join}
     if recipe is None:
         wrong = next((name for name, value in {**many, "--vary": vary, "--data": data}.items() if value), None)
         if wrong is not None:
             raise ConfigError("is only valid with a recipe", field=wrong, do="name a recipe.yaml")
-        _adapt_asked(asked, out, overrides or [], dry_run, how)
+        _adapt_asked(asked, out, overrides, dry_run, how)
         return
     if asked:
         option = f"--{next(iter(asked))}"
@@ -155,11 +157,11 @@ def adapt_command(
         if shared_source or seeds is not None or join:
             raise ConfigError("--shared-source, --seeds and --join are only valid with --targets", field="--targets")
         if vary is not None:
-            _vary(recipe, run, vary, data, overrides or [], dry_run, not drop_models, how)
+            _vary(recipe, run, vary, data, overrides, dry_run, not drop_models, how)
             return
         if drop_models:
             raise ConfigError("--drop-models is only valid with --targets or --vary", field="--targets")
-        adapt_recipe(recipe, run, data, overrides or [], dry_run, how)
+        adapt_recipe(recipe, run, data, overrides, dry_run, how)
         return
     if vary is not None:
         raise ConfigError("--vary and --targets cannot be combined", field="--vary", do="leave one of them out")
@@ -168,7 +170,7 @@ def adapt_command(
     job = each.plan_domains(
         recipe,
         run,
-        overrides=overrides or [],
+        overrides=overrides,
         data=data,
         domains=() if targets == "each" else tuple(targets.split(",")),
         source="rest" if shared_source else "others",
