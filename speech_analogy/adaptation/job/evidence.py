@@ -24,7 +24,7 @@ GAP_EXPECTATION = (
 FEWEST_SPEAKERS = 10  # that are known, for holding out speakers
 SPEAKERS_SHARE, SPEAKERS_LEAST = 0.1, 2  # 12 of 125 on speechocean762
 PROMPTS_SHARE, PROMPTS_LEAST, PROMPTS_SMALL, PROMPTS_SMALL_SHARE = 0.1, 4, 20, 0.2
-FEWEST_UTTERANCES = 20  # of a source: 4 to choose λ on and 16 to learn from, one batch
+FEWEST_UTTERANCES = 20  # of a source: a batch of 16, and 4 to choose λ on where stand-ins do not
 MEASURED_UTTERANCES = 50  # the fewest that were measured
 
 FEW_TEXTS = 200  # below which a text is spoken four times

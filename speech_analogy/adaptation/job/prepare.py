@@ -101,7 +101,9 @@ def prepare(source: RecipeSource, folder: Path, run: Path | None) -> Prepared:
     _state_data(values, sparse.user_run, name, corpus, test, folder)
     _choose_base(values, language, folder, gap)
     if corpus is not None:
-        _choose_hold_out(values, corpus)
+        _require_enough(corpus)
+        if _needs_hold_out(values, target.unlabelled is not None):
+            _choose_hold_out(values, corpus)
     _choose_voices(values, language, len(used), corpus is not None)
     _check_spoken(used, corpus, language)
     if gap is not None:
@@ -213,25 +215,39 @@ def _choose_base(values: Values, language: str, folder: Path, gap: GapFound | No
     refuse_other_language(str(values.content["base"]), resolve_weights(str(values.content["base"])), language)
 
 
-def _choose_hold_out(values: Values, corpus: CorpusFound) -> None:
-    """What λ is chosen on; a source that is too small for that is refused."""
-    if values.given("source.hold_out") is None and corpus.utterances < evidence.FEWEST_UTTERANCES:
+def _needs_hold_out(values: Values, unlabelled: bool) -> bool:
+    """Is anything chosen, or reported, on held-out source speech? Stand-ins hold out what they need themselves."""
+    decides = values.given("publish") in (None, AUTO) and not unlabelled
+    return not decides or bool(values.given("search")) or bool(values.given("report_forgetting"))
+
+
+def _require_enough(corpus: CorpusFound) -> None:
+    """A source that is too small to learn anything from is refused."""
+    if corpus.utterances < evidence.FEWEST_UTTERANCES:
         raise DataError(
-            f"a source must have at least {evidence.FEWEST_UTTERANCES} utterances with texts, of which "
-            f"{evidence.PROMPTS_LEAST} are held out to choose λ on",
+            f"a source must have at least {evidence.FEWEST_UTTERANCES} utterances with texts",
             file=corpus.read.options.path,
             value=f"{corpus.utterances}",
             do=f"add recordings of anything in this language; {evidence.MEASURED_UTTERANCES} are the fewest that "
             "were measured",
         )
-    prompts = len({prompt_of_cut(cut) for cut in corpus.read.cuts})
-    if values.given("source.hold_out") is None and prompts <= evidence.PROMPTS_LEAST:
+    if _prompts(corpus) <= evidence.PROMPTS_LEAST:
         raise DataError(
-            f"a source must say more than {evidence.PROMPTS_LEAST} different things, so that some can be held out",
+            f"a source must say more than {evidence.PROMPTS_LEAST} different things",
             file=corpus.read.options.path,
-            value=prompts,
+            value=_prompts(corpus),
             do="add recordings of other texts",
         )
+
+
+def _prompts(corpus: CorpusFound) -> int:
+    """How many different things the source says."""
+    return len({prompt_of_cut(cut) for cut in corpus.read.cuts})
+
+
+def _choose_hold_out(values: Values, corpus: CorpusFound) -> None:
+    """What λ is chosen on."""
+    prompts = _prompts(corpus)
     rule, why = evidence.hold_out_of(corpus.speakers, prompts)
     values.choose(DefaultChoice("source.hold_out", rule.model_dump(mode="json", exclude_none=True), why))
 

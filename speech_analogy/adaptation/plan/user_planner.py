@@ -48,7 +48,7 @@ class UserPlanner(Planner):
         given = GivenTextsParams(given=data.texts, digest=data.texts_digest)
         texts = draft.add(names.TEXTS, given, START_S)
         if split is not None:
-            for part in SOURCE_PARTS:
+            for part in SOURCE_PARTS if len(draft.parts.source_dev) else SOURCE_PARTS[:1]:
                 self._add_part(part, split[part])
         if data.unlabelled is not None:
             params = UnlabelledParams(path=str(data.unlabelled.path), digest=data.unlabelled.digest)
@@ -64,7 +64,6 @@ class UserPlanner(Planner):
         """The source, read and divided."""
         source = self.recipe.user_run.source
         assert source is not None, "source speech was read, but no recipe names it"
-        assert source.hold_out is not None, "what is held out was not chosen"
         rule = SourceSplitParams(
             cuts=self._add_corpus(names.CORPUS, read)["cuts"],
             hold_out=source.hold_out,
