@@ -55,7 +55,6 @@ class UserData:
         nothing = CutSet.from_cuts([])
         train, dev = nothing, nothing
         if self.source is not None:
-            assert hold_out is not None, "what is held out was not chosen"
             train, dev = divide_source(self.source.cuts, hold_out, utterances, seed)
         unlabelled = nothing if self.unlabelled is None else self.unlabelled.cuts
         test = nothing if self.test is None else self.test.cuts
