@@ -58,7 +58,7 @@ vector_app.command(name="card")(vector_card_command)
 vector_app.command(name="gap")(gap_command)
 vector_app.command(name="gaps")(gaps_command)
 
-DEMO_RECIPE = "phone_line"
+DEMO_RECIPE = "demo"
 LEARNING = {"finetune", "shorten"}  # thousands of short operations a step: threads that sleep in between cost a third
 
 
@@ -132,7 +132,7 @@ def demo(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """The whole job on telephone prompts that come with the package: nine minutes on 2 cores."""
+    """The whole job on texts and recordings that come with the package: six minutes on 2 cores."""
     how = Doing(executor, workers, quiet)
     adapt_recipe(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, how)
 
