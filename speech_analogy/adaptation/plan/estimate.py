@@ -17,7 +17,7 @@ from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace
 from speech_analogy.adaptation.plan.stage import Resources, Stage
 from speech_analogy.foundation.page.wording import duration
 from speech_analogy.recognisers.sizes import parameters_of
-from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, window_kind, window_seconds
+from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, trimmed_settings, window_kind, window_seconds
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.packing.layout import PAUSE_S
 
@@ -70,7 +70,14 @@ class Size:
         )
 
     def window_s(self, window: Window) -> float:
-        return self.trimmed_s if window_kind(window) == "trimmed" else self.full_s
+        """Of one window an utterance; with settings of its own a trimmed one is rounded up by half a step."""
+        settings = trimmed_settings(window)
+        if settings is None:
+            return self.full_s
+        if window == "trimmed":
+            return self.trimmed_s
+        around = settings.slack_s + settings.step_s / 2
+        return max(self.duration_s + around * self.utterances, settings.minimum_s * self.utterances)
 
     @property
     def full_s(self) -> float:

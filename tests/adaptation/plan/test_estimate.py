@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from speech_analogy.adaptation.execution.protocol import make_executor
@@ -24,6 +25,7 @@ from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import EvaluationOptions
 from speech_analogy.adaptation.runs.measured import describe
 from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams
+from speech_analogy.recognisers.windows import TrimmedWindow, window_seconds
 from speech_analogy.training.options import FinetuneOptions
 from tests.adaptation.building import DEV, ModelFreeParams, some_stage
 
@@ -64,6 +66,17 @@ def test_a_fine_tuning_costs_what_its_windows_do() -> None:
     assert padded == full == own * 3000 / 400
     mixed = finetune_cost(size, 2, FinetuneOptions(packed=0.25, padded=0.05)) - START_S
     assert mixed == pytest.approx(0.7 * own + 0.25 * packed + 0.05 * padded)
+
+
+@pytest.mark.parametrize("settings", [{"slack_s": 0.24, "step_s": 0.2}, {"minimum_s": 6.0}])
+def test_a_trimmed_window_costs_what_its_own_settings_say(settings: dict[str, float]) -> None:
+    window = TrimmedWindow(**settings)
+    durations = np.random.default_rng(0).uniform(1.0, 5.0, 200)
+    size = Size(200, float(durations.sum()), sum(window_seconds(float(one), "trimmed") for one in durations))
+    assert size.window_s("trimmed") == size.trimmed_s
+    assert size.window_s(window) == pytest.approx(
+        sum(window_seconds(float(one), window) for one in durations), rel=0.02
+    )
 
 
 def test_a_decoding_stage_costs_what_its_backend_takes() -> None:
