@@ -40,7 +40,7 @@ class Hypothesis(Options):
 class System(Options):
     """The score of one system on the test set. Rates are percentages of the reference's words."""
 
-    later: ClassVar = ("source_wer", "wer_of_seeds", "scopes", "wer_spoken", "wer_unspoken")
+    later: ClassVar = ("source_wer", "wer_of_seeds", "scopes")
 
     name: str = Field(description="zero_shot, source_synthetic, ..., analogy")
     scale: float | None = Field(default=None, description="λ; None where the system has none")
@@ -64,24 +64,6 @@ class System(Options):
         default_factory=list, description="where several seeds were drawn: each one's WER; everything else is pooled"
     )
     scopes: dict[str, float] = Field(default_factory=dict, description="scope -> λ, where it is not one for all")
-    wer_spoken: float | None = Field(default=None, description="on utterances whose text TTS has spoken")
-    wer_unspoken: float | None = Field(default=None, description="on the others")
-
-
-class Overlap(Options):
-    """How much of a test was in training."""
-
-    recordings: int
-    speakers: int
-    utterances: int = Field(description="of the test: of such recordings, or by such speakers")
-
-
-class SpokenTexts(Options):
-    """How many of a test's texts TTS has spoken for training, in the form in which they are scored."""
-
-    texts: int = Field(description="distinct ones of the test")
-    spoken: int = Field(description="of these, how many TTS has spoken; all: a closed vocabulary")
-    utterances: int = Field(description="of the test, that have such a text")
 
 
 class Comparison(Options):
@@ -147,7 +129,7 @@ class Selection(Options):
 class Test(Options):
     """What the systems were measured on."""
 
-    later: ClassVar = ("cluster_note", "overlap", "texts")
+    later: ClassVar = ("cluster_note",)
 
     recipe: str
     title: str
@@ -160,8 +142,6 @@ class Test(Options):
     duration_s: float
     dropped_empty_references: int
     normaliser: str
-    overlap: Overlap | None = Field(default=None, description="with training; None: not known")
-    texts: SpokenTexts | None = Field(default=None, description="None: what TTS has spoken is not known")
     note: str = Field(default="", description="what a reader must know of this test, e.g. a simulated channel")
 
 

@@ -102,11 +102,11 @@ class SourceSplitParams(StageParams):
     kind: ClassVar = "source_split"
     version: ClassVar = 1
     outputs: ClassVar = {part: f"{part}.jsonl.gz" for part in SOURCE_PARTS}
-    optional: ClassVar = ("utterances", "hold_out")
+    optional: ClassVar = ("utterances",)
     uses_a_model: ClassVar = False
 
     cuts: Output = Field(exclude=True)
-    hold_out: HoldOut | None
+    hold_out: HoldOut
     utterances: int | None
     seed: int
 
