@@ -14,7 +14,7 @@ _HOMES = {
     "analogy": "speech_analogy.merging.analogy",
     "finetune": "speech_analogy.training.finetune",
     "shorten": "speech_analogy.training.shorten",
-    "transcribe": "speech_analogy.evaluation.transcribe",
+    "transcribe": "speech_analogy.long_audio.transcribe",
     "evaluate": "speech_analogy.evaluation.evaluate",
     "adapt": "speech_analogy.adaptation.runs.adapt",
 }
@@ -22,7 +22,7 @@ _HOMES = {
 if TYPE_CHECKING:
     from speech_analogy.adaptation.runs.adapt import adapt
     from speech_analogy.evaluation.evaluate import evaluate
-    from speech_analogy.evaluation.transcribe import transcribe
+    from speech_analogy.long_audio.transcribe import transcribe
     from speech_analogy.merging.analogy import analogy
     from speech_analogy.merging.vectors.task_vector import TaskVector
     from speech_analogy.training.finetune import finetune

@@ -91,6 +91,9 @@ class EvaluationOptions(Options):
     window: Window | None = Field(default=None, description="None: the window each model was tuned in")
     backend: Backend = Field(default="torch", description="what decodes: torch, ctranslate2 or auto")
     compute: Compute = Field(default="int8", description="of CTranslate2: int8 or float32; bf16: torch's encoder")
+    fallback: bool = Field(
+        default=True, description="what loops is cut or decoded again, silence has no words; off: as version 0.1.0"
+    )
     cluster: Literal["prompt", "speaker"] = "speaker"
     part: EvaluatedPart = Field(
         default="test", description="a held-out part leaves the test untouched: for choosing a recipe's values"
@@ -99,7 +102,12 @@ class EvaluationOptions(Options):
     def decoding(self, language: str) -> DecodingOptions:
         """How speech in this language is decoded."""
         return DecodingOptions(
-            window=self.window, beams=self.beams, backend=self.backend, compute=self.compute, language=language
+            window=self.window,
+            beams=self.beams,
+            backend=self.backend,
+            compute=self.compute,
+            fallback=self.fallback,
+            language=language,
         )
 
 

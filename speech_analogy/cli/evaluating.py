@@ -1,4 +1,4 @@
-"""The verbs that transcribe: `transcribe` and `evaluate`."""
+"""The verb `evaluate`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from speech_analogy.cli.options import (
     Compute,
     ComputeChoice,
     Device,
+    Fallback,
     Language,
     Overwrite,
     Quiet,
@@ -28,30 +29,6 @@ if TYPE_CHECKING:
     from speech_analogy.evaluation.evaluate import Evaluation
 
 
-def transcribe_command(
-    source: Annotated[Path, typer.Argument(help="Cuts, an audio file or a folder of audio files.")],
-    model: Annotated[str, typer.Option(help="Weights, as for --base.")],
-    window: Window = None,
-    beams: Beams = 1,
-    backend: Backend = BackendChoice.torch,
-    compute: Compute = ComputeChoice.int8,
-    device: Device = "auto",
-    language: Language = "en",
-    quiet: Quiet = False,
-) -> None:
-    """Print transcripts: id, tab, text."""
-    from speech_analogy.evaluation.transcribe import transcribe
-
-    found = transcribe(
-        source,
-        model,
-        decoding=decoding_options(window, beams, backend, compute, device, language),
-        progress=not quiet,
-    )
-    for transcript in found.transcripts:
-        print(f"{transcript.id}\t{transcript.text}")
-
-
 def evaluate_command(
     cuts: Annotated[Path, typer.Argument(help="Cuts with texts.")],
     model: Annotated[str, typer.Option(help="Weights, as for --base.")],
@@ -62,6 +39,7 @@ def evaluate_command(
     backend: Backend = BackendChoice.torch,
     compute: Compute = ComputeChoice.int8,
     device: Device = "auto",
+    fallback: Fallback = True,
     cluster: Annotated[ClusterChoice, typer.Option(help="What intervals are taken over.")] = ClusterChoice.speaker,
     language: Language = "en",
     overwrite: Overwrite = False,
@@ -74,7 +52,7 @@ def evaluate_command(
 
     if out is not None and out.exists() and not overwrite:
         raise ConfigError("the output folder must not exist", file=out, do="name another, or say --overwrite")
-    decoding = decoding_options(window, beams, backend, compute, device, language)
+    decoding = decoding_options(window, beams, backend, compute, device, language, fallback)
     names = ["model", "against"][: 1 if against is None else 2]
     found: list[Evaluation] = [
         evaluate(

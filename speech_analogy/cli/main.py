@@ -13,7 +13,7 @@ from data_synth.cli.app import app as synthesis_app
 from data_synth.cli.listing import engines_command, voices_command
 from speech_analogy import __version__
 from speech_analogy.cli.adapting import Doing, adapt_command, adapt_recipe, init_command, show_report
-from speech_analogy.cli.evaluating import evaluate_command, transcribe_command
+from speech_analogy.cli.evaluating import evaluate_command
 from speech_analogy.cli.exporting import export_command, vector_card_command
 from speech_analogy.cli.gaps import gap_command
 from speech_analogy.cli.inventory import doctor_command, systems_command
@@ -27,6 +27,7 @@ from speech_analogy.cli.options import (
     Workers,
 )
 from speech_analogy.cli.training import finetune_command, shorten_command
+from speech_analogy.cli.transcribing import transcribe_command
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.plugins import registered
 from speech_analogy.foundation.program import Verbs, run

@@ -68,6 +68,15 @@ Backend = Annotated[
 Compute = Annotated[ComputeChoice, typer.Option(help="CTranslate2: int8 or float32; torch: bf16, or else float32.")]
 
 
+Fallback = Annotated[
+    bool,
+    typer.Option(
+        "--fallback/--no-fallback",
+        help="Cut a transcript that repeats itself, or decode it again; no words on silence.",
+    ),
+]
+
+
 def decoding_options(
     window: WindowChoice | None,
     beams: int,
@@ -75,6 +84,7 @@ def decoding_options(
     compute: ComputeChoice,
     device: str,
     language: str,
+    fallback: bool = True,
 ) -> DecodingOptions:
     """What the options above ask for."""
     from speech_analogy.recognisers.decoding import DecodingOptions
@@ -86,6 +96,7 @@ def decoding_options(
         compute=compute.value,
         device=device,
         language=language,
+        fallback=fallback,
     )
 
 

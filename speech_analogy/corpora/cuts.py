@@ -60,7 +60,7 @@ def cuts_of(source: str | Path | CutSet) -> CutSet:
                 file=audio_path(cut) or None,
                 field=cut.id,
                 value=f"{cut.duration:.1f} s",
-                do="split it first",
+                do="split it first, or use `transcribe`, which takes recordings of any length",
             )
     return eager
 

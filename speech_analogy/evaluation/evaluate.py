@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lhotse import CutSet
@@ -12,7 +13,7 @@ from lhotse import CutSet
 from speech_analogy.corpora.cuts import audio_path, cuts_of, domain_of, prompt_of_cut, speaker_of, text_of
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.grouping import Cluster, grouped
-from speech_analogy.evaluation.normalise import normaliser
+from speech_analogy.evaluation.normalise import Normaliser, normaliser
 from speech_analogy.evaluation.results import Comparison, Hypothesis, System
 from speech_analogy.evaluation.score import character_errors, word_errors
 from speech_analogy.evaluation.significance import compare, wer_interval
@@ -20,6 +21,8 @@ from speech_analogy.evaluation.transcribe import Transcription, transcribe
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.protocol import Transcriber
 from speech_analogy.recognisers.windows import window_kind
+
+CHECKED = ("fell_back", "silent", "silent_words")  # counts of a system
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ def score(
             deletions=int(words.deletions[index]),
             insertions=int(words.insertions[index]),
             words=int(words.words[index]),
+            one_pass=transcript.one_pass,
+            silent=transcript.silent,
         )
         for index, (cut, transcript, reference, hypothesis) in enumerate(kept)
     ]
@@ -134,9 +139,24 @@ def score(
         backend=transcription.backend,
         seconds=transcription.seconds,
         hypotheses_file=hypotheses_file,
+        **_checks(references, rows, normalise),
     )
     dropped = len(transcription.transcripts) - len(kept)
     return Evaluation(system, rows, dropped, grouping.kind, grouping.note)
+
+
+def _checks(references: list[str], rows: list[Hypothesis], normalise: Normaliser) -> dict[str, Any]:
+    """How many utterances looped or were silent, and the WER of what the first pass wrote."""
+    if all(row.one_pass is None and not row.silent for row in rows):
+        return {}
+    written = [row.hypothesis if row.one_pass is None else row.one_pass for row in rows]
+    normalised = [normalise(text).strip() for text in written]
+    return {
+        "fell_back": sum(row.one_pass is not None and not row.silent for row in rows),
+        "silent": sum(row.silent for row in rows),
+        "silent_words": sum(len(text.split()) for row, text in zip(rows, normalised, strict=True) if row.silent),
+        "one_pass_wer": word_errors(references, normalised).rate,
+    }
 
 
 def pooled(systems: Sequence[System], hypotheses: Sequence[Sequence[Hypothesis]]) -> System:
@@ -153,9 +173,12 @@ def pooled(systems: Sequence[System], hypotheses: Sequence[Sequence[Hypothesis]]
         raise DataError("runs can only be pooled on the same utterances", field=systems[0].name)
     rows = [row for own in hypotheses for row in own]
     words = np.array([row.words for row in rows], dtype=np.int64)
-    sums = ("substitutions", "deletions", "insertions", "words", "utterances", "over_100", "seconds")
+    sums = ("substitutions", "deletions", "insertions", "words", "utterances", "over_100", "seconds", *CHECKED)
     changed = {name: sum(getattr(system, name) for system in systems) for name in sums}
     means = {name: sum(getattr(s, name) for s in systems) / len(systems) for name in ("wer", "cer", "raw_wer")}
+    if any(system.one_pass_wer is not None for system in systems):
+        one_pass = [system.wer if system.one_pass_wer is None else system.one_pass_wer for system in systems]
+        means["one_pass_wer"] = sum(one_pass) / len(one_pass)
     interval = wer_interval(_errors(rows), words, [row.cluster for row in rows])
     each = [system.wer for system in systems] if len(systems) > 1 else []
     return systems[0].model_copy(update={**changed, **means, "ci95": interval, "wer_of_seeds": each})

@@ -18,7 +18,7 @@ from speech_analogy.foundation.user_files import read_text
 class Hypothesis(Options):
     """One utterance as one system transcribed it: a row of a system's `hypotheses_file`."""
 
-    later: ClassVar = ("prompt",)
+    later: ClassVar = ("prompt", "one_pass", "silent")
 
     id: str
     domain: str
@@ -35,12 +35,16 @@ class Hypothesis(Options):
     deletions: int
     insertions: int
     words: int = Field(description="words of the normalised reference")
+    one_pass: str | None = Field(
+        default=None, description="raw, what the first pass wrote, where that looped or was written on silence"
+    )
+    silent: bool = Field(default=False, description="taken for silence, which has no words")
 
 
 class System(Options):
     """The score of one system on the test set. Rates are percentages of the reference's words."""
 
-    later: ClassVar = ("source_wer", "wer_of_seeds", "scopes")
+    later: ClassVar = ("source_wer", "wer_of_seeds", "scopes", "fell_back", "silent", "silent_words", "one_pass_wer")
 
     name: str = Field(description="zero_shot, source_synthetic, ..., analogy")
     scale: float | None = Field(default=None, description="λ; None where the system has none")
@@ -62,6 +66,12 @@ class System(Options):
     source_wer: float | None = Field(default=None, description="WER on held-out source speech: what is kept of it")
     wer_of_seeds: list[float] = Field(
         default_factory=list, description="where several seeds were drawn: each one's WER; everything else is pooled"
+    )
+    fell_back: int = Field(default=0, description="utterances whose first pass looped: cut, or decoded again")
+    silent: int = Field(default=0, description="utterances that were taken for silence")
+    silent_words: int = Field(default=0, description="words that the first pass wrote on them; they are left out")
+    one_pass_wer: float | None = Field(
+        default=None, description="WER of what the first pass wrote, where that differs for any utterance"
     )
     scopes: dict[str, float] = Field(default_factory=dict, description="scope -> λ, where it is not one for all")
 

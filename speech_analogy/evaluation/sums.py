@@ -108,7 +108,7 @@ def evaluate_sums(
     sweep = SumSweep(cast("Recogniser", recogniser), opened)
     window = decoding.window or native_window(sweep.recogniser.folder)
     points = [shares for _, _, shares in sums]
-    transcriptions = transcribe_points(list(eager), sweep, points, window, decoding.beams, progress)
+    transcriptions = transcribe_points(list(eager), sweep, points, window, decoding, progress)
     return [
         score(eager, transcription, name=system, scale=scale, language=decoding.language, cluster=cluster)
         for (system, scale, _), transcription in zip(sums, transcriptions, strict=True)

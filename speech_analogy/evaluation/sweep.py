@@ -21,6 +21,7 @@ from speech_analogy.merging.arithmetic import Scale, cast_piece, scale_of, shift
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.lineage import require_same_base
 from speech_analogy.merging.tensors import Weights, accumulator, as_source, pieces, require_finite, require_same_layout
+from speech_analogy.recognisers.checking.decode import Decoded, decode_batches, speech_batch
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import load_transcriber
@@ -127,7 +128,7 @@ def evaluate_scales(
     recogniser = load_transcriber(c, decoding.model_copy(update={"backend": "torch"}))
     sweep = ScaleSweep(cast("Recogniser", recogniser), *corners, change=change)
     chosen = decoding.window or native_window(sweep.recogniser.folder)
-    transcriptions = transcribe_points(list(eager), sweep, scales, chosen, decoding.beams, progress)
+    transcriptions = transcribe_points(list(eager), sweep, scales, chosen, decoding, progress)
     return [
         score(eager, transcription, name=name, scale=_number(scale), language=decoding.language, cluster=cluster)
         for scale, transcription in zip(scales, transcriptions, strict=True)
@@ -149,7 +150,12 @@ class Moving(Protocol[Point]):
 
 
 def transcribe_points(
-    cuts: list[Any], moving: Moving[Point], points: Sequence[Point], window: Window, beams: int, progress: bool
+    cuts: list[Any],
+    moving: Moving[Point],
+    points: Sequence[Point],
+    window: Window,
+    decoding: DecodingOptions,
+    progress: bool,
 ) -> list[Transcription]:
     """Transcribe with every point; audio is read and turned into features once for all of them.
 
@@ -158,34 +164,34 @@ def transcribe_points(
     """
     together_s = batch_seconds(moving.recogniser)
     plan = batches([cut.duration for cut in cuts], window, [cut.id for cut in cuts], together_s)
-    texts = [[""] * len(cuts) for _ in points]
+    found = [[Decoded("", "")] * len(cuts) for _ in points]
     seconds = [0.0] * len(points)
     shown = bar(len(cuts) * len(points), f"λ sweep ({window_kind(window)})", "utterances", show=progress)
     with shown, torch.inference_mode():
         for group in _groups(plan):
             held = [
-                (
-                    moving.recogniser.features(
-                        [load_audio(cuts[row], SAMPLING_RATE_HZ) for row in batch.rows],
-                        batch.window_s,
-                        padding_of(window),
-                    ),
+                speech_batch(
+                    moving.recogniser,
+                    [load_audio(cuts[row], SAMPLING_RATE_HZ) for row in batch.rows],
                     [cuts[row].duration for row in batch.rows],
+                    batch.window_s,
+                    padding_of(window),
                 )
                 for batch in group
             ]
             for index, point in enumerate(points):
                 start = time.perf_counter()
-                for batch, decoded in zip(group, moving.move(point).decode_all(held, beams), strict=True):
-                    for row, text in zip(batch.rows, decoded, strict=True):
-                        texts[index][row] = text
+                decoded = decode_batches(moving.move(point), held, beams=decoding.beams, fallback=decoding.fallback)
+                for batch, own in zip(group, decoded, strict=True):
+                    for row, one in zip(batch.rows, own, strict=True):
+                        found[index][row] = one
                     shown.update(len(batch.rows))
                 seconds[index] += time.perf_counter() - start
     return [
         Transcription(
-            [Transcript(cut.id, text, cut.duration) for cut, text in zip(cuts, own, strict=True)], window, taken
+            [Transcript.of(cut.id, one, cut.duration) for cut, one in zip(cuts, own, strict=True)], window, taken
         )
-        for own, taken in zip(texts, seconds, strict=True)
+        for own, taken in zip(found, seconds, strict=True)
     ]
 
 

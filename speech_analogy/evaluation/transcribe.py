@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from lhotse import CutSet
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.foundation.progress import bar
+from speech_analogy.recognisers.checking.decode import Decoded, decode_batches, speech_batch
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import backend_name, load_transcriber
@@ -37,22 +38,51 @@ Load = Callable[[int], np.ndarray]
 
 
 @dataclass(frozen=True)
+class TimedText:
+    """What was said from one second of a recording to another."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Transcript:
-    """The text of one recording."""
+    """The text of one recording.
+
+    Attributes:
+        one_pass: what the first pass wrote, where the text differs or it looped; None: the text itself.
+        silent: the recording is silence, which has no words.
+        segments: the text in pieces, with their times, where the recording was cut into some.
+    """
 
     id: str
     text: str
     duration_s: float
+    one_pass: str | None = None
+    silent: bool = False
+    segments: tuple[TimedText, ...] = ()
+
+    @classmethod
+    def of(cls, identity: str, decoded: Decoded, duration_s: float) -> Transcript:
+        """The transcript of a recording as it was decoded."""
+        changed = decoded.fell_back or decoded.text != decoded.one_pass
+        return cls(identity, decoded.text, duration_s, decoded.one_pass if changed else None, decoded.silent)
 
 
 @dataclass(frozen=True)
 class Transcription:
-    """The transcripts in the order of the cuts, how they were decoded, and the wall time it took."""
+    """The transcripts in the order of the cuts, how they were decoded, and the wall time it took.
+
+    Attributes:
+        problems: recording -> why it has no transcript.
+    """
 
     transcripts: list[Transcript]
     window: Window
     seconds: float
     backend: str = "torch"
+    problems: dict[str, str] = field(default_factory=dict)
 
 
 def transcribe(
@@ -67,6 +97,7 @@ def transcribe(
     An utterance's window depends on its own length alone. Still, a matrix product may round differently in another
     batch, and where two tokens are all but equally likely that decides. At most one utterance in a hundred may come
     out differently alone: `speed.py --one-by-one` of tests/benchmarks/transcription counts them (none of 200).
+    What loops is cut or decoded again, and silence has no words; see `decode_batches`.
 
     Args:
         source: cuts, the path of cuts, an audio file, or a folder of audio files. Audio over 30 s is refused.
@@ -89,27 +120,43 @@ def transcribe(
     )
     start = time.perf_counter()
     with bar(len(cuts), f"transcribe ({window_kind(chosen)})", "utterances", show=progress) as shown:
-        texts = _decode(
+        decoded = _decode(
             batches([cut.duration for cut in cuts], chosen, [cut.id for cut in cuts], batch_seconds(transcriber)),
             [cut.duration for cut in cuts],
             lambda row: load_audio(cuts[row], SAMPLING_RATE_HZ),
             transcriber,
             padding_of(chosen),
-            decoding.beams,
+            decoding,
             shown.update,
         )
-    transcripts = [Transcript(cut.id, text, cut.duration) for cut, text in zip(cuts, texts, strict=True)]
+    transcripts = [Transcript.of(cut.id, one, cut.duration) for cut, one in zip(cuts, decoded, strict=True)]
     return Transcription(transcripts, chosen, time.perf_counter() - start, backend_name(transcriber))
 
 
 def transcribe_arrays(
-    waveforms: Sequence[np.ndarray], transcriber: Transcriber, window: Window | None = None, beams: int = 1
+    waveforms: Sequence[np.ndarray],
+    transcriber: Transcriber,
+    window: Window | None = None,
+    beams: int = 1,
+    fallback: bool = True,
 ) -> list[str]:
     """Transcribe float32 mono 16 kHz arrays, each (samples,), in batches of equal windows; texts in their order."""
+    return [one.text for one in decode_arrays(waveforms, transcriber, window, beams, fallback)]
+
+
+def decode_arrays(
+    waveforms: Sequence[np.ndarray],
+    transcriber: Transcriber,
+    window: Window | None = None,
+    beams: int = 1,
+    fallback: bool = True,
+) -> list[Decoded]:
+    """What `transcribe_arrays` finds, with what the first pass wrote."""
     durations = [len(waveform) / SAMPLING_RATE_HZ for waveform in waveforms]
     chosen = window or native_window(transcriber.folder)
     plan = batches(durations, chosen, seconds=batch_seconds(transcriber))
-    return _decode(plan, durations, waveforms.__getitem__, transcriber, padding_of(chosen), beams, lambda count: None)
+    how = DecodingOptions(beams=beams, fallback=fallback)
+    return _decode(plan, durations, waveforms.__getitem__, transcriber, padding_of(chosen), how, lambda count: None)
 
 
 @dataclass(frozen=True)
@@ -159,21 +206,25 @@ def _decode(
     load: Load,
     transcriber: Transcriber,
     padding: Padding,
-    beams: int,
+    decoding: DecodingOptions,
     done: Callable[[int], object],
-) -> list[str]:
-    """Texts in the order of `durations_s`; audio is loaded as its batch comes up, so that memory stays flat."""
-    texts = [""] * len(durations_s)
+) -> list[Decoded]:
+    """In the order of `durations_s`; audio is loaded as its batch comes up, so that memory stays flat."""
+    found = [Decoded("", "")] * len(durations_s)
     with torch.inference_mode():
         feed = (
-            (
-                transcriber.features([load(row) for row in batch.rows], batch.window_s, padding),
+            speech_batch(
+                transcriber,
+                [load(row) for row in batch.rows],
                 [durations_s[row] for row in batch.rows],
+                batch.window_s,
+                padding,
             )
             for batch in plan
         )
-        for batch, decoded in zip(plan, transcriber.decode_all(feed, beams), strict=True):
-            for row, text in zip(batch.rows, decoded, strict=True):
-                texts[row] = text
+        decoded = decode_batches(transcriber, feed, beams=decoding.beams, fallback=decoding.fallback)
+        for batch, own in zip(plan, decoded, strict=True):
+            for row, one in zip(batch.rows, own, strict=True):
+                found[row] = one
             done(len(batch.rows))
-    return texts
+    return found

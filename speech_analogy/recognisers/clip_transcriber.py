@@ -7,6 +7,7 @@ import soxr
 
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.recognisers.checking.decode import decode_batches, speech_batch
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.weights import resolve_weights
@@ -39,6 +40,6 @@ class ClipTranscriber:
         speech = samples if rate == SAMPLING_RATE_HZ else soxr.resample(samples, rate, SAMPLING_RATE_HZ)
         seconds = len(speech) / SAMPLING_RATE_HZ
         window_s = window_seconds(seconds, self.window)
-        features = self.recogniser.features([speech], window_s, padding_of(self.window))
-        [text] = self.recogniser.decode(features, [seconds])
-        return text
+        batch = speech_batch(self.recogniser, [speech], [seconds], window_s, padding_of(self.window))
+        [[found]] = decode_batches(self.recogniser, [batch])
+        return found.text

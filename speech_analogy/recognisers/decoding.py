@@ -24,6 +24,11 @@ class DecodingOptions(Options):
         default="int8",
         description="CTranslate2: int8 or float32; torch: bf16 in the encoder, or else float32",
     )
+    fallback: bool = Field(
+        default=True,
+        description="a transcript that repeats itself is cut, or decoded again without repeats, and silence gives no "
+        "words; off: whatever one pass writes",
+    )
     language: str = Field(default="en", description="of the speech, for a model that is not loaded yet")
     device: str = Field(
         default=AUTO,

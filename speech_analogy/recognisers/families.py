@@ -83,6 +83,11 @@ class RecogniserFamily:
     """By suffix of a file of weights: (file, the model folder to make, source) -> the model folder."""
 
     @property
+    def can_loop(self) -> bool:
+        """Whether a transcript can repeat itself; then what is loaded is a `LoopingTranscriber`."""
+        return self.decoder == "autoregressive"
+
+    @property
     def can_be_shortened(self) -> bool:
         """Whether a model needs, and can have, its full window distilled into trimmed ones."""
         return self.decoder == "autoregressive" and self.native_window == "full"

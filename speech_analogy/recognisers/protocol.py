@@ -18,6 +18,7 @@ Backend = Literal["auto", "torch", "ctranslate2"]
 Compute = Literal["int8", "float32", "bf16"]
 """What decoding computes in. CTranslate2: int8 or float32; torch: float32, or bf16 in the encoder."""
 
+REPEATED_TOKENS = 3  # in a row, which `LoopingTranscriber.without_repeats` writes once
 IGNORED_LABEL = -100  # a target that is not learned; torch's ignore_index
 
 
@@ -62,6 +63,32 @@ class Transcriber(Protocol):
     def decode_all(
         self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
     ) -> Iterator[list[str]]: ...
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An utterance as one pass of an autoregressive decoder wrote it."""
+
+    text: str
+    cut_off: bool
+    """It reached its limit of tokens before the decoder came to an end."""
+    log_probability: float
+    """Mean of its tokens and the end."""
+
+
+class LoopingTranscriber(Transcriber, Protocol):
+    """A transcriber with an autoregressive decoder: what it writes can repeat itself, or be invented in silence."""
+
+    def attempts(
+        self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
+    ) -> Iterator[list[Attempt]]:
+        """What `decode_all` writes, and what tells whether to believe it."""
+
+    def without_repeats(self, features: torch.Tensor, durations_s: Sequence[float]) -> list[str]:
+        """Transcribe a batch greedily, without any `REPEATED_TOKENS` tokens in a row that a row has already."""
+
+    def no_speech(self, features: torch.Tensor) -> list[float]:
+        """The probability that there is no speech, of each row: of <|nospeech|> in place of the prompt's beginning."""
 
 
 class Recogniser(Transcriber, Protocol):

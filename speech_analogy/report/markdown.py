@@ -85,7 +85,9 @@ def wer_table(results: Results) -> str:
             ]
         )  # fmt: skip
     head = ["system", "λ", "WER", "95 % CI", "CER", "raw WER", "S", "D", "I", "over 100 %", "window"]
-    return "\n\n".join([_table(head, rows, left=(0, 10)), *_caution(results)])
+    checked = [f"- {text(sentence)}" for sentence in ranking.checked(results)]
+    notes = ["Loops and silence:", "\n".join(checked)] if checked else []
+    return "\n\n".join([_table(head, rows, left=(0, 10)), *_caution(results), *notes])
 
 
 def _caution(results: Results) -> list[str]:

@@ -67,6 +67,7 @@ def render(results: Results, run: Path) -> str:
         headline=_tight(headline(results)),
         against=[(system, _compared(results, about, system)) for system in rivals],
         systems=ranking.ordered(results),
+        checked=ranking.checked(results),
         ranked=ranking.ranked(results) if results.comparisons else [],
         corrected=any(row.p_holm is not None for row in results.comparisons),
         shown=ranking.shown(results),

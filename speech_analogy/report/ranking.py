@@ -6,7 +6,7 @@ from collections import Counter
 
 from speech_analogy.evaluation.results import Comparison, Results, System
 from speech_analogy.foundation.page import wording
-from speech_analogy.systems.labels import MAIN, RIVALS, SUBJECT, described, place
+from speech_analogy.systems.labels import MAIN, RIVALS, SUBJECT, described, label, place
 
 
 def ordered(results: Results) -> list[System]:
@@ -102,3 +102,21 @@ def listened(results: Results) -> list[System]:
     wanted += [about] if about is not None else []
     wanted += rivals(results)[:1]
     return [system for system in ordered(results) if any(system is other for other in wanted)]
+
+
+def checked(results: Results) -> list[str]:
+    """A sentence for each system whose first pass looped or wrote words on silence."""
+    return [_checked(system) for system in ordered(results) if system.one_pass_wer is not None or system.silent]
+
+
+def _checked(system: System) -> str:
+    found = []
+    if system.fell_back:
+        found.append(f"{wording.plural(system.fell_back, 'utterance')} looped and fell back")
+    if system.silent:
+        found.append(
+            f"{wording.plural(system.silent, 'utterance')} taken for silence, without the "
+            f"{wording.plural(system.silent_words, 'word')} that one pass wrote there"
+        )
+    before = "" if system.one_pass_wer is None else f"; WER of one pass {wording.rate(system.one_pass_wer)}"
+    return f"{label(system.name, system.scale)}: {', '.join(found)}{before}."

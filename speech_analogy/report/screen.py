@@ -44,7 +44,8 @@ def table(results: Results) -> str:
     doubts = certainty.caution(results.test.clusters, results.test.cluster)
     over = f"95 % intervals over {certainty.counted(results.test)}."
     elsewhere = decoders.sentences(results)
-    lines += [*_against(results), "", *_wrapped(over, doubts), *_estimated(results)]
+    checked = _wrapped(*ranking.checked(results))
+    lines += [*_against(results), "", *_wrapped(over, doubts), *checked, *_estimated(results)]
     return "\n".join([*lines, *(["", *_wrapped(*elsewhere)] if elsewhere else [])])
 
 

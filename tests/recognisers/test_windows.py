@@ -126,12 +126,13 @@ def test_decoding_takes_the_settings_from_the_model(tuned: Path, noises: CutSet)
     found = transcribe(few, tuned, progress=False)
     assert found.window == LONG
     texts = [row.text for row in found.transcripts]
+    one_pass = [row.text if row.one_pass is None else row.one_pass for row in found.transcripts]
     recogniser = WhisperRecogniser(tuned)
     expected = []
     for cut in few:
         features = recogniser.features([cut.load_audio()[0]], window_seconds(cut.duration, LONG), padding_of(LONG))
         expected += recogniser.decode(features, [cut.duration])
-    assert texts == expected
+    assert one_pass == expected
     transcriber = ClipTranscriber(str(tuned))
     assert [transcriber(cut.load_audio()[0], SAMPLING_RATE_HZ) for cut in few] == texts
     assert evaluate(few, tuned, progress=False).system.window == "trimmed"

@@ -101,7 +101,8 @@ def trial_stage(work: Work[TrialParams]) -> None:
     options = _options(work, **params.override)
     if not model.exists():
         finetune(_trial_cuts(work), params.base, model, options, **_shared(work))
-    decoding = DecodingOptions(language=options.language)
+    # In one pass: a rate that makes the model loop shall pay for it, and earlier trials stay valid.
+    decoding = DecodingOptions(language=options.language, fallback=False)
     found = evaluate(work.cuts(params.dev), model, decoding=decoding, progress=work.progress)
     row = {"system": params.system, "learning_rate": options.learning_rate, "epochs": options.epochs}
     work.write(SCORE_FILE, {**row, "wer": found.system.wer})

@@ -18,7 +18,7 @@ from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import fill_once
 from speech_analogy.recognisers.cache import cache_folder
 from speech_analogy.recognisers.hugging_face import loading
-from speech_analogy.recognisers.protocol import Backend, Compute
+from speech_analogy.recognisers.protocol import REPEATED_TOKENS, Attempt, Backend, Compute
 from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 
@@ -87,12 +87,19 @@ class CTranslate2Transcriber(WhisperFrontEnd):
 
     def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]:
         """Transcribe one batch; see `WhisperRecogniser.decode`."""
-        return self._collect(self._submit(features, durations_s, beams))
+        return [attempt.text for attempt in self._collect(self._submit(features, durations_s, beams))]
 
     def decode_all(
         self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
     ) -> Iterator[list[str]]:
         """Transcribe batches of (features, durations_s), several at a time, in order."""
+        for found in self.attempts(batches, beams):
+            yield [attempt.text for attempt in found]
+
+    def attempts(
+        self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
+    ) -> Iterator[list[Attempt]]:
+        """See `LoopingTranscriber`; several batches at a time, in order."""
         waiting: deque[Pending] = deque()
         for features, durations_s in batches:
             waiting.append(self._submit(features, durations_s, beams))
@@ -101,7 +108,17 @@ class CTranslate2Transcriber(WhisperFrontEnd):
         while waiting:
             yield self._collect(waiting.popleft())
 
-    def _submit(self, features: torch.Tensor, durations_s: Sequence[float], beams: int) -> Pending:
+    def without_repeats(self, features: torch.Tensor, durations_s: Sequence[float]) -> list[str]:
+        """See `LoopingTranscriber`."""
+        pending = self._submit(features, durations_s, 1, no_repeat_ngram_size=REPEATED_TOKENS)
+        return [attempt.text for attempt in self._collect(pending)]
+
+    def no_speech(self, features: torch.Tensor) -> list[float]:
+        """See `LoopingTranscriber`."""
+        answers, _ = self._submit(features, [0.0] * len(features), 1, return_no_speech_prob=True)
+        return [float(answer.result().no_speech_prob) for answer in answers]
+
+    def _submit(self, features: torch.Tensor, durations_s: Sequence[float], beams: int, **options: Any) -> Pending:
         import ctranslate2
 
         limits = self.limits(durations_s)
@@ -112,11 +129,18 @@ class CTranslate2Transcriber(WhisperFrontEnd):
             beam_size=beams,
             max_length=2 * max(limits),  # CTranslate2 writes at most half of it
             suppress_tokens=self._suppressed,
+            return_scores=True,
+            **options,
         )
         return answers, limits
 
-    def _collect(self, pending: Pending) -> list[str]:
-        return self.texts(self._rows(pending))
+    def _collect(self, pending: Pending) -> list[Attempt]:
+        scores = [float(answer.result().scores[0]) for answer in pending[0]]  # a token, the end included
+        rows, limits = self._rows(pending), pending[1]
+        return [
+            Attempt(text, len(row) >= limit, score)
+            for text, row, limit, score in zip(self.texts(rows), rows, limits, scores, strict=True)
+        ]
 
     @staticmethod
     def _rows(pending: Pending) -> list[list[int]]:

@@ -64,6 +64,7 @@ class WhisperFrontEnd:
                 self.extractor = WhisperFeatureExtractor.from_pretrained(folder)
         self.folder, self.language = folder, language
         self.prompt = prompt_of_model(config, generation, language)
+        self.no_speech_token = int(generation.no_timestamps_token_id) - 1  # in every vocabulary of Whisper's
         self._most_new_tokens = config.max_target_positions - len(self.prompt)
 
     @property

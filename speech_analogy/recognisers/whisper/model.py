@@ -23,7 +23,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
 
 from speech_analogy.recognisers.hugging_face import loading, no_bars
-from speech_analogy.recognisers.protocol import IGNORED_LABEL, Backend, Compute, WindowText
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, REPEATED_TOKENS, Attempt, Backend, Compute, WindowText
 from speech_analogy.recognisers.whisper.attention import ATTENTION
 from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
 from speech_analogy.recognisers.whisper.token_loss import token_loss
@@ -229,10 +229,7 @@ class WhisperRecogniser(WhisperFrontEnd):
             durations_s: seconds of speech a row, which cap its tokens.
             beams: 1 is greedy.
         """
-        limits = self.limits(durations_s)
-        features = features.to(self.device)
-        rows = self.greedy(features, limits) if beams == 1 else self._beam(features, limits, beams)
-        return self.texts(rows)
+        return [attempt.text for attempt in self._attempt(features, durations_s, beams)]
 
     def decode_all(
         self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
@@ -241,13 +238,57 @@ class WhisperRecogniser(WhisperFrontEnd):
         for features, durations_s in batches:
             yield self.decode(features, durations_s, beams)
 
+    def attempts(
+        self, batches: Iterable[tuple[torch.Tensor, Sequence[float]]], beams: int = 1
+    ) -> Iterator[list[Attempt]]:
+        """See `LoopingTranscriber`."""
+        for features, durations_s in batches:
+            yield self._attempt(features, durations_s, beams)
+
+    @torch.inference_mode()
+    def _attempt(self, features: torch.Tensor, durations_s: Sequence[float], beams: int) -> list[Attempt]:
+        limits, features = self.limits(durations_s), features.to(self.device)
+        rows, sums = self._search(features, limits) if beams == 1 else self._beam(features, limits, beams)
+        return [
+            Attempt(text, len(row) >= limit, total / (len(row) + 1))
+            for text, row, limit, total in zip(self.texts(rows), rows, limits, sums, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def without_repeats(self, features: torch.Tensor, durations_s: Sequence[float]) -> list[str]:
+        """See `LoopingTranscriber`."""
+        rows, _ = self._search(features.to(self.device), self.limits(durations_s), unrepeated=REPEATED_TOKENS)
+        return self.texts(rows)
+
+    @torch.inference_mode()
+    def no_speech(self, features: torch.Tensor) -> list[float]:
+        """See `LoopingTranscriber`."""
+        features = features.to(self.device)
+        start = torch.full((len(features), 1), self.prompt[0], device=self.device)
+        state = self.decoder_states(self.encode(features), start, every=False)  # (batch, 1, 1, width)
+        chances: list[float] = self.model.proj_out(state[:, 0, 0]).softmax(-1)[:, self.no_speech_token].tolist()
+        return chances
+
     def greedy(self, features: torch.Tensor, limits: list[int]) -> list[list[int]]:
-        """Token ids a row. Finished rows leave the batch, so that one looping row does not hold up the others."""
+        """Token ids a row."""
+        return self._search(features, limits)[0]
+
+    def _search(
+        self, features: torch.Tensor, limits: list[int], unrepeated: int = 0
+    ) -> tuple[list[list[int]], list[float]]:
+        """Greedy token ids a row, and the sum of their log-probabilities and the end's.
+
+        Finished rows leave the batch, so that one looping row does not hold up the others.
+
+        Args:
+            unrepeated: so many tokens in a row are not written twice; 0: any may be.
+        """
         decoder, project = self.model.model.decoder, self.model.proj_out
         encoded = self.encode(features)  # (rows, frames / 2, width)
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         end, generation = self.model.config.eos_token_id, self.model.generation_config
         written: list[list[int]] = [[] for _ in limits]
+        sums = torch.zeros(len(limits), device=self.device)
         alive = list(range(len(limits)))
         tokens = torch.tensor([self.prompt] * len(alive), device=self.device)  # (rows, prompt)
         for step in range(max(limits)):
@@ -258,7 +299,11 @@ class WhisperRecogniser(WhisperFrontEnd):
             logits[:, generation.suppress_tokens or []] = -torch.inf
             if step == 0:
                 logits[:, generation.begin_suppress_tokens or []] = -torch.inf
+            for place, row in enumerate(alive if unrepeated else ()):
+                logits[place, _repeating(written[row], unrepeated)] = -torch.inf
             chosen = logits.argmax(-1)
+            likely = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
+            sums[torch.tensor(alive, device=self.device)] += likely
             for row, token in zip(alive, chosen.tolist(), strict=True):
                 if token != end:
                     written[row].append(token)
@@ -275,15 +320,16 @@ class WhisperRecogniser(WhisperFrontEnd):
                 chosen, encoded = chosen[index], encoded[index]
                 alive = [alive[position] for position in keep]
             tokens = chosen[:, None]
-        return written
+        return written, sums.tolist()
 
-    def _beam(self, features: torch.Tensor, limits: list[int], beams: int) -> list[list[int]]:
+    def _beam(self, features: torch.Tensor, limits: list[int], beams: int) -> tuple[list[list[int]], list[float]]:
         """Beam search by transformers. Whisper's own `generate` is for long audio; the plain one takes any window."""
         prompt = torch.tensor([self.prompt] * len(limits), device=self.device)
         ends = torch.tensor(limits) + len(self.prompt)
+        encoded = self.encode(features)
         tokens = GenerationMixin.generate(
             self.model,
-            encoder_outputs=BaseModelOutput(last_hidden_state=self.encode(features)),
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
             decoder_input_ids=prompt,
             attention_mask=torch.ones(features.shape[:1] + features.shape[-1:]),  # unused by Whisper's encoder
             num_beams=beams,
@@ -291,8 +337,19 @@ class WhisperRecogniser(WhisperFrontEnd):
             max_length=int(ends.max()),
             stopping_criteria=StoppingCriteriaList([TokensByDuration(ends)]),
         )
-        rows: list[list[int]] = torch.as_tensor(tokens).tolist()
-        return [row[len(self.prompt) :] for row in rows]
+        end = self.model.config.eos_token_id
+        padded: list[list[int]] = torch.as_tensor(tokens)[:, len(self.prompt) :].tolist()
+        rows = [row[: row.index(end)] if end in row else row for row in padded]
+        sums = [self._log_probability(encoded[at : at + 1], row, limits[at]) for at, row in enumerate(rows)]
+        return rows, sums
+
+    def _log_probability(self, encoded: torch.Tensor, row: list[int], limit: int) -> float:
+        """The sum over a row's tokens, and the end where it came before the limit; encoded (1, frames / 2, width)."""
+        targets = [*row, self.model.config.eos_token_id] if len(row) < limit else row
+        inputs = torch.tensor([[*self.prompt, *targets[:-1]]], device=self.device)
+        states = self.decoder_states(encoded, inputs, every=False)[0, 0, len(self.prompt) - 1 :]  # (targets, width)
+        chances = self.model.proj_out(states).log_softmax(-1)
+        return float(chances.gather(1, torch.tensor(targets, device=self.device)[:, None]).sum())
 
     def save(self, folder: Path) -> None:
         """Write a complete Hugging Face folder: weights, config, generation config, tokenizer, extractor."""
@@ -300,6 +357,12 @@ class WhisperRecogniser(WhisperFrontEnd):
             self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.extractor.save_pretrained(folder)
+
+
+def _repeating(row: list[int], count: int) -> list[int]:
+    """The tokens that would make the last ones of a row, `count` with the new one, a repeat."""
+    last = row[len(row) - count + 1 :]
+    return [row[at + count - 1] for at in range(len(row) - count + 1) if row[at : at + count - 1] == last]
 
 
 def _cast_once(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:

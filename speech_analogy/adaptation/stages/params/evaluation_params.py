@@ -33,10 +33,12 @@ class Transcribed(StageParams):
 
     @field_serializer("evaluation")
     def _what_scores_depend_on(self, options: EvaluationOptions) -> dict[str, Any]:
-        """torch in float32 has no key: what it made before there was a choice stays valid."""
-        settled = (
-            {"part"} if options.backend != "torch" or options.compute == "bf16" else {"part", "backend", "compute"}
-        )
+        """torch in float32 has no key, nor has one pass: what was made before there was a choice stays valid."""
+        settled = {"part"}
+        if options.backend == "torch" and options.compute != "bf16":
+            settled |= {"backend", "compute"}
+        if not options.fallback:
+            settled.add("fallback")
         return options.model_dump(mode="json", exclude=settled)
 
 

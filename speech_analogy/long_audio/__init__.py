@@ -1,0 +1,1 @@
+"""Recordings of any length and format to timed text: read in blocks, cut where nobody speaks, decoded, written."""
