@@ -182,6 +182,16 @@ def test_dry_run_prints_stages_and_writes_nothing(run: Run, tmp_path: Path) -> N
     assert not (tmp_path / "run").exists()
 
 
+def test_demo_is_a_run_from_texts_and_recordings_that_come_with_the_package(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("hibari", reason="hibari-tts is not installed")
+    pytest.importorskip("piper", reason="piper-tts is not installed")
+    done = run("demo", "--dry-run", "--out", tmp_path / "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for said in ("193 texts of 193 lines", "208 utterances", "stand-in-animals", "published-in-other-decoders"):
+        assert said in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
 def test_transcribe_with_ctranslate2(run: Run, tmp_path: Path, small_whisper: Path) -> None:
     """In float32 it prints what torch prints."""
     pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed")
