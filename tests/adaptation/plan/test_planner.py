@@ -135,9 +135,11 @@ def test_a_part_that_is_not_held_out_is_an_error() -> None:
 
 def test_backend_of_a_recipe(parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torch adds no key to what stages are named by; `auto` is settled once for the whole run."""
-    plain, systems = recipe_of(), ["zero_shot", "source_synthetic"]
-    [stage] = [stage for stage in plan_of_parts(plain, parts, tmp_path) if stage.name == "evaluate-zero_shot"]
-    assert set(stage.record["evaluation"]) == {"beams", "window", "cluster"}
+    systems = ["zero_shot", "source_synthetic"]
+    for evaluation, keys in (({}, {"fallback"}), ({"fallback": False}, set())):
+        plan = plan_of_parts(recipe_of(evaluation=evaluation), parts, tmp_path)
+        [stage] = [stage for stage in plan if stage.name == "evaluate-zero_shot"]
+        assert set(stage.record["evaluation"]) == {"beams", "window", "cluster"} | keys
     folders = {
         backend: folders_of(recipe_of(evaluation={"backend": backend}, systems=systems), parts, tmp_path)
         for backend in ("torch", "ctranslate2", "auto")

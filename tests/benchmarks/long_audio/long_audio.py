@@ -32,6 +32,7 @@ SYSTEMS = (
     "ours, CTranslate2 int8",
     "ours, torch",
     "faster-whisper int8, batched pipeline, greedy",
+    "faster-whisper int8, batched pipeline, its defaults",
     "faster-whisper int8, batched pipeline, greedy, our segments",
 )
 
@@ -77,7 +78,7 @@ def ours(backend: str) -> Callable[[Path, Path], Callable[[], list[str]]]:
     return opened
 
 
-def faster_whisper(*, our_segments: bool) -> Callable[[Path, Path], Callable[[], list[str]]]:
+def faster_whisper(*, beams: int = 1, our_segments: bool = False) -> Callable[[Path, Path], Callable[[], list[str]]]:
     """The same model, converted."""
 
     def opened(model: Path, audio: Path) -> Callable[[], list[str]]:
@@ -99,7 +100,7 @@ def faster_whisper(*, our_segments: bool) -> Callable[[Path, Path], Callable[[],
             if our_segments:
                 spans = [{"start": s.start_s, "end": s.end_s} for s in speech_segments(sound_blocks(audio))]
                 given = {"clip_timestamps": spans}
-            segments, _ = pipeline.transcribe(str(audio), language="en", beam_size=1, batch_size=8, **given)
+            segments, _ = pipeline.transcribe(str(audio), language="en", beam_size=beams, batch_size=8, **given)
             return [segment.text for segment in segments]
 
         return transcribe
@@ -110,7 +111,13 @@ def faster_whisper(*, our_segments: bool) -> Callable[[Path, Path], Callable[[],
 OPEN = dict(
     zip(
         SYSTEMS,
-        (ours("ctranslate2"), ours("torch"), faster_whisper(our_segments=False), faster_whisper(our_segments=True)),
+        (
+            ours("ctranslate2"),
+            ours("torch"),
+            faster_whisper(),
+            faster_whisper(beams=5),
+            faster_whisper(our_segments=True),
+        ),
         strict=True,
     )
 )
