@@ -16,6 +16,7 @@ from speech_analogy.errors import ConfigError
 
 WITHOUT_RECIPE = "Without a recipe"  # a panel of the help
 STANDARD_INPUT = "-"
+TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl")
 KEPT_INPUT = "texts.txt"  # in the run's folder: what came by standard input
 
 Texts = Annotated[
@@ -138,6 +139,8 @@ def adapt_command(
             raise ConfigError("is only valid with a recipe", field=wrong, do="name a recipe.yaml")
         _adapt_asked(asked, out, overrides or [], dry_run, how)
         return
+    if recipe.suffix.lower() in TEXT_SUFFIXES:
+        raise ConfigError("is no recipe", file=recipe, do=f"give texts as --texts {recipe} --source DIR")
     if asked:
         option = f"--{next(iter(asked))}"
         raise ConfigError("cannot be combined with a recipe", field=option, do="leave out the recipe, or use --set")

@@ -72,6 +72,7 @@ def test_templates(run: Run, folder: Path, small_whisper: Path) -> None:
         (("--texts", "menu.txt"), ("--source", "is missing", "recordings of anything")),
         (("--source", "recordings"), ("--texts", "is missing")),
         (("recipe.yaml", *JOB), ("--texts", "cannot be combined with a recipe")),
+        (("menu.txt", "--source", "recordings"), ("menu.txt", "is no recipe", "--texts menu.txt")),
         ((*JOB, "--targets", "each"), ("--targets", "only valid with a recipe")),
         ((*JOB, "--vary", "a=1"), ("--vary", "only valid with a recipe")),
         (("--texts", "absent.txt", "--source", "recordings"), ("absent.txt", "missing")),
