@@ -327,6 +327,7 @@ def adapt_recipe(
     show_report(run, done.system if done.model is not None else None)
     if done.model is not None:
         print(f"adapted model ({done.system}): {done.model}")
+        print(f"try it: speech-analogy transcribe AUDIO --model {run / done.model.name}")
 
 
 def _vary(

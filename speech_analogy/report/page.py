@@ -115,8 +115,10 @@ def headline(results: Results) -> str:
 def _expected_headline(results: Results) -> str:
     """Of a run without a test: the gain that is expected."""
     estimate = results.estimate
-    if estimate is None or estimate.wer is None:
+    if estimate is None:
         return ""
+    if estimate.wer is None:
+        return f"{results.test.title}: adapted, and how well is not known"
     if not estimate.gained:
         return f"{results.test.title}: nothing is gained by adapting"
     return f"{results.test.title}: a word error rate of about {wording.rate(estimate.wer.value)} % is expected"

@@ -65,7 +65,8 @@ def _estimated(results: Results) -> list[str]:
 
 def _unmeasured(results: Results) -> str:
     """What there is to say where no recordings of the target were given."""
-    lines = [_cut(results.test.title, WIDTH), "", *textwrap.wrap(results.test.note, WIDTH)]
+    note = textwrap.wrap(results.test.note, WIDTH)
+    lines = [_cut(results.test.title, WIDTH), *(["", *note] if note else [])]
     if results.selection is not None and results.estimate is None:
         scale = wording.scale(results.selection.scale)
         lines.append(f"λ = {scale} was chosen on {results.selection.scale_chosen_on}.")

@@ -13,7 +13,9 @@ import yaml
 from speech_analogy.adaptation.extends import RECIPE_FILE
 from speech_analogy.adaptation.job.evidence import DefaultChoice
 from speech_analogy.adaptation.job.prepare import Prepared
+from speech_analogy.evaluation.results import DefaultValue
 from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.page.wording import amount
 
 ORDER = (
     "title",
@@ -45,19 +47,30 @@ def recipe_text(prepared: Prepared, beside: Path | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def keep_recipe(prepared: Prepared, file: Path, read_from: Path) -> None:
+def keep_recipe(prepared: Prepared, file: Path, read_from: Path | None) -> None:
     """Write the file into a run's folder, unless it is the very one that the recipe was read from."""
-    given = read_from / RECIPE_FILE if read_from.is_dir() else read_from
-    if file.is_file() and given.is_file() and file.samefile(given):
-        return
+    if read_from is not None and file.is_file():
+        given = read_from / RECIPE_FILE if read_from.is_dir() else read_from
+        if given.is_file() and file.samefile(given):
+            return
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, recipe_text(prepared))
 
 
+def default_values(defaults: Sequence[DefaultChoice]) -> list[DefaultValue]:
+    """For a run's results: keys with one value for one reason, such as both sides' voices, are one row."""
+    keys: dict[tuple[str, str, str], list[str]] = {}
+    for one in defaults:
+        keys.setdefault((in_words(one.value), one.why, one.table), []).append(one.key)
+    return [
+        DefaultValue(key=", ".join(own), value=value, why=why, table=table) for (value, why, table), own in keys.items()
+    ]
+
+
 def in_words(value: Any) -> str:
     """A value on one line, as YAML has it."""
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | float | int):
+        return amount(value)
     return json.dumps(value, ensure_ascii=False).replace('"', "")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
 from speech_analogy.adaptation.extends import RECIPE_FILE, RecipeSource
 from speech_analogy.adaptation.job.prepare import Prepared, prepare
-from speech_analogy.adaptation.job.written import in_words, keep_recipe
+from speech_analogy.adaptation.job.written import default_values, keep_recipe
 from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.planner import Planner
 from speech_analogy.adaptation.plan.stage import Plan
@@ -47,12 +47,14 @@ class Planned:
         plan: its stages.
         path: the recipe's file, or where the run keeps it.
         prepared: of a recipe with source and target: its data, and what was chosen by default.
+        is_file: whether the recipe was read from `path`.
     """
 
     recipe: Recipe
     plan: Plan
     path: Path
     prepared: Prepared | None = None
+    is_file: bool = True
 
 
 def plan_of(
@@ -95,7 +97,7 @@ def plan_run(
     if {"source", "target"} & source.content.keys():
         prepared = prepare(source, folder, run)
         own = UserPlanner(prepared.recipe, folder, prepared.data, base_key_of(prepared.recipe.base))
-        return Planned(prepared.recipe, own.plan(run, siblings), path, prepared)
+        return Planned(prepared.recipe, own.plan(run, siblings), path, prepared, not isinstance(recipe, Mapping))
     resolved = parse_recipe(source)
     cuts = read_cuts_of(resolved.experiment.corpus, resolved.language, folder, decode=False, progress=False)
     planner = Planner(resolved, folder, split(cuts, resolved), digest(cuts), base_key_of(resolved.base))
@@ -178,12 +180,9 @@ def adapt_planned(
     found: list[str] = []
     defaults: list[DefaultValue] = []
     if prepared is not None:
-        keep_recipe(prepared, plan.run / RECIPE_FILE, planned.path)
+        keep_recipe(prepared, plan.run / RECIPE_FILE, planned.path if planned.is_file else None)
         found = prepared.found
-        defaults = [
-            DefaultValue(key=one.key, value=in_words(one.value), why=one.why, table=one.table)
-            for one in prepared.defaults
-        ]
+        defaults = default_values(prepared.defaults)
     results = measure(
         resolved, plan, planned.path, doer, progress=progress, command=command, found=found, defaults=defaults
     )

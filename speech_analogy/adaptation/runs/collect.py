@@ -189,7 +189,7 @@ def _comparisons(
 def _test(recipe: Recipe, path: Path, tested: Grouping, dropped: int) -> Test:
     folder = path if path.is_dir() else path.parent
     part = recipe.reported_part
-    held_out = [NOT_MEASURED] if part is None else []
+    held_out = [NOT_MEASURED] if part is None and not recipe.decides else []  # the stand-ins' words say so, too
     if part not in (None, "test"):
         held_out = [f"Evaluated on {part}, which is held out for choosing; the test set was not used."]
     return Test(

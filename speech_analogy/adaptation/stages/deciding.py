@@ -131,7 +131,7 @@ def decision_stage(work: Work[DecisionParams]) -> None:
         if system == ANALOGY and scale is not None
     ]
     on = "; ".join(f"{one.label}: {one.utterances} utterances" for one in scores)
-    on = f"stand-in domains: {on}" if on else "nothing: it was given"
+    on = f"stand-in domains: {on}" if on else "nothing: there was no stand-in domain"
     work.write(CHOICE_FILE, {"scale": estimate.scales.get(ANALOGY, params.fixed), "curve": curve, "chosen_on": on})
 
 

@@ -10,9 +10,9 @@ from tests.conftest import WORDS, make_corpus
 DISHES = ["spring rolls", "two soups", "fried rice", "green tea", "noodles", "the bill"]
 
 
-def make_source(folder: Path, count: int = 30, *, speakers: bool = False) -> Path:
+def make_source(folder: Path, count: int = 30, *, speakers: bool = False, seed: int = 0) -> Path:
     """Recordings that say different things; without speakers, domains and splits unless speakers are asked for."""
-    make_corpus(folder, count)
+    make_corpus(folder, count, seed=seed)
     rows = [line.split(",") for line in (folder / "metadata.csv").read_text(encoding="utf-8").splitlines()[1:]]
     lines = [f"file_name,text{',speaker' if speakers else ''}"]
     for number, row in enumerate(rows):
