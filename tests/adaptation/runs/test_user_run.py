@@ -109,6 +109,6 @@ def test_a_test_and_unlabelled_recordings(folder: Path, job: dict[str, Any], don
     assert results.test.utterances == 6
     assert results.selection is not None
     assert results.selection.scale_chosen_on == "agreement on unlabelled target recordings: 6 utterances"
-    trained = "finetune-mixed"
+    trained = "finetune-target_synthetic"
     [one] = (done.run / "stages").glob(f"{trained}-*")
     assert (one / "stage.json").samefile(folder / "tested" / "stages" / one.name / "stage.json")
