@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
@@ -50,6 +51,28 @@ def test_loops_are_counted_as_utterances_over_100(noises: CutSet) -> None:
     words = found.hypotheses[3].words
     assert found.system.over_100 == 1
     assert found.system.insertions == 3 * words == found.hypotheses[3].insertions
+
+
+def test_what_fell_back_and_what_was_silent_are_counted(noises: CutSet) -> None:
+    """And the WER of one pass, which is that of what it wrote."""
+    heard = _heard(noises, [text_of(cut) for cut in noises])
+    rows = list(heard.transcripts)
+    loop = " ".join([rows[3].text] * 4)
+    rows[3] = replace(rows[3], one_pass=loop)
+    rows[5] = replace(rows[5], text="", one_pass="thank you", silent=True)
+    found = score(noises, replace(heard, transcripts=rows))
+    system = found.system
+    assert (system.fell_back, system.silent, system.silent_words) == (1, 1, 2)
+    before = score(noises, _heard(noises, [row.text if row.one_pass is None else row.one_pass for row in rows]))
+    assert system.one_pass_wer == before.system.wer > system.wer
+    assert [(row.one_pass, row.silent) for row in (found.hypotheses[3], found.hypotheses[5])] == [
+        (loop, False),
+        ("thank you", True),
+    ]
+    both = pooled([system, before.system], [found.hypotheses, before.hypotheses])
+    assert both.fell_back == 1
+    assert both.one_pass_wer == pytest.approx(before.system.wer)
+    assert "fell_back" not in before.system.model_dump()  # as in results made before there was a fallback
 
 
 def test_references_that_normalise_to_nothing_are_dropped(noises: CutSet) -> None:

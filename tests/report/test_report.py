@@ -72,6 +72,20 @@ def test_every_system_stands_in_the_table_with_its_numbers(made: Path, results: 
     assert len(rows) - 1 == len(results.systems)
 
 
+def test_loops_and_silence_stand_under_the_table(made: Path, results: Results) -> None:
+    assert not any("Loops and silence" in text for text in (render(results), (made / "report.html").read_text()))
+    first = results.systems[0].model_copy(update={"fell_back": 3, "silent": 1, "silent_words": 4, "one_pass_wer": 77.7})
+    changed = results.model_copy(update={"systems": [first, *results.systems[1:]]})
+    sentence = "3 utterances looped and fell back, 1 utterance taken for silence, without the 4 words"
+    for text in (render(changed), table(changed)):
+        assert sentence in " ".join(text.split())
+        assert "WER of one pass 77.7" in " ".join(text.split())
+    run = made.parent / "loops"
+    shutil.copytree(made, run)
+    changed.write(run / "results.json")
+    assert sentence in " ".join(write_report(run).read_text(encoding="utf-8").split())
+
+
 def test_comparisons_are_those_of_the_results(made: Path, results: Results) -> None:
     rows = Page((made / "report.html").read_text(encoding="utf-8")).tables["Paired comparisons"]
     plain = [[cell.replace("−", "-") for cell in row[1:]] for row in rows[1:]]
