@@ -86,7 +86,9 @@ class SourceOptions(GivenCorpus):
     """Transcribed recordings of anything: what the difference between real and synthetic speech is learned on."""
 
     hold_out: HoldOut | None = Field(
-        default=None, description="what λ is chosen on; None: speakers where enough are known, else prompts"
+        default=None,
+        description="what λ is chosen on; None: nothing where stand-ins choose it, else speakers, or prompts where too "
+        "few speakers are known",
     )
     utterances: int | None = Field(default=None, ge=1, description="a seeded subset for training; None: all")
 

@@ -29,6 +29,7 @@ from speech_analogy.recognisers.protocol import Backend, Compute
 from speech_analogy.recognisers.windows import Window
 from speech_analogy.systems.catalogue import (
     DEFAULT_SYSTEMS,
+    TRAINED_ON,
     SystemName,
     has_model,
     needs_adapters,
@@ -46,6 +47,8 @@ USER_SYSTEMS: tuple[SystemName, ...] = (
     "zero_shot", "source_real", "target_synthetic", "mixed", "analogy", "mean_of_mixed_and_analogy",
 )  # fmt: skip
 """What is compared where a recipe with source and target names no systems."""
+VECTOR_SYSTEMS: tuple[SystemName, ...] = ("zero_shot", "target_synthetic", "analogy")
+"""The same where a ready-made gap vector stands for the source."""
 
 
 class Experiment(NamedTuple):
@@ -56,9 +59,9 @@ class Experiment(NamedTuple):
 
 
 class UserRun(NamedTuple):
-    """Recordings of anything, and the texts of what is adapted to."""
+    """Recordings of anything, None where a gap vector stands for them, and the texts of what is adapted to."""
 
-    source: SourceOptions
+    source: SourceOptions | None
     target: TargetOptions
 
 
@@ -114,7 +117,7 @@ class EvaluationOptions(Options):
 class Recipe(Options):
     """What is adapted to what: an experiment, from one corpus to a table, or the user's run, from texts to a model."""
 
-    later: ClassVar = ("source", "target", "vector", "other_decoders")
+    later: ClassVar = ("source", "target", "vector", "other_decoders", "allow_overlap")
 
     title: str
     note: str = ""
@@ -167,14 +170,20 @@ class Recipe(Options):
     other_decoders: OtherDecodersOptions | None = Field(
         default=None, description="where the published model is tried besides our own decoder"
     )
+    allow_overlap: Literal["speakers", "recordings"] | None = Field(
+        default=None,
+        description="what of the test may have been in training (recordings: speakers too), which every table then "
+        "says; None: such a test is refused",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _of_the_users_run(cls, values: Any) -> Any:
-        if isinstance(values, dict) and "source" in values:
+        if isinstance(values, dict) and "target" in values:
             spoken = values.get("synthesis")
             sides = {"synthesis": {"source": {}, "target": {}, **spoken}} if isinstance(spoken, dict) else {}
-            return {"title": "", "systems": USER_SYSTEMS, **values, **sides}
+            systems = USER_SYSTEMS if "source" in values else VECTOR_SYSTEMS
+            return {"title": "", "systems": systems, **values, **sides}
         return values
 
     @model_validator(mode="after")
@@ -211,13 +220,28 @@ class Recipe(Options):
         divided = {"corpus": self.corpus, "split": self.split}
         apart = {"source": self.source, "target": self.target}
         given = [name for name, section in {**divided, **apart}.items() if section is not None]
-        if given not in (list(divided), list(apart)):
+        if given == ["target"] and self.vector is not None:
+            self._check_without_source()
+        elif given not in (list(divided), list(apart)):
             found = f"not {' and '.join(given)}" if given else "none of them is there"
-            raise ValueError(f"give either source and target, or corpus and split: {found}")
+            rule = "give either source and target, or corpus and split (a vector may stand for the source)"
+            raise ValueError(f"{rule}: {found}")
         if self.corpus is not None and self.synthesis is None:
             raise ValueError("synthesis is missing: say how source and target texts are spoken")
-        if self.source is not None and self.channel is not None:
+        if self.target is not None and self.channel is not None:
             raise ValueError("channel simulates one on a divided corpus: with source and target leave it out")
+
+    def _check_without_source(self) -> None:
+        """Nothing is asked for that only source speech gives."""
+        taught = [name for name in self.trainings() if {"source_real", "source_synthetic"} & {*TRAINED_ON[name]}]
+        for key, wrong in (
+            ("systems", taught),
+            ("search", ["learning rates"] if self.search else []),
+            ("report_forgetting", ["true"] if self.report_forgetting else []),
+            ("evaluation.part", ["source_dev"] if self.evaluation.part == "source_dev" else []),
+        ):
+            if wrong:
+                raise ValueError(f"{key}: {', '.join(wrong)} needs source speech: give source, or leave it out")
 
     def _check_unlabelled(self, has_target_dev: bool) -> None:
         """There is audio for agreement, if that is asked for."""
@@ -244,12 +268,12 @@ class Recipe(Options):
 
     @property
     def user_run(self) -> UserRun:
-        """The source and the target.
+        """The source, if there is one, and the target.
 
         Raises:
             ConfigError: the recipe divides one corpus instead.
         """
-        if self.source is None or self.target is None:
+        if self.target is None:
             raise ConfigError("needs source and target", field="corpus and split")
         return UserRun(self.source, self.target)
 

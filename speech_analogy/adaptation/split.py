@@ -104,13 +104,13 @@ def divide(cuts: CutSet, rules: SplitOptions, seed: int) -> Split:
     return Split(source, source_dev, target_train, target_dev, test, spoken)
 
 
-def divide_source(cuts: CutSet, rule: HoldOut, utterances: int | None, seed: int) -> tuple[CutSet, CutSet]:
-    """Source speech for training, of which a seeded subset may be taken, and what is held out of it.
+def divide_source(cuts: CutSet, rule: HoldOut | None, utterances: int | None, seed: int) -> tuple[CutSet, CutSet]:
+    """Source speech for training, of which a seeded subset may be taken, and what is held out of it, if anything is.
 
     Raises:
         DataError, ConfigError: a side would be empty.
     """
-    train, dev = _hold_out(cuts, rule, seed)
+    train, dev = (cuts, CutSet.from_cuts([])) if rule is None else _hold_out(cuts, rule, seed)
     return (train if utterances is None else subset(train, utterances, seed)), dev
 
 

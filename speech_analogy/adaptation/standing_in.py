@@ -22,6 +22,7 @@ from speech_analogy.corpora.splits import ranked
 from speech_analogy.errors import ConfigError
 
 LEAST = 10  # texts and utterances of a stand-in
+DOMAIN_TEXTS = 30  # of a domain, which comes before groups of texts; as many as the target has, where that is fewer
 LARGEST_SHARE = 0.4  # of the source's utterances
 SPEAKERS_SHARE = 1 / 3  # held out for one stand-in, at most
 GROUPS_AT_LEAST = 4  # that texts are divided into
@@ -95,7 +96,10 @@ def choose_stand_ins(source: CutSet, target_texts: int, rules: StandInOptions, s
     fit = [
         name
         for name, cuts in by_domain.items()
-        if len(by_domain) > 1 and _is_enough(cuts) and len(cuts) <= LARGEST_SHARE * total
+        if len(by_domain) > 1
+        and _is_enough(cuts)
+        and len(_texts(cuts)) >= min(DOMAIN_TEXTS, limit)
+        and len(cuts) <= LARGEST_SHARE * total
     ]
     wanted = list(rules.domains) or _nearest(
         fit, {name: len(_texts(by_domain[name])) for name in fit}, limit, rules.count, seed
@@ -190,7 +194,7 @@ def grouped_texts(texts: Sequence[str], count: int, limit: int, seed: int) -> li
     for group in range(number):
         rows = np.flatnonzero(labels == group)
         if len(rows) >= LEAST:
-            typical = np.argsort(-weights[rows].mean(0))[:LABEL_WORDS]
+            typical = np.argsort(weights.mean(0) - weights[rows].mean(0))[:LABEL_WORDS]
             label = "like " + " ".join(vocabulary[at] for at in typical)
             groups.append((label, frozenset(texts[int(row)].casefold() for row in rows)))
     by_size: Callable[[tuple[str, frozenset[str]]], float] = lambda one: abs(math.log(len(one[1]) / limit))  # noqa: E731

@@ -39,21 +39,23 @@ class ReadAudio:
 
 @dataclass(frozen=True)
 class UserData:
-    """All of it; `test` and `unlabelled` are None where the recipe names none."""
+    """All of it; `source`, `test` and `unlabelled` are None where the recipe names none."""
 
-    source: ReadCorpus
+    source: ReadCorpus | None
     texts: tuple[Text, ...]
     test: ReadCorpus | None = None
     unlabelled: ReadAudio | None = None
 
-    def parts(self, hold_out: HoldOut, utterances: int | None, seed: int) -> Split:
+    def parts(self, hold_out: HoldOut | None, utterances: int | None, seed: int) -> Split:
         """As the planner takes a divided corpus; unlabelled recordings stand where the target's for training would.
 
         Raises:
             DataError, ConfigError: the source cannot be divided so.
         """
         nothing = CutSet.from_cuts([])
-        train, dev = divide_source(self.source.cuts, hold_out, utterances, seed)
+        train, dev = nothing, nothing
+        if self.source is not None:
+            train, dev = divide_source(self.source.cuts, hold_out, utterances, seed)
         unlabelled = nothing if self.unlabelled is None else self.unlabelled.cuts
         test = nothing if self.test is None else self.test.cuts
         return Split(train, dev, unlabelled, nothing, test, list(self.texts))

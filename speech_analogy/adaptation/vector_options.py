@@ -16,7 +16,10 @@ class GivenVector(Options):
 
     later: ClassVar = ()
 
-    path: tuple[str, ...] = Field(min_length=1, description="vector files beside the recipe; several: their mean")
+    path: tuple[str, ...] = Field(
+        min_length=1,
+        description="files, relative to the recipe's folder, or names that `vector gaps` lists; several: their mean",
+    )
     scale: float = Field(default=GAP_SCALE, description="λ; it is not chosen, since there is nothing to choose it on")
 
     @model_validator(mode="before")

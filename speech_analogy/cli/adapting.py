@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from speech_analogy.cli.options import Executor, Quiet, Workers, typed_command
+from speech_analogy.cli.options import AllowOverlap, Executor, Quiet, Workers, typed_command
 from speech_analogy.errors import ConfigError
 
 WITHOUT_RECIPE = "Without a recipe"  # a panel of the help
@@ -76,6 +76,14 @@ Labelled = Annotated[
         rich_help_panel=WITHOUT_RECIPE,
     ),
 ]
+Vector = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GAP",
+        help="A ready-made gap vector in place of --source: a file, or a name of `vector gaps`; repeated: their mean.",
+        rich_help_panel=WITHOUT_RECIPE,
+    ),
+]
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value, e.g. training.epochs=3.")]
 
 
@@ -98,6 +106,7 @@ def adapt_command(
     language: GivenLanguage = None,
     unlabelled: Unlabelled = None,
     test: Labelled = None,
+    vector: Vector = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/RECIPE or runs/TEXTS.")] = None,
     data: Annotated[Path | None, typer.Option(help="The corpus's folder, in place of the recipe's.")] = None,
     overrides: Overrides = None,
@@ -124,20 +133,22 @@ def adapt_command(
         list[Path] | None,
         typer.Option(help="With --targets: domains.json of an earlier run; what it has is not done again."),
     ] = None,
+    allow_overlap: AllowOverlap = False,
     quiet: Quiet = False,
 ) -> None:
     """From texts and recordings, or a recipe, to an adapted model and a report; what is done is not done again.
 
     speech-analogy adapt --texts menu.txt --source recordings/ --out runs/menu
     """
-    asked = asked_for(texts, source, slots, count, base, language, unlabelled, test)
+    asked = asked_for(texts, source, slots, count, base, language, unlabelled, test, vector)
     how = Doing(executor, workers, quiet)
+    overrides = [*(overrides or []), *(["allow_overlap=recordings"] if allow_overlap else [])]
     many = {"--targets": targets, "--shared-source": shared_source, "--seeds": seeds, "--join": join}
     if recipe is None:
         wrong = next((name for name, value in {**many, "--vary": vary, "--data": data}.items() if value), None)
         if wrong is not None:
             raise ConfigError("is only valid with a recipe", field=wrong, do="name a recipe.yaml")
-        _adapt_asked(asked, out, overrides or [], dry_run, how)
+        _adapt_asked(asked, out, overrides, dry_run, how)
         return
     if recipe.suffix.lower() in TEXT_SUFFIXES:
         raise ConfigError("is no recipe", file=recipe, do=f"give texts as --texts {recipe} --source DIR")
@@ -149,11 +160,11 @@ def adapt_command(
         if shared_source or seeds is not None or join:
             raise ConfigError("--shared-source, --seeds and --join are only valid with --targets", field="--targets")
         if vary is not None:
-            _vary(recipe, run, vary, data, overrides or [], dry_run, not drop_models, how)
+            _vary(recipe, run, vary, data, overrides, dry_run, not drop_models, how)
             return
         if drop_models:
             raise ConfigError("--drop-models is only valid with --targets or --vary", field="--targets")
-        adapt_recipe(recipe, run, data, overrides or [], dry_run, how)
+        adapt_recipe(recipe, run, data, overrides, dry_run, how)
         return
     if vary is not None:
         raise ConfigError("--vary and --targets cannot be combined", field="--vary", do="leave one of them out")
@@ -162,7 +173,7 @@ def adapt_command(
     job = each.plan_domains(
         recipe,
         run,
-        overrides=overrides or [],
+        overrides=overrides,
         data=data,
         domains=() if targets == "each" else tuple(targets.split(",")),
         source="rest" if shared_source else "others",
@@ -193,13 +204,14 @@ def init_command(
     language: GivenLanguage = None,
     unlabelled: Unlabelled = None,
     test: Labelled = None,
+    vector: Vector = None,
     overrides: Overrides = None,
 ) -> None:
     """Print the recipe that `adapt` would make of the same texts and recordings, with what was found and why.
 
     speech-analogy init --texts menu.txt --source recordings/ > recipe.yaml
     """
-    asked = asked_for(texts, source, slots, count, base, language, unlabelled, test)
+    asked = asked_for(texts, source, slots, count, base, language, unlabelled, test, vector)
     content = _content(asked)
     from speech_analogy.adaptation.job.written import recipe_text
     from speech_analogy.adaptation.runs.adapt import prepare_run
@@ -216,11 +228,12 @@ def asked_for(
     language: str | None,
     unlabelled: str | None,
     test: str | None,
+    vector: list[str] | None,
 ) -> dict[str, Any]:
     """The options of a run without a recipe that were given, by name."""
     given = {
         "texts": texts, "source": source, "slots": slots, "count": count, "base": base, "language": language,
-        "unlabelled": unlabelled, "test": test,
+        "unlabelled": unlabelled, "test": test, "vector": vector,
     }  # fmt: skip
     return {name: value for name, value in given.items() if value is not None}
 
@@ -232,9 +245,9 @@ def _content(asked: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError("there is nothing to adapt to", field="RECIPE", do=do)
     for name, what in (
         ("texts", "--texts FILE: what the target says"),
-        ("source", "--source DIR: recordings of anything"),
+        ("source", "--source DIR: recordings of anything, or --vector GAP in their place"),
     ):
-        if name not in asked:
+        if name not in asked and not (name == "source" and "vector" in asked):
             raise ConfigError("is missing", field=f"--{name}", do=f"add {what}")
     templates = {
         name: str(asked[name]) if name == "slots" else asked[name] for name in ("slots", "count") if name in asked
@@ -244,8 +257,7 @@ def _content(asked: Mapping[str, Any]) -> dict[str, Any]:
         listed = [{"path": one, **templates} for one in listed]
     target = {"texts": listed, **{name: asked[name] for name in ("unlabelled", "test") if name in asked}}
     return {
-        **{name: asked[name] for name in ("base", "language") if name in asked},
-        "source": asked["source"],
+        **{name: asked[name] for name in ("base", "language", "source", "vector") if name in asked},
         "target": target,
     }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from speech_analogy.cli.options import (
+    AllowOverlap,
     Backend,
     BackendChoice,
     Beams,
@@ -42,18 +43,20 @@ def evaluate_command(
     fallback: Fallback = True,
     cluster: Annotated[ClusterChoice, typer.Option(help="What intervals are taken over.")] = ClusterChoice.speaker,
     language: Language = "en",
+    allow_overlap: AllowOverlap = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """WER, CER, S/D/I with a 95 % interval and, against a second model, a paired p-value."""
     from speech_analogy.evaluation.evaluate import evaluate
-    from speech_analogy.evaluation.standalone import results_of, write_results
+    from speech_analogy.evaluation.standalone import check_new, file_of, names_of, results_of, write_results
     from speech_analogy.report.screen import table
 
     if out is not None and out.exists() and not overwrite:
         raise ConfigError("the output folder must not exist", file=out, do="name another, or say --overwrite")
     decoding = decoding_options(window, beams, backend, compute, device, language, fallback)
-    names = ["model", "against"][: 1 if against is None else 2]
+    models = [model, *([] if against is None else [against])]
+    overlap, spoken = check_new(cuts, models, allow_overlap)
     found: list[Evaluation] = [
         evaluate(
             cuts,
@@ -61,12 +64,12 @@ def evaluate_command(
             name=name,
             decoding=decoding,
             cluster=cluster.value,
-            hypotheses_file=f"hypotheses/{name}.jsonl",
+            hypotheses_file=file_of(name),
             progress=not quiet,
         )
-        for name, weights in zip(names, filter(None, (model, against)), strict=True)
+        for name, weights in zip(names_of(models), models, strict=True)
     ]
-    results = results_of(found, cuts, language, typed_command())
+    results = results_of(found, cuts, language, typed_command(), overlap, spoken)
     print(table(results))
     if out is not None:
         write_results(results, found, out)

@@ -1,4 +1,4 @@
-"""`vector gap`: a run's gap between real and synthetic speech as a file for other targets."""
+"""`vector gap` makes a gap of a run, `vector gaps` lists those that come with the package."""
 
 from __future__ import annotations
 
@@ -49,3 +49,16 @@ def gap_command(
         f"{made.file}: {found.file_bytes} bytes, {found.ratio:.1f}x smaller than float32, "
         f"relative L2 error {found.relative_error:.4f}, cosine {found.cosine:.6f}\ncard: {made.card}"
     )
+
+
+def gaps_command() -> None:
+    """List the gap vectors that come with the package, for `vector:` in a recipe."""
+    from speech_analogy.adaptation.gaps.library import shipped_gaps
+
+    found = shipped_gaps()
+    for gap in found:
+        typer.echo(
+            f"{gap.name}  {gap.base}  {gap.file.stat().st_size / 2**20:.1f} MiB  {gap.speech}\n  card: {gap.card}"
+        )
+    if not found:
+        typer.echo("None comes with this version; `speech-analogy vector gap` makes one of a run.")

@@ -15,7 +15,7 @@ from speech_analogy import __version__
 from speech_analogy.cli.adapting import Doing, adapt_command, adapt_recipe, init_command, show_report
 from speech_analogy.cli.evaluating import evaluate_command
 from speech_analogy.cli.exporting import export_command, vector_card_command
-from speech_analogy.cli.gaps import gap_command
+from speech_analogy.cli.gaps import gap_command, gaps_command
 from speech_analogy.cli.inventory import doctor_command, systems_command
 from speech_analogy.cli.merging import merge_command, vector_app
 from speech_analogy.cli.options import (
@@ -57,6 +57,7 @@ app.command(name="evaluate")(evaluate_command)
 app.command(name="export")(export_command)
 vector_app.command(name="card")(vector_card_command)
 vector_app.command(name="gap")(gap_command)
+vector_app.command(name="gaps")(gaps_command)
 
 DEMO_RECIPE = "demo"
 LEARNING = {"finetune", "shorten"}  # thousands of short operations a step: threads that sleep in between cost a third

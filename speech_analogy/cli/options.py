@@ -48,6 +48,10 @@ class ClusterChoice(StrEnum):
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Overwrite = Annotated[bool, typer.Option(help="Replace what is there.")]
+AllowOverlap = Annotated[
+    bool,
+    typer.Option("--allow-overlap", help="Test on recordings and speakers of the training too; every table says so."),
+]
 Language = Annotated[str, typer.Option(help="Language of speech and text.")]
 Base = Annotated[
     str,

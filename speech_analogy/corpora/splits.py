@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -88,10 +88,29 @@ def subset(cuts: CutSet, count: int, seed: int = 0) -> CutSet:
     return CutSet.from_cuts(cut for cut in cuts if cut.id in chosen)
 
 
-def digest(cuts: CutSet) -> str:
+def file_digests(cuts: CutSet) -> dict[str, str]:
+    """Path -> sha256 of its bytes, of every audio file of the cuts.
+
+    Raises:
+        DataError: an audio file is missing.
+    """
+    files = sorted({path for cut in cuts for path in files_of(cut)})
+    with ThreadPoolExecutor(CHECKING_THREADS) as pool:
+        return dict(zip(files, pool.map(_file_digest, files), strict=True))
+
+
+def files_of(cut: Any) -> list[str]:
+    """The paths of a cut's audio files."""
+    return [str(source.source) for source in _file_sources(cut)]
+
+
+def digest(cuts: CutSet, files: Mapping[str, str] | None = None) -> str:
     """sha256 over the cuts in their order: ids, spans, texts, speakers, custom fields and the audio files' bytes.
 
     Paths do not enter, so a corpus that was moved keeps its digest.
+
+    Args:
+        files: what `file_digests` has found, where it was asked already; None: the files are read.
 
     Returns:
         64 hex digits.
@@ -100,9 +119,7 @@ def digest(cuts: CutSet) -> str:
         DataError: an audio file is missing.
     """
     listed = list(cuts)
-    files = sorted({source.source for cut in listed for source in _file_sources(cut)})
-    with ThreadPoolExecutor(CHECKING_THREADS) as pool:
-        contents = dict(zip(files, pool.map(_file_digest, files), strict=True))
+    contents = dict(file_digests(cuts) if files is None else files)
     total = hashlib.sha256()
     for cut in listed:
         row = json.dumps(_without_paths(cut.to_dict(), contents), sort_keys=True, ensure_ascii=False, default=str)

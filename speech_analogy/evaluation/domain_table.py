@@ -38,6 +38,7 @@ class DomainRow:
         strategies: strategy -> the λ it chose.
         source_wer: system -> WER in percent on held-out source speech, where that was asked for.
         ids, clusters, words: of every test utterance: its name, its speaker or prompt, the words of its text.
+        overlap: how much of the test was in training: recordings, speakers, utterances.
         edits: system -> wrong words of every test utterance; of several draws of a system one after another.
     """
 
@@ -54,6 +55,7 @@ class DomainRow:
     clusters: list[str] = field(default_factory=list)
     words: list[int] = field(default_factory=list)
     edits: dict[str, list[int]] = field(default_factory=dict)
+    overlap: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class DomainTable:
             [one.cluster for one in first],
             [one.words for one in first],
             edits,
+            {} if results.test.overlap is None else results.test.overlap.model_dump(),
         )
         return replace(self, rows=[*self.rows, row])
 

@@ -44,7 +44,10 @@ class Hypothesis(Options):
 class System(Options):
     """The score of one system on the test set. Rates are percentages of the reference's words."""
 
-    later: ClassVar = ("source_wer", "wer_of_seeds", "scopes", "fell_back", "silent", "silent_words", "one_pass_wer")
+    later: ClassVar = (
+        "source_wer", "wer_of_seeds", "scopes", "wer_spoken", "wer_unspoken", "fell_back", "silent", "silent_words",
+        "one_pass_wer",
+    )  # fmt: skip
 
     name: str = Field(description="zero_shot, source_synthetic, ..., analogy")
     scale: float | None = Field(default=None, description="λ; None where the system has none")
@@ -74,6 +77,24 @@ class System(Options):
         default=None, description="WER of what the first pass wrote, where that differs for any utterance"
     )
     scopes: dict[str, float] = Field(default_factory=dict, description="scope -> λ, where it is not one for all")
+    wer_spoken: float | None = Field(default=None, description="on utterances whose text TTS has spoken")
+    wer_unspoken: float | None = Field(default=None, description="on the others")
+
+
+class Overlap(Options):
+    """How much of a test was in training."""
+
+    recordings: int
+    speakers: int
+    utterances: int = Field(description="of the test: of such recordings, or by such speakers")
+
+
+class SpokenTexts(Options):
+    """How many of a test's texts TTS has spoken for training, in the form in which they are scored."""
+
+    texts: int = Field(description="distinct ones of the test")
+    spoken: int = Field(description="of these, how many TTS has spoken; all: a closed vocabulary")
+    utterances: int = Field(description="of the test, that have such a text")
 
 
 class Comparison(Options):
@@ -139,7 +160,7 @@ class Selection(Options):
 class Test(Options):
     """What the systems were measured on."""
 
-    later: ClassVar = ("cluster_note",)
+    later: ClassVar = ("cluster_note", "overlap", "texts")
 
     recipe: str
     title: str
@@ -152,6 +173,8 @@ class Test(Options):
     duration_s: float
     dropped_empty_references: int
     normaliser: str
+    overlap: Overlap | None = Field(default=None, description="with training; None: not known")
+    texts: SpokenTexts | None = Field(default=None, description="None: what TTS has spoken is not known")
     note: str = Field(default="", description="what a reader must know of this test, e.g. a simulated channel")
 
 

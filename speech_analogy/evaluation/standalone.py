@@ -2,17 +2,86 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+from lhotse import CutSet
+
+from speech_analogy.corpora.cuts import cuts_of
+from speech_analogy.corpora.seen import SeenSpeech, union
 from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses
 from speech_analogy.evaluation.grouping import Grouping
 from speech_analogy.evaluation.normalise import normaliser_name
-from speech_analogy.evaluation.results import Comparison, Results, Test, write_hypotheses
+from speech_analogy.evaluation.overlap import by_spoken, overlap_of, require_new, spoken_texts
+from speech_analogy.evaluation.results import Comparison, Overlap, Results, Test, write_hypotheses
 from speech_analogy.foundation.files import whole_folder
+from speech_analogy.merging.io.provenance import SEEN
+from speech_analogy.recognisers.model_record import provenance
+from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.systems.catalogue import ENTRIES
+
+Spoken: TypeAlias = frozenset[str] | None
+"""Hashes of the texts that TTS has spoken; None: not known."""
 
 
-def results_of(found: list[Evaluation], cuts: Path, language: str, command: str) -> Results:
-    """One results object; with two evaluations, the first is compared against the second."""
+def names_of(models: Sequence[str]) -> list[str]:
+    """What models are called in tables: the shortest ends of their paths that are distinct and no system's name."""
+    parts = [[part for part in model.replace("\\", "/").split("/") if part not in ("", ".")] for model in models]
+    lengths = [1 for _ in parts]
+
+    def said(number: int) -> str:
+        return "/".join(parts[number][-lengths[number] :]) or models[number]
+
+    while True:
+        names = [said(number) for number in range(len(models))]
+        taken = [name for name in names if names.count(name) > 1 or name in ENTRIES]
+        longer = [n for n, name in enumerate(names) if name in taken and lengths[n] < len(parts[n])]
+        if not longer:
+            break
+        for number in longer:
+            lengths[number] += 1
+    return [name if name not in names[:at] else f"{name} ({at + 1})" for at, name in enumerate(names)]
+
+
+def file_of(name: str) -> str:
+    """The file of a system's hypotheses, relative to the results."""
+    return f"hypotheses/{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}.jsonl"
+
+
+def check_new(cuts: str | Path | CutSet, models: Sequence[str], allow_overlap: bool) -> tuple[Overlap | None, Spoken]:
+    """How much of a test the models were trained on, and the texts that TTS has spoken to them.
+
+    Returns:
+        None for what no model's `provenance.json` says; of what several say, all.
+
+    Raises:
+        DataError: the models were trained on recordings or speakers of the test, and `allow_overlap` is False.
+        CheckpointError: a model cannot be had.
+    """
+    seen = union(SeenSpeech.read(provenance(resolve_weights(model)).get(SEEN)) for model in models)
+    if seen is None:
+        return None, None
+    eager = cuts_of(cuts)
+    found = overlap_of(eager, seen)
+    require_new(eager, found, "recordings" if allow_overlap else None, "say --allow-overlap")
+    return found, seen.spoken
+
+
+def results_of(
+    found: list[Evaluation],
+    cuts: Path,
+    language: str,
+    command: str,
+    overlap: Overlap | None = None,
+    spoken: Spoken = None,
+) -> Results:
+    """One results object; with two evaluations, the first is compared against the second.
+
+    Args:
+        overlap, spoken: as `check_new` found them.
+    """
     rows = found[0].hypotheses
     tested = Grouping(rows, found[0].cluster, found[0].cluster_note)
     comparisons: list[Comparison] = []
@@ -32,8 +101,10 @@ def results_of(found: list[Evaluation], cuts: Path, language: str, command: str)
             duration_s=round(sum(row.duration_s for row in rows), 3),
             dropped_empty_references=found[0].dropped_empty_references,
             normaliser=normaliser_name(language),
+            overlap=overlap,
+            texts=None if spoken is None else spoken_texts(rows, spoken),
         ),
-        systems=[one.system for one in found],
+        systems=[one.system if spoken is None else by_spoken(one.system, one.hypotheses, spoken) for one in found],
         comparisons=comparisons,
         command=command,
     )

@@ -6,13 +6,15 @@ import shutil
 from pathlib import Path
 
 from speech_analogy.export.exporter import Exporter
+from speech_analogy.merging.io.model_folder import finish
 
 
 def write(model: Path, out: Path) -> None:
-    """Copy the folder's files; subfolders (checkpoints of a training) are left out."""
+    """Copy the folder's files, and add what is missing; subfolders (checkpoints of a training) are left out."""
     for file in sorted(model.iterdir()):
         if file.is_file():
             shutil.copyfile(file, out / file.name)
+    finish(out)
 
 
 EXPORTER = Exporter(write)

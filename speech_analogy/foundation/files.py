@@ -1,5 +1,7 @@
 """Files and folders that are written whole or not at all: built under another name beside the final one, then renamed.
 
+Whatever wrote them, files have the mode that the user's umask gives.
+
 What a killed process was building is called `.NAME.partial-XXXXXXXX`; `sweep` removes what is left of it.
 """
 
@@ -10,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +21,7 @@ from typing import Any
 from speech_analogy.errors import DataError, SpeechAnalogyError
 
 PARTIAL_SUFFIX = ".partial"
+PRIVATE = 0o600  # the mode of files by `mkstemp`
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -55,6 +59,7 @@ def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     temporary = temporary or path.with_name(path.name + PARTIAL_SUFFIX)
     try:
         yield temporary
+        follow_umask(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -80,6 +85,7 @@ def whole_file(
         with os_errors(out, error):
             out.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
+            follow_umask(temporary)
             temporary.replace(out)
     finally:
         with suppress(OSError):
@@ -105,6 +111,7 @@ def whole_folder(
         with os_errors(out, error):
             temporary.mkdir(parents=True)
             yield temporary
+            follow_umask(temporary)
             replace_folder(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -129,6 +136,7 @@ def fill_once(out: Path, fill: Callable[[Path], None], error: type[SpeechAnalogy
         with os_errors(out, error):
             temporary.mkdir(parents=True)
             fill(temporary)
+            follow_umask(temporary)
             try:
                 temporary.rename(out)
             except OSError:
@@ -137,6 +145,29 @@ def fill_once(out: Path, fill: Callable[[Path], None], error: type[SpeechAnalogy
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out
+
+
+def follow_umask(path: Path) -> None:
+    """Give files that their writer made private (safetensors, `mkstemp`) the mode that a new file would have.
+
+    Args:
+        path: a file, or a folder with all that is in it.
+    """
+    private = [file for file in ([path] if path.is_file() else path.rglob("*")) if _is_private(file)]
+    if not private:
+        return
+    probe = path.with_name(path.name + "-mode")  # to ask for the umask itself is to change it
+    os.close(os.open(probe, os.O_CREAT | os.O_WRONLY, 0o666))
+    usual = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for file in private:
+        with suppress(PermissionError):  # another user's, by a hard link
+            file.chmod(usual)
+
+
+def _is_private(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) and stat.S_IMODE(mode) == PRIVATE
 
 
 def replace_folder(new: Path, out: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
 import psutil
@@ -24,24 +24,19 @@ DISTRIBUTION = "speech-analogy"
 LITTLE_MEMORY_BYTES = 3 << 30  # a worker that fine-tunes whisper-tiny holds about half of it
 LITTLE_DISK_BYTES = 5 << 30  # each model of a run is 0.15 GB with whisper-tiny, 1 GB with whisper-small
 GIB = 1 << 30
-DEVELOPERS = {"test", "demo", "benchmarks"}  # extras that are no feature, or are made of others
 FEATURES = {  # extra -> what it is for
     "ctranslate2": "int8 decoding, and export for faster-whisper",
-    "hibari": "the engine hibari",
     "huggingface": "corpora from the Hugging Face hub",
-    "kokoro": "the engine kokoro",
     "lora": "LoRA adapters",
     "mergekit": "merge files done by mergekit itself",
     "numbers": "numbers in words, in other languages than English",
-    "piper": "the engine piper",
     "prosody": "tempo and pitch in a channel",
     "quality": "DNSMOS and NISQA gates",
     "rooms": "simulated rooms in a channel",
-    "speecht5": "the engine speecht5",
-    "whisper-base": "the weights pip:whisper-base",
-    "whisper-tiny-en": "the weights pip:whisper-tiny.en",
 }
-WITH_ENGINES_OR_WEIGHTS = {"hibari", "kokoro", "piper", "speecht5", "whisper-base", "whisper-tiny-en"}  # said there
+NO_FEATURES = {  # extras that are other extras together, or that their engines and weights speak for
+    "benchmarks", "demo", "hibari", "kokoro", "piper", "speecht5", "test", "whisper-base", "whisper-tiny-en",
+}  # fmt: skip
 
 
 def examine(language: str = "en") -> list[Finding]:
@@ -129,24 +124,25 @@ def _hub() -> Finding:
 
 def _packages() -> list[Finding]:
     """The packages that the distribution asks for, those of each extra together."""
+    extras = set(metadata(DISTRIBUTION).get_all("Provides-Extra") or []) - NO_FEATURES
     wanted: dict[str, list[Requirement]] = defaultdict(list)
     for line in requires(DISTRIBUTION) or []:
         requirement = Requirement(line)
-        extras = {extra for extra in FEATURES if requirement.marker and requirement.marker.evaluate({"extra": extra})}
-        for extra in extras if requirement.marker else {""}:
-            wanted[extra].append(requirement)
+        marker = requirement.marker
+        asking = extras if marker else {""}
+        for extra in asking:
+            if marker is None or marker.evaluate({"extra": extra}):
+                wanted[extra].append(requirement)
     found = []
     for extra, requirements in sorted(wanted.items()):
         missing = [requirement for requirement in requirements if not _is_met(requirement)]
-        if extra in WITH_ENGINES_OR_WEIGHTS:
-            continue
         name = extra or "all that is required"
         if not missing:
-            found.append(Finding("packages", name, "ok", FEATURES.get(extra, f"{len(requirements)} packages")))
+            found.append(Finding("packages", name, "ok", FEATURES.get(extra) or f"{len(requirements)} packages"))
             continue
         mend = "pip install " + " ".join(f"'{one.name}{one.specifier}'" for one in missing)
         said = f"{', '.join(one.name for one in missing)} not installed, or too old"
-        detail = f"{FEATURES[extra]}: {said}" if extra else said
+        detail = f"{FEATURES[extra]}: {said}" if extra in FEATURES else said
         found.append(Finding("packages", name, "lack" if extra else "fault", detail, mend))
     return found
 

@@ -13,7 +13,7 @@ from speech_analogy.merging.arithmetic import Scale, analogy_piece, cast_piece, 
 from speech_analogy.merging.io.header import TensorSpec, specs_of
 from speech_analogy.merging.io.lineage import AnyCheckpoint, opened, require_same_base
 from speech_analogy.merging.io.model_folder import write_model_folder
-from speech_analogy.merging.io.provenance import carried
+from speech_analogy.merging.io.provenance import carried, seen_by, without_seen
 from speech_analogy.merging.io.stream import SHARD_BYTES, Progress, StreamOptions, gathered
 from speech_analogy.merging.tensors import (
     SUM_PIECE,
@@ -72,9 +72,12 @@ def analogy(
     record = {
         **identity,
         **carried([theta_c.provenance]),
+        **seen_by([model.provenance for model in corners.values()]),
         "operation": "analogy",
         "scale": scales_of(scale, theta_c),
-        "parents": {corner: {"path": str(model.path), **model.provenance} for corner, model in corners.items()},
+        "parents": {
+            corner: {"path": str(model.path), **without_seen(model.provenance)} for corner, model in corners.items()
+        },
     }
     return write_model_folder(
         out,

@@ -13,6 +13,7 @@ from speech_analogy.recognisers.families import RecogniserFamily, WeightsPackage
 
 HUB_TIMEOUT_S = 5.0
 HASH_BLOCK_BYTES = 1 << 20
+FOLDER_VERSION = 2  # of what is imported into the cache; raise it when other files are written beside the weights
 _HUB_FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
 
 
@@ -79,7 +80,7 @@ def packaged_weights() -> dict[str, tuple[WeightsPackage, bool]]:
 
 
 def _cached(name: str, package: WeightsPackage) -> Path:
-    return cache_folder() / f"{name}-{package.sha256[:12]}"
+    return cache_folder() / f"{name}-{package.sha256[:12]}-{FOLDER_VERSION}"
 
 
 def _file_of(module: str, inside: str) -> Path | None:
@@ -110,7 +111,7 @@ def _from_file(path: Path, family: RecogniserFamily) -> Path:
     with path.open("rb") as stream:
         while block := stream.read(HASH_BLOCK_BYTES):
             digest.update(block)
-    out = cache_folder() / f"{path.stem}-{digest.hexdigest()[:12]}"
+    out = cache_folder() / f"{path.stem}-{digest.hexdigest()[:12]}-{FOLDER_VERSION}"
     if out.is_dir():
         return out
     source = {"base": path.name, "sha256": digest.hexdigest(), "window": family.native_window}

@@ -16,7 +16,7 @@ import yaml
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
-from speech_analogy.merging.io.provenance import GAP, MEAN_OF_GAPS, Provenance
+from speech_analogy.merging.io.provenance import GAP, MEAN_OF_GAPS, SEEN, Provenance, without_seen
 from speech_analogy.report import certainty, markdown, ranking
 from speech_analogy.systems import labels
 
@@ -121,7 +121,7 @@ def facts(record: Mapping[str, object]) -> dict[str, object]:
 
     A λ for every tensor is left out, since it would fill pages.
     """
-    found = {key: value for key, value in record.items() if key not in ("schema", "parents", "scale")}
+    found = {key: value for key, value in record.items() if key not in ("schema", "parents", "scale", SEEN)}
     parents, scale = record.get("parents"), record.get("scale")
     if not isinstance(scale, Mapping):
         found["scale"] = scale
@@ -139,7 +139,7 @@ def vector_facts(base: str, fingerprint: str, provenance: Provenance) -> dict[st
         "license": provenance.licence,
         "base_fingerprint": fingerprint,
         **known,
-        **provenance.settings,
+        **without_seen(provenance.settings),
     }
 
 

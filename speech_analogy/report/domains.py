@@ -8,6 +8,7 @@ from statistics import mean
 
 from speech_analogy.evaluation.domain_table import AGAINST, OURS, SUMMARY_FILE, DomainTable
 from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.page import wording
 from speech_analogy.report import certainty
 
 TABLE_FILE = "domains.md"
@@ -30,10 +31,25 @@ def table_markdown(table: DomainTable) -> str:
         "",
         *_systems(table),
         "",
+        *_met(table),
     ]
     if OURS in table.systems:
         lines += [*_chosen(table), "", *_against(table)]
     return "\n".join([*lines, *_regrets(table)]).rstrip() + "\n"
+
+
+def _met(table: DomainTable) -> list[str]:
+    """Which tests were in training."""
+    found = [row for row in table.rows if row.overlap.get("utterances")]
+    if not found:
+        return []
+    domains = wording.listing(list(dict.fromkeys(row.domain for row in found)))
+    met, all_ = sum(row.overlap["utterances"] for row in found), sum(row.utterances for row in table.rows)
+    what = "Recordings or speakers" if any(row.overlap.get("recordings") for row in found) else "Speakers"
+    said = (
+        f"{what} of {met:,} of {all_:,} test utterances were in training ({domains}): on new ones expect more errors."
+    )
+    return [f"{certainty.IN_TRAINING} {said}", ""]
 
 
 def _systems(table: DomainTable) -> list[str]:

@@ -23,6 +23,7 @@ def render(results: Results) -> str:
     parts += [f"## {decoders.HEADING}", "\n".join(f"- {text(one)}" for one in elsewhere)] if elsewhere else []
     if results.comparisons:
         parts += ["## Ranking", _ranking(results), "## Paired comparisons", _comparisons(results)]
+    parts += _spoken(results)
     if results.selection:
         parts += ["## What was chosen", *_selection(results)]
     if results.defaults:
@@ -91,7 +92,7 @@ def wer_table(results: Results) -> str:
 
 
 def _caution(results: Results) -> list[str]:
-    return [found] if (found := certainty.caution(results.test.clusters, results.test.cluster)) else []
+    return [text(one) for one in certainty.cautions(results)]
 
 
 def _ranking(results: Results) -> str:
@@ -125,6 +126,22 @@ def _ranking(results: Results) -> str:
 
 def _corrected(results: Results) -> bool:
     return any(row.p_holm is not None for row in results.comparisons)
+
+
+def _spoken(results: Results) -> list[str]:
+    """What TTS has spoken of the test, and WER on that and on the rest."""
+    said = certainty.spoken(results)
+    if not said or not certainty.is_parted(results):
+        return [f"## Texts\n\n{said}"] if said else []
+    rows = [
+        [
+            text(labels.label(system.name, system.scale)),
+            *("" if wer is None else wording.rate(wer) for wer in (system.wer_spoken, system.wer_unspoken)),
+        ]
+        for system in ranking.shown(results)
+    ]
+    table = _table(["system by texts", "WER on spoken texts", "WER on others"], rows, left=(0,))
+    return ["## Texts", said, table, *_caution(results)]
 
 
 def _comparisons(results: Results) -> str:

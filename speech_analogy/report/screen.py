@@ -41,12 +41,23 @@ def table(results: Results) -> str:
         lines += [f"  {wording.LARGEST_SCALE}"] if ranking.has_largest_scale(results) else []
     if results.published:
         lines += ["", f"{CHOSEN} the published model."]
-    doubts = certainty.caution(results.test.clusters, results.test.cluster)
     over = f"95 % intervals over {certainty.counted(results.test)}."
     elsewhere = decoders.sentences(results)
-    checked = _wrapped(*ranking.checked(results))
-    lines += [*_against(results), "", *_wrapped(over, doubts), *checked, *_estimated(results)]
+    said = _wrapped(over, *certainty.cautions(results), certainty.spoken(results), *ranking.checked(results))
+    lines += [*_against(results), "", *said, *_by_texts(results), *_estimated(results)]
     return "\n".join([*lines, *(["", *_wrapped(*elsewhere)] if elsewhere else [])])
+
+
+def _by_texts(results: Results) -> list[str]:
+    """WER on the texts that TTS has spoken and on the others, where the test has both."""
+    if not certainty.is_parted(results):
+        return []
+    rows = [
+        [labels.label(one.name, one.scale), *map(wording.rate, (one.wer_spoken, one.wer_unspoken))]
+        for one in ranking.shown(results)
+        if one.wer_spoken is not None and one.wer_unspoken is not None
+    ]
+    return ["", *_aligned(["WER by texts", "spoken", "others"], rows)]
 
 
 def _chosen(results: Results) -> System | None:

@@ -33,6 +33,7 @@ def curve_markdown(title: str, note: str, key: str, found: Mapping[str, Results]
     test = next(iter(found.values())).test
     over = f"WER in percent on {test.utterances} utterances, with 95 % intervals over {certainty.counted(test)}."
     lines += [over, "", *([doubt, ""] if (doubt := certainty.caution(test.clusters, test.cluster)) else [])]
+    lines += [one for said in certainty.met(test) for one in (said, "")]
     compared = OURS in names and AGAINST in names
     heads = [key, *names, *(["λ"] if OURS in names else []), *([f"{OURS} − {AGAINST}"] if compared else [])]
     lines += [line(heads), "|" + "--:|" * len(heads)]

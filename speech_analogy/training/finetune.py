@@ -46,7 +46,7 @@ from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.packing.batches import PlannedBatch, make_planned, plan_batches, require_timestamps
 from speech_analogy.training.precision import autocast_precision
-from speech_analogy.training.publish import ADAPTER_FOLDER, publish_tuned, tuned_on
+from speech_analogy.training.publish import ADAPTER_FOLDER, publish_tuned, seen_in, tuned_on
 from speech_analogy.training.state import load_state, save_state
 from speech_analogy.training.trained_part import Adapters, checkpoint_activations, compile_layers, freeze
 
@@ -140,6 +140,7 @@ def finetune(
             "window": window_record(options.window),
             "language": options.language,
             "tuned_on": tuned_on(cuts),
+            **seen_in(cuts, folder, options.language),
             "hyper_parameters": options.model_dump(exclude={"save_every_s", "language", "window"}),
             "steps": run.steps,
             "precision": {"no": "fp32"}.get(precision, precision),

@@ -9,20 +9,23 @@ from typing import Any
 from lhotse import CutSet
 
 from speech_analogy.corpora.cuts import speaker_of
+from speech_analogy.corpora.seen import SeenSpeech, is_synthetic
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError
+from speech_analogy.evaluation.normalise import normaliser
 from speech_analogy.foundation.files import whole_folder, write_json
 from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE
+from speech_analogy.merging.io.provenance import SEEN, seen_by
+from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.protocol import Recogniser
 
-SYNTHETIC = "synthetic"  # the kind of speech that `data_synth` makes
 ADAPTER_FOLDER = "adapter"  # in the model's folder: what LoRA trained, as PEFT writes it
 
 
 def tuned_on(cuts: CutSet) -> dict[str, Any]:
     """What provenance records of the training speech: amount, kinds, domains and digest, and the voices of TTS."""
     custom = [cut.custom or {} for cut in cuts]
-    voices = {speaker_of(cut) for cut, row in zip(cuts, custom, strict=True) if row.get("kind") == SYNTHETIC}
+    voices = {speaker_of(cut) for cut in cuts if is_synthetic(cut)} - {""}
     return {
         "utterances": len(cuts),
         "hours": round(sum(cut.duration for cut in cuts) / 3600, 4),
@@ -31,6 +34,17 @@ def tuned_on(cuts: CutSet) -> dict[str, Any]:
         **({"voices": sorted(voices)} if voices else {}),
         "digest": digest(cuts),
     }
+
+
+def seen_in(cuts: CutSet, start: Path, language: str) -> dict[str, Any]:
+    """What provenance records of what a model has seen: this speech, and what the model that it began as had seen.
+
+    Args:
+        start: the folder of that model.
+        language: whose normaliser gives texts the form in which they are scored.
+    """
+    seen = SeenSpeech.of(cuts, scored_form=normaliser(language))
+    return seen_by([provenance(start), {SEEN: seen.record()}])
 
 
 def publish_tuned(recogniser: Recogniser, working: Path, out: Path, record: dict[str, Any]) -> None:

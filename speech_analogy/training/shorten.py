@@ -54,7 +54,7 @@ from speech_analogy.training.batching import epoch_batches
 from speech_analogy.training.memory import keep_freed_memory
 from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.precision import autocast_precision
-from speech_analogy.training.publish import publish_tuned
+from speech_analogy.training.publish import publish_tuned, seen_in
 from speech_analogy.training.state import load_state, save_state
 
 TEACHER_BATCH_SIZE = 8  # utterances in full windows
@@ -157,6 +157,7 @@ def shorten(
             "hours": round(sum(cut.duration for cut in eager) / 3600, 4),
             "digest": about["cuts"],
         },
+        **seen_in(eager, folder, options.language),
         "hyper_parameters": options.model_dump(mode="json", exclude={"save_every_s", "language", "window"}),
         "steps": steps,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -43,3 +43,9 @@ def test_runs_or_models_but_not_both(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "gap.safetensors"
     for given in ((), ("--real", tmp_path), (tmp_path, "--real", tmp_path, "--synthetic", tmp_path)):
         fails(run("vector", "gap", *given, "--out", out), "either runs, or --real and --synthetic")
+
+
+def test_the_list(run: Run) -> None:
+    listed = run("vector", "gaps")
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.strip()

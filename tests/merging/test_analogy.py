@@ -15,9 +15,13 @@ from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.analogy import analogy, analogy_tensors, shift
+from speech_analogy.merging.engine.merger import MergeInput, MergePlan
+from speech_analogy.merging.engine.write import write_merge
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.merging.methods.registry import get_method
 from speech_analogy.merging.vectors.task_vector import TaskVector
+from speech_analogy.report.cards import vector_facts
 from tests.merging.conftest import make_state, near, same_bits, write_folder, write_shards
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn]
@@ -47,6 +51,30 @@ def test_scale_zero_and_a_equal_b_on_disk(corners: dict[str, Path], tmp_path: Pa
             same_bits(values, load_file(corners["c"] / "model.safetensors")[key])
             for key, values in load_file(out / "model.safetensors").items()
         )
+
+
+def test_what_any_corner_was_trained_on_is_carried(corners: dict[str, Path], tmp_path: Path) -> None:
+    """Recordings of B are in D, in a mean and in a vector made of D; parents do not repeat them."""
+    for corner, seen in (("a", {"recordings": "aaaaaaaa", "spoken": "tttttttt"}), ("b", {"recordings": "bbbbbbbb"})):
+        file = corners[corner] / "provenance.json"
+        record = json.loads(file.read_text()) if file.is_file() else {}
+        file.write_text(json.dumps({**record, "seen": seen}))
+    together = {"recordings": "aaaaaaaabbbbbbbb", "spoken": "tttttttt"}
+    out = analogy(corners["c"], corners["b"], corners["a"], 0.5, tmp_path / "d")
+    record = json.loads((out / "provenance.json").read_text())
+    assert record["seen"] == together
+    assert all("seen" not in parent for parent in record["parents"].values())
+    models = [open_checkpoint(path) for path in (out, corners["c"])]
+    plan = MergePlan(get_method("average"), [MergeInput(model) for model in models])
+    mean = json.loads((write_merge(plan, tmp_path / "mean") / "provenance.json").read_text())
+    assert mean["seen"] == together
+    vector = TaskVector.between(corners["base"], tmp_path / "d")
+    assert vector.provenance.settings["seen"] == together
+    assert (vector + vector).provenance.settings["seen"] == together
+    assert all("seen" not in parent.provenance.settings for parent in (vector + vector).provenance.parents)
+    applied = vector.apply(corners["base"], tmp_path / "applied")
+    assert json.loads((applied / "provenance.json").read_text())["seen"] == together
+    assert "tttttttt" not in str(vector_facts("b", "f", vector.provenance))
 
 
 @settings(max_examples=40, deadline=None)

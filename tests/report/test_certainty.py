@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from speech_analogy.evaluation.results import Results
+from speech_analogy.evaluation.results import Overlap, Results, SpokenTexts
 from speech_analogy.report import markdown
 from speech_analogy.report.cards import model_card
 from speech_analogy.report.report import write_report
@@ -64,3 +64,40 @@ def test_unknown_speakers_are_called_so(results: Results) -> None:
     assert "utterances of unknown speakers" in text
     assert "over 31 prompts (no speaker is known)" in text
     assert "over 31 prompts (no speaker is known)" in table(changed)
+
+
+def test_a_test_that_was_in_training_is_marked_in_every_table(run: Path, results: Results) -> None:
+    met = results.test.model_copy(update={"overlap": Overlap(recordings=0, speakers=1, utterances=5)})
+    changed = results.model_copy(update={"test": met})
+    said = "‡ Of this test, 1 of 12 speakers were in training: on new ones expect more errors."
+    assert markdown.render(changed).count(said) == 3
+    assert said in " ".join(table(changed).split())
+    assert said in model_card(changed, {})
+    changed.write(run / "results.json")
+    page = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert page.count(said) == 4
+    assert "†" not in page
+    both = met.model_copy(update={"overlap": Overlap(recordings=7, speakers=1, utterances=9)})
+    assert "Of this test, 7 of 60 recordings and 1 of 12 speakers were" in markdown.render(
+        results.model_copy(update={"test": both})
+    )
+    none = met.model_copy(update={"overlap": Overlap(recordings=0, speakers=0, utterances=0)})
+    assert "‡" not in markdown.render(results.model_copy(update={"test": none}))
+
+
+def test_spoken_texts_are_said_and_wer_is_given_apart(run: Path, results: Results) -> None:
+    closed = results.test.model_copy(update={"texts": SpokenTexts(texts=40, spoken=40, utterances=60)})
+    said = "TTS has spoken all 40 texts of the test: a closed vocabulary."
+    for text in (markdown.render, table):
+        assert said in " ".join(text(results.model_copy(update={"test": closed})).split())
+    parted = results.test.model_copy(update={"texts": SpokenTexts(texts=40, spoken=30, utterances=44)})
+    systems = [one.model_copy(update={"wer_spoken": 21.25, "wer_unspoken": 43.5}) for one in results.systems]
+    changed = results.model_copy(update={"test": parted, "systems": systems})
+    for text in (markdown.render(changed), table(changed)):
+        assert "TTS has spoken 30 of the test's 40 texts." in " ".join(text.split())
+        assert "21.2" in text
+        assert "43.5" in text
+    changed.write(run / "results.json")
+    page = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "TTS has spoken 30 of the test's 40 texts." in page
+    assert "43.5" in page

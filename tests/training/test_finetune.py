@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 from speech_analogy.corpora.cuts import text_of
 from speech_analogy.corpora.read import write_cuts
+from speech_analogy.corpora.seen import SeenSpeech
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.training.batching import batch_window_s, epoch_batches, prefetch, twin_batches
 from speech_analogy.training.finetune import finetune
@@ -108,7 +109,7 @@ def undisturbed(noises: CutSet, small_whisper: Path, tmp_path_factory: pytest.Te
     return finetune(noises, small_whisper, out, OPTIONS, progress=False).folder
 
 
-def test_it_learns_and_says_from_what(undisturbed: Path, small_whisper: Path) -> None:
+def test_it_learns_and_says_from_what(undisturbed: Path, small_whisper: Path, noises: CutSet) -> None:
     rows = [json.loads(line) for line in (undisturbed / "training" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
     assert rows[0]["loss"] == pytest.approx(math.log(51864), abs=0.05)  # random weights know nothing
@@ -118,6 +119,7 @@ def test_it_learns_and_says_from_what(undisturbed: Path, small_whisper: Path) ->
     assert list((undisturbed / "training" / "tensorboard").glob("events*"))
     record = json.loads((undisturbed / "provenance.json").read_text())
     assert (record["window"], record["base"], record["tuned_on"]["utterances"]) == ("trimmed", "small.en", 24)
+    assert SeenSpeech.read(record["seen"]) == SeenSpeech.of(noises)
     assert record["hyper_parameters"]["learning_rate"] == 1e-3
     before, after = _weights(small_whisper), _weights(undisturbed)
     assert before.keys() == after.keys()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from speech_analogy.adaptation.execution.protocol import Job
 from speech_analogy.adaptation.plan.stage import DONE_FILE
-from speech_analogy.foundation.files import link_tree
+from speech_analogy.foundation.files import follow_umask, link_tree
 
 SECONDS_SUFFIX = ".seconds"  # of the file beside a stage that is being built: its work so far
 TICK_S = 1.0
@@ -26,6 +26,7 @@ def run_stage(job: Job) -> None:
     if job.final.exists():  # whole but for its mark: cannot happen by a kill, so it is somebody's copy
         shutil.rmtree(job.final)
     _seconds_file(job.building).unlink(missing_ok=True)
+    follow_umask(job.building)
     job.building.rename(job.final)
 
 

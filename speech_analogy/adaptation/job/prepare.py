@@ -16,8 +16,9 @@ from speech_analogy.adaptation.extends import RecipeSource
 from speech_analogy.adaptation.job import evidence
 from speech_analogy.adaptation.job.bases import default_base, refuse_other_language, width_of
 from speech_analogy.adaptation.job.evidence import DefaultChoice
+from speech_analogy.adaptation.job.gap_vectors import GapFound, read_gap_vectors
 from speech_analogy.adaptation.job.reading import CorpusFound, read_audio, read_source_or_test, read_target_texts
-from speech_analogy.adaptation.recipe import Recipe, UserRun, parse_recipe
+from speech_analogy.adaptation.recipe import AUTO, Recipe, UserRun, parse_recipe
 from speech_analogy.adaptation.user_data import UserData
 from speech_analogy.corpora.cuts import prompt_of_cut
 from speech_analogy.corpora.splits import ranked
@@ -92,26 +93,34 @@ def prepare(source: RecipeSource, folder: Path, run: Path | None) -> Prepared:
     texts = read_target_texts(target, name, folder, sparse.seed)
     used = _used(texts.texts, target.use, sparse.seed)
     given = values.given("language")
-    corpus = read_source_or_test(asked, "source", folder, given or DEFAULT_LANGUAGE)
-    language = _language(values, corpus)
+    gap = None if sparse.vector is None else read_gap_vectors(sparse.vector, folder)
+    corpus = None if asked is None else read_source_or_test(asked, "source", folder, given or DEFAULT_LANGUAGE)
+    language = _language(values, corpus, gap)
     labelled = target.test
     test = None if labelled is None else read_source_or_test(labelled, "test", folder, language)
     unlabelled = None if target.unlabelled is None else read_audio(target.unlabelled, folder)
     _state_data(values, sparse.user_run, name, corpus, test, folder)
-    _choose_base(values, language, folder)
-    _choose_hold_out(values, corpus)
-    _choose_voices(values, language, len(used))
+    _choose_base(values, language, folder, gap)
+    if corpus is not None:
+        _require_enough(corpus)
+        if _needs_hold_out(values, target.unlabelled is not None):
+            _choose_hold_out(values, corpus)
+    _choose_voices(values, language, len(used), corpus is not None)
     _check_spoken(used, corpus, language)
+    if gap is not None:
+        _choose_gap(values, gap)
     for choice in _other_choices(values, corpus, target.unlabelled is not None):
         values.choose(choice)
     recipe = parse_recipe(RecipeSource(values.content, source.files, source.layers))
     data = UserData(
-        corpus.read,
+        None if corpus is None else corpus.read,
         tuple(used),
         None if test is None else test.read,
         None if unlabelled is None else unlabelled[0],
     )
-    lines = [*(str(reading) for reading in texts.readings), corpus.line]
+    lines = [str(reading) for reading in texts.readings]
+    lines += [corpus.line] if corpus else []
+    lines += [gap.line, evidence.GAP_EXPECTATION] if gap else []
     lines += [test.line] if test else ["test: none, so no WER is measured; name labelled recordings with --test"]
     lines += [unlabelled[1]] if unlabelled else []
     return Prepared(recipe, values.content, data, lines, values.defaults)
@@ -131,7 +140,7 @@ def _name_of(target: TargetOptions) -> str:
 
 def _refuse_run_in_data(asked: UserRun, folder: Path, run: Path | None) -> None:
     """A run inside its data would be read as data the next time."""
-    given = {"source": asked.source.beside(folder)}
+    given = {} if asked.source is None else {"source": asked.source.beside(folder)}
     if asked.target.test is not None:
         given["test"] = asked.target.test.beside(folder)
     if asked.target.unlabelled is not None:
@@ -141,9 +150,14 @@ def _refuse_run_in_data(asked: UserRun, folder: Path, run: Path | None) -> None:
             raise ConfigError(f"must not lie in the {what}", field="--out", value=str(run), do="name another folder")
 
 
-def _language(values: Values, corpus: CorpusFound) -> str:
-    """The language that was given; else the one that the source itself says; else English."""
+def _language(values: Values, corpus: CorpusFound | None, gap: GapFound | None) -> str:
+    """The language that was given; else the one that the source, or the gap vector, itself says; else English."""
     given = values.given("language")
+    if corpus is None:
+        own = None if gap is None else gap.language
+        why = "the gap vector's own" if own else "the gap vector does not say another"
+        values.choose(DefaultChoice("language", own or DEFAULT_LANGUAGE, why))
+        return str(values.given("language"))
     if given is None and len(corpus.languages) > 1:
         said = ", ".join(corpus.languages)
         raise DataError(
@@ -156,11 +170,12 @@ def _language(values: Values, corpus: CorpusFound) -> str:
 
 
 def _state_data(
-    values: Values, asked: UserRun, name: str, corpus: CorpusFound, test: CorpusFound | None, folder: Path
+    values: Values, asked: UserRun, name: str, corpus: CorpusFound | None, test: CorpusFound | None, folder: Path
 ) -> None:
     """Write what the data is into the recipe: kinds as they were recognised, absolute paths."""
     content = values.content
-    content["source"] = _stated(asked.source, corpus)
+    if asked.source is not None and corpus is not None:
+        content["source"] = _stated(asked.source, corpus)
     target = asked.target.model_dump(mode="json", exclude_none=True)
     target["name"] = name
     target["texts"] = [
@@ -189,49 +204,73 @@ def _absolute(path: str, folder: Path) -> str:
     return str((folder / Path(path).expanduser()).resolve())
 
 
-def _choose_base(values: Values, language: str, folder: Path) -> None:
-    """The base, which must be there and know the language, and the learning rates that fit its size."""
+def _choose_base(values: Values, language: str, folder: Path, gap: GapFound | None) -> None:
+    """The base, which must be there and know the language; a gap vector has its own."""
     given = values.given("base")
-    if given is None:
+    if given is None and gap is not None:
+        values.choose(DefaultChoice("base", gap.base, "the gap vector's own base: on another it means nothing"))
+    elif given is None:
         values.choose(default_base(language))
     elif Path(str(given)).expanduser().exists():
         values.content["base"] = str(Path(str(given)).expanduser().resolve())
     refuse_other_language(str(values.content["base"]), resolve_weights(str(values.content["base"])), language)
 
 
-def _choose_hold_out(values: Values, corpus: CorpusFound) -> None:
-    """What λ is chosen on; a source that is too small for that is refused."""
-    if values.given("source.hold_out") is None and corpus.utterances < evidence.FEWEST_UTTERANCES:
+def _needs_hold_out(values: Values, unlabelled: bool) -> bool:
+    """Is anything chosen, or reported, on held-out source speech? Stand-ins hold out what they need themselves."""
+    decides = values.given("publish") in (None, AUTO) and not unlabelled
+    return not decides or bool(values.given("search")) or bool(values.given("report_forgetting"))
+
+
+def _require_enough(corpus: CorpusFound) -> None:
+    """A source that is too small to learn anything from is refused."""
+    if corpus.utterances < evidence.FEWEST_UTTERANCES:
         raise DataError(
-            f"a source must have at least {evidence.FEWEST_UTTERANCES} utterances with texts, of which "
-            f"{evidence.PROMPTS_LEAST} are held out to choose λ on",
+            f"a source must have at least {evidence.FEWEST_UTTERANCES} utterances with texts",
             file=corpus.read.options.path,
             value=f"{corpus.utterances}",
             do=f"add recordings of anything in this language; {evidence.MEASURED_UTTERANCES} are the fewest that "
             "were measured",
         )
-    prompts = len({prompt_of_cut(cut) for cut in corpus.read.cuts})
-    if values.given("source.hold_out") is None and prompts <= evidence.PROMPTS_LEAST:
+    if _prompts(corpus) <= evidence.PROMPTS_LEAST:
         raise DataError(
-            f"a source must say more than {evidence.PROMPTS_LEAST} different things, so that some can be held out",
+            f"a source must say more than {evidence.PROMPTS_LEAST} different things",
             file=corpus.read.options.path,
-            value=prompts,
+            value=_prompts(corpus),
             do="add recordings of other texts",
         )
+
+
+def _prompts(corpus: CorpusFound) -> int:
+    """How many different things the source says."""
+    return len({prompt_of_cut(cut) for cut in corpus.read.cuts})
+
+
+def _choose_hold_out(values: Values, corpus: CorpusFound) -> None:
+    """What λ is chosen on."""
+    prompts = _prompts(corpus)
     rule, why = evidence.hold_out_of(corpus.speakers, prompts)
     values.choose(DefaultChoice("source.hold_out", rule.model_dump(mode="json", exclude_none=True), why))
 
 
-def _choose_voices(values: Values, language: str, texts: int) -> None:
-    """Voices and clips of both sides, the same voices for A and C; engines that were named must be there."""
+def _choose_gap(values: Values, gap: GapFound) -> None:
+    """Where the vectors are, and how much of them is added."""
+    scale = values.content["vector"].get("scale") if isinstance(values.content["vector"], dict) else None
+    values.content["vector"] = {"path": list(gap.paths), **({} if scale is None else {"scale": scale})}
+    values.choose(evidence.gap_scale())
+
+
+def _choose_voices(values: Values, language: str, texts: int, with_source: bool) -> None:
+    """Voices and clips of each side, the same voices for A and C; engines that were named must be there."""
     clips = evidence.clips_a_text(texts)
+    sides = {**({"source": evidence.clips_a_source_text()} if with_source else {}), "target": clips}
     chosen: VoiceChoice | None = None
     try:
         chosen = choose_voices(language, clips.value)
     except ConfigError:
-        if any(values.given(f"synthesis.{side}.engines") is None for side in ("source", "target")):
+        if any(values.given(f"synthesis.{side}.engines") is None for side in sides):
             raise
-    for side, choice in (("source", evidence.clips_a_source_text()), ("target", clips)):
+    for side, choice in sides.items():
         if chosen is not None:
             values.choose(DefaultChoice(f"synthesis.{side}.engines", chosen.engines, chosen.why, evidence.SYNTHESIS))
         values.choose(choice)
@@ -241,29 +280,32 @@ def _choose_voices(values: Values, language: str, texts: int) -> None:
         find_voices([engines] if isinstance(engines, str) else list(engines), language)
 
 
-def _check_spoken(texts: Sequence[Text], corpus: CorpusFound, language: str) -> None:
+def _check_spoken(texts: Sequence[Text], corpus: CorpusFound | None, language: str) -> None:
     """Everything can be put into words, which in other languages than English may need a package."""
     for text in _words(texts, corpus):
         spoken_form(text, language)
 
 
-def _words(texts: Sequence[Text], corpus: CorpusFound) -> Iterator[str]:
+def _words(texts: Sequence[Text], corpus: CorpusFound | None) -> Iterator[str]:
     yield from (text.text for text in texts)
-    yield from (str(cut.supervisions[0].text) for cut in corpus.read.cuts)
+    if corpus is not None:
+        yield from (str(cut.supervisions[0].text) for cut in corpus.read.cuts)
 
 
-def _other_choices(values: Values, corpus: CorpusFound, unlabelled: bool) -> Iterator[DefaultChoice]:
+def _other_choices(values: Values, corpus: CorpusFound | None, unlabelled: bool) -> Iterator[DefaultChoice]:
     searched = values.given("search") is not None
     base = resolve_weights(str(values.content["base"]))
-    for choice in evidence.training(width_of(base), corpus.utterances):
+    for choice in evidence.training(width_of(base), None if corpus is None else corpus.utterances):
         if not (searched and choice.key.startswith("training_of.")):  # a search chooses for all systems
             yield choice
     if family_of(base).timestamps:
         yield evidence.packed()
-    yield evidence.scale_strategy(unlabelled)
-    yield evidence.systems()
+    if corpus is not None:
+        yield evidence.systems()
     if values.given("vector") is None:
         yield evidence.published(unlabelled)
+        if values.given("publish") != AUTO:  # else the stand-ins choose λ
+            yield evidence.scale_strategy(unlabelled)
 
 
 def _copied(value: Any) -> Any:

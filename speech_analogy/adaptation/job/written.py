@@ -42,8 +42,8 @@ def recipe_text(prepared: Prepared, beside: Path | None = None) -> str:
     content = prepared.content if beside is None else _from_folder(prepared.content, beside.resolve())
     lines = [_comment("Found:"), *(_comment(f"  {line}") for line in prepared.found), ""]
     for key in sorted(content, key=lambda key: (ORDER.index(key) if key in ORDER else len(ORDER), key)):
-        lines += [_comment(_said(choice, key)) for choice in prepared.defaults if choice.key.split(".")[0] == key]
-        lines.append(yaml.safe_dump({key: content[key]}, sort_keys=False, allow_unicode=True, width=WIDTH).rstrip("\n"))
+        lines += [_comment(said) for said in _reasons(prepared.defaults, key)]
+        lines.append(_section(key, content[key]))
     return "\n".join(lines) + "\n"
 
 
@@ -74,9 +74,21 @@ def in_words(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace('"', "")
 
 
-def _said(choice: DefaultChoice, section: str) -> str:
-    key = choice.key.removeprefix(section).removeprefix(".")
-    return (f"{key}: " if key else "") + choice.why + (f" ({choice.table})" if choice.table else "")
+def _section(key: str, value: Any) -> str:
+    """One key of the recipe; what holds single values only stands on one line."""
+    flow = None if isinstance(value, dict | list) else False
+    dumped = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=WIDTH, default_flow_style=flow)
+    return str(dumped).rstrip("\n")
+
+
+def _reasons(defaults: Sequence[DefaultChoice], section: str) -> list[str]:
+    """Why values of a section were chosen, each reason once, with the keys that it is of."""
+    keys: dict[str, list[str]] = {}
+    for choice in defaults:
+        if choice.key.split(".")[0] == section:
+            why = choice.why + (f" ({choice.table})" if choice.table else "")
+            keys.setdefault(why, []).append(choice.key.removeprefix(section).removeprefix("."))
+    return [": ".join(filter(None, [", ".join(filter(None, names)), why])) for why, names in keys.items()]
 
 
 def _comment(text: str) -> str:

@@ -201,14 +201,21 @@ def wall_clock_of(
     return now
 
 
-def rates(base_bytes: int, pace: MachinePace = REFERENCE) -> str:
-    """What the estimates are made of, in words."""
+def rates(base_bytes: int | Iterable[int], pace: MachinePace = REFERENCE) -> str:
+    """What the estimates are made of, in words.
+
+    Args:
+        base_bytes: of the base's weights, or of several bases'; 0 where they are not known.
+    """
+    given = [base_bytes] if isinstance(base_bytes, int) else list(base_bytes)
+    known = [f"{max(1.0, size / TINY_BYTES):.1f}" for size in sorted(filter(None, given))]
     factors = []
-    if base_bytes:
-        factors.append(f"times {max(1.0, base_bytes / TINY_BYTES):.1f} for this base's size")
+    if known:
+        span = known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
+        factors.append(f"times {span} for this base's size")
     if pace.measured:
         factors.append(f"times {pace.training:.1f} (training) and {pace.decoding:.1f} for this machine's speed")
-    unknown = "" if base_bytes else "; how large this base is, is not known here: a larger one takes longer"
+    unknown = "" if all(given) else "; how large this base is, is not known here: a larger one takes longer"
     gpu = "" if pace.measured else "; GPU speed is not modelled"
     return ", ".join(["rates of whisper-tiny.en on a Zen 4 server", *factors]) + unknown + gpu
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from speech_analogy.adaptation.gaps.library import vector_file
 from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.draft import Draft
 from speech_analogy.adaptation.plan.estimate import START_S
@@ -18,10 +19,10 @@ def add_given_vector(draft: Draft, given: GivenVector) -> None:
     """θ_0 plus the vector, or the mean of several, as B, and θ_0 as A.
 
     Raises:
-        CheckpointError: no vector file.
-        ConfigError: one of another base.
+        CheckpointError: a file that is not a vector.
+        ConfigError: there is no such vector, or it is of another base.
     """
-    files = [(draft.folder / Path(path).expanduser()).resolve() for path in given.path]
+    files = [vector_file(named, draft.folder) for named in given.path]
     digests = tuple(_checked(file, draft) for file in files)
     params = GapParams(files=tuple(map(str, files)), digests=digests, **draft.base)
     draft.add(names.GAP_MODELS, params, START_S)

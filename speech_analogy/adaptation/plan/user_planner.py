@@ -25,7 +25,7 @@ UNLABELLED = "unlabelled"
 
 
 class UserPlanner(Planner):
-    """Plans a recipe that has a source and a target.
+    """Plans a recipe that has a source and a target, or a target and a gap vector.
 
     Args:
         recipe: with every value chosen.
@@ -36,31 +36,41 @@ class UserPlanner(Planner):
 
     def __init__(self, recipe: Recipe, folder: Path, data: UserData, base_key: str) -> None:
         source = recipe.user_run.source
-        assert source.hold_out is not None, "what is held out was not chosen"
-        self.data, self.hold_out, self.used = data, source.hold_out, source.utterances
-        parts = data.parts(self.hold_out, self.used, recipe.seed)
-        super().__init__(recipe, folder, parts, data.source.digest, base_key)
+        self.data = data
+        hold_out, used = (None, None) if source is None else (source.hold_out, source.utterances)
+        parts = data.parts(hold_out, used, recipe.seed)
+        super().__init__(recipe, folder, parts, "" if data.source is None else data.source.digest, base_key)
 
     def _add_speech(self) -> None:
         """Read each corpus, divide the source, write the texts; each by what it depends on alone."""
         draft, data = self.draft, self.data
-        corpus = self._add_corpus(names.CORPUS, data.source)
-        rule = SourceSplitParams(
-            cuts=corpus["cuts"], hold_out=self.hold_out, utterances=self.used, seed=self.recipe.seed
-        )
-        split = draft.add(names.SPLIT, rule, START_S)
+        split = None if data.source is None else self._add_source(data.source)
         given = GivenTextsParams(given=data.texts, digest=data.texts_digest)
         texts = draft.add(names.TEXTS, given, START_S)
-        for part in SOURCE_PARTS:
-            self._add_part(part, split[part])
+        if split is not None:
+            for part in SOURCE_PARTS if len(draft.parts.source_dev) else SOURCE_PARTS[:1]:
+                self._add_part(part, split[part])
         if data.unlabelled is not None:
             params = UnlabelledParams(path=str(data.unlabelled.path), digest=data.unlabelled.digest)
             found = draft.add(names.corpus_of(UNLABELLED), params, START_S)
             self._add_part("target_train", found["cuts"])
         if data.test is not None:
             self._add_part("test", self._add_corpus(names.corpus_of("test"), data.test)["cuts"])
-        add_synthetic(draft, "source", split, "source_train")
+        if split is not None:
+            add_synthetic(draft, "source", split, "source_train")
         add_synthetic(draft, "target", texts, "texts")
+
+    def _add_source(self, read: ReadCorpus) -> Stage:
+        """The source, read and divided."""
+        source = self.recipe.user_run.source
+        assert source is not None, "source speech was read, but no recipe names it"
+        rule = SourceSplitParams(
+            cuts=self._add_corpus(names.CORPUS, read)["cuts"],
+            hold_out=source.hold_out,
+            utterances=source.utterances,
+            seed=self.recipe.seed,
+        )
+        return self.draft.add(names.SPLIT, rule, START_S)
 
     def _add_corpus(self, name: str, read: ReadCorpus) -> Stage:
         path = Path(read.options.path)

@@ -19,8 +19,9 @@ from speech_analogy.adaptation.plan.user_planner import UserPlanner
 from speech_analogy.adaptation.recipe import Recipe, override_keys, parse_recipe, read_overridden
 from speech_analogy.adaptation.runs.checks import check_run
 from speech_analogy.adaptation.runs.measured import measure, publish
+from speech_analogy.adaptation.runs.overlap import require_new_recordings, require_new_test
 from speech_analogy.adaptation.split import read_cuts_of, split
-from speech_analogy.corpora.splits import digest
+from speech_analogy.corpora.splits import digest, file_digests
 from speech_analogy.errors import WeightsUnavailableError
 from speech_analogy.evaluation.results import DefaultValue, Results
 from speech_analogy.merging.io.checkpoints import open_checkpoint
@@ -89,18 +90,22 @@ def plan_run(
 
     Raises:
         ConfigError: the recipe is not right.
-        DataError: its corpus is not there, or a part of it would be empty.
+        DataError: its corpus is not there, a part of it would be empty, or recordings or speakers of the test would be
+            in training.
     """
     run = Path(run).resolve()
     source, folder = _written(recipe, overrides, data)
     path = run / RECIPE_FILE if isinstance(recipe, Mapping) else Path(recipe)
     if {"source", "target"} & source.content.keys():
         prepared = prepare(source, folder, run)
+        require_new_recordings(prepared.recipe, prepared.data)
         own = UserPlanner(prepared.recipe, folder, prepared.data, base_key_of(prepared.recipe.base))
         return Planned(prepared.recipe, own.plan(run, siblings), path, prepared, not isinstance(recipe, Mapping))
     resolved = parse_recipe(source)
     cuts = read_cuts_of(resolved.experiment.corpus, resolved.language, folder, decode=False, progress=False)
-    planner = Planner(resolved, folder, split(cuts, resolved), digest(cuts), base_key_of(resolved.base))
+    parts, files = split(cuts, resolved), file_digests(cuts)
+    require_new_test(resolved, parts, files)
+    planner = Planner(resolved, folder, parts, digest(cuts, files), base_key_of(resolved.base))
     return Planned(resolved, planner.plan(run, siblings), path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from speech_analogy.adaptation.plan.scales import strategies, tested_scales
 from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.plan.stand_ins import is_decided
 from speech_analogy.adaptation.recipe import Recipe
+from speech_analogy.adaptation.runs.overlap import met_in, spoken_in
 from speech_analogy.adaptation.stages.params.training_params import FinetuneParams
 from speech_analogy.adaptation.stages.scale_selection import regret
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.evaluation.evaluate import compare_hypotheses, pooled
 from speech_analogy.evaluation.grouping import Cluster, Grouping, grouped
-from speech_analogy.evaluation.normalise import normaliser_name
+from speech_analogy.evaluation.normalise import normaliser, normaliser_name
+from speech_analogy.evaluation.overlap import by_spoken, spoken_texts
 from speech_analogy.evaluation.results import (
     Comparison,
     DecoderResult,
@@ -87,8 +90,18 @@ def collect(
         hypotheses[(row.system, row.scale)] = found.rows
         (plan.run / "hypotheses").mkdir(exist_ok=True)
         write_hypotheses(found.rows, plan.run / file)
+    trained = _trained_on(recipe, plan)
+    spoken = spoken_in(_all(trained), normaliser(recipe.language))
+    systems = [by_spoken(one, hypotheses[key], spoken) for one, key in zip(systems, hypotheses, strict=True)]
     return Results(
-        test=_test(recipe, path, tested, dropped),
+        test=_test(
+            recipe,
+            path,
+            tested,
+            dropped,
+            overlap=met_in(tested.rows, _all(trained), recipe.allow_overlap == "recordings") if tested.rows else None,
+            texts=spoken_texts(tested.rows, spoken) if tested.rows else None,
+        ),
         systems=systems,
         comparisons=_comparisons(hypotheses, ours, estimate.scale if estimate else ours[1])
         if ours in hypotheses
@@ -97,7 +110,7 @@ def collect(
         estimate=estimate,
         other_decoders=_in_decoders(plan),
         selection=_selection(recipe, plan, chosen, systems),
-        counts=_counts(recipe, plan),
+        counts=_counts(trained),
         command=command,
         versions=versions,
         machine=machine,
@@ -186,7 +199,8 @@ def _comparisons(
     return [one.model_copy(update={"p_holm": corrected[one.against]}) for one in found]
 
 
-def _test(recipe: Recipe, path: Path, tested: Grouping, dropped: int) -> Test:
+def _test(recipe: Recipe, path: Path, tested: Grouping, dropped: int, **known: Any) -> Test:
+    """What was measured on; `known` says how much of it was in training."""
     folder = path if path.is_dir() else path.parent
     part = recipe.reported_part
     held_out = [NOT_MEASURED] if part is None and not recipe.decides else []  # the stand-ins' words say so, too
@@ -204,6 +218,7 @@ def _test(recipe: Recipe, path: Path, tested: Grouping, dropped: int) -> Test:
         duration_s=round(sum(row.duration_s for row in tested.rows), 3),
         dropped_empty_references=dropped,
         normaliser=normaliser_name(recipe.language),
+        **known,
         note=" ".join([*held_out, *recipe.note.split()]),
     )
 
@@ -272,13 +287,24 @@ def _read(plan: Plan, stage: str, output: str) -> Any:
     return json.loads(plan.path(plan.stages[stage][output]).read_text(encoding="utf-8"))
 
 
-def _counts(recipe: Recipe, plan: Plan) -> dict[str, dict[str, float]]:
-    """What each fine-tuning saw."""
-    counts = {}
+def _trained_on(recipe: Recipe, plan: Plan) -> dict[str, list[Any]]:
+    """System -> the cuts that its fine-tuning saw."""
+    found: dict[str, list[Any]] = {}
     for system in recipe.trainings():
         params = plan.stages[names.finetune(system)].params
         assert isinstance(params, FinetuneParams)
-        cuts = [cut for output in params.sets.values() for cut in read_cuts(plan.path(output))]
+        found[system] = [cut for output in params.sets.values() for cut in read_cuts(plan.path(output))]
+    return found
+
+
+def _all(trained: Mapping[str, Sequence[Any]]) -> list[Any]:
+    return [cut for cuts in trained.values() for cut in cuts]
+
+
+def _counts(trained: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, float]]:
+    """How much each fine-tuning saw."""
+    counts = {}
+    for system, cuts in trained.items():
         speakers = {speaker_of(cut) for cut in cuts} - {""}
         counts[system] = {
             "utterances": len(cuts),

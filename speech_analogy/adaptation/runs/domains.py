@@ -25,9 +25,10 @@ from speech_analogy.adaptation.recipe import Recipe, load_recipe
 from speech_analogy.adaptation.runs.adapt import base_key_of
 from speech_analogy.adaptation.runs.checks import check_run
 from speech_analogy.adaptation.runs.measured import left_to_do, measure, remove_models
+from speech_analogy.adaptation.runs.overlap import require_new_test
 from speech_analogy.adaptation.runs.target import Source, Target, TargetPlanner, Voices, size_of_speech
 from speech_analogy.adaptation.split import leave_out, read_cuts_of, split
-from speech_analogy.corpora.splits import digest
+from speech_analogy.corpora.splits import digest, file_digests
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.domain_table import DomainTable, join
 from speech_analogy.foundation.progress import say
@@ -85,7 +86,8 @@ def plan_domains(
     Raises:
         ConfigError: the recipe is not right, a domain is not among its `target_domains`, an earlier run was another
             recipe's.
-        DataError: its corpus is not there, a part of it would be empty, an earlier table cannot be read.
+        DataError: its corpus is not there, a part of it would be empty, recordings or speakers of a test would be in
+            training, an earlier table cannot be read.
     """
     resolved, folder = load_recipe(recipe, overrides, data)
     run = Path(run).resolve()
@@ -95,7 +97,8 @@ def plan_domains(
             raise ConfigError("is not a target of the recipe", field="targets", value=domain, do=", ".join(known))
     there = [DomainTable.read(Path(path)) for path in earlier]
     cuts = read_cuts_of(resolved.experiment.corpus, resolved.language, folder, decode=False, progress=progress)
-    corpus_digest, base_key = digest(cuts), base_key_of(resolved.base)
+    files = file_digests(cuts)
+    corpus_digest, base_key = digest(cuts, files), base_key_of(resolved.base)
     empty = DomainTable(
         resolved.title,
         resolved.note,
@@ -113,10 +116,12 @@ def plan_domains(
     for (seed, domain), place in places.items():
         own = _recipe_of(resolved, domain, seed)
         left_out = sorted(set(known) - {domain}) if source == "rest" else []
+        parts = split(leave_out(cuts, left_out), own)
+        require_new_test(own, parts, files)
         planner = TargetPlanner(
             own,
             folder,
-            split(leave_out(cuts, left_out), own),
+            parts,
             corpus_digest,
             base_key,
             corpus=corpus.folder(names.CORPUS),
@@ -147,7 +152,7 @@ def _recipe_of(recipe: Recipe, domain: str, seed: int | None) -> Recipe:
 
 def _key_of(recipe: Recipe, source: Source, corpus: str, base: str) -> str:
     """What tables must share to be joined: the recipe but for its words, its place and its seeds; its data and base."""
-    said = recipe.model_dump(mode="json", exclude={"title", "note", "training_seed", "publish"})
+    said = recipe.model_dump(mode="json", exclude={"title", "note", "training_seed", "publish", "allow_overlap"})
     said["corpus"].pop("path")
     return hashlib.sha256(json.dumps([said, source, corpus, base], sort_keys=True).encode()).hexdigest()
 

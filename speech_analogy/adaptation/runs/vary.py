@@ -138,11 +138,12 @@ def do_variation(
 def describe_variation(job: Variation, workers: int | None = None, executor: str = LOCAL) -> str:
     """What is left to do, value by value."""
     doer, lines, total_s = make_executor(executor, workers), [], 0.0
-    size, pace = weights_bytes(job.recipe.base), machine_pace(show=True)
+    pace = machine_pace(show=True)
+    sizes = {value: weights_bytes(value if job.key == "base" else job.recipe.base) for value in job.plans}
     for (value, plan), left in zip(job.plans.items(), left_to_do(job.plans.values()), strict=True):
-        own_s = wall_clock_of(left, doer.slots, size, pace=pace)
+        own_s = wall_clock_of(left, doer.slots, sizes[value], pace=pace)
         total_s += own_s
         state = f"{len(left)} of {len(plan)} stages left, ~{clock(own_s)}" if left else "done"
         lines.append(f"{job.key}={value:12} {state}")
-    lines += ["", f"{len(job.plans)} runs, about {clock(total_s)} on {doer.place} ({rates(size, pace)})"]
+    lines += ["", f"{len(job.plans)} runs, about {clock(total_s)} on {doer.place} ({rates(sizes.values(), pace)})"]
     return "\n".join(lines)

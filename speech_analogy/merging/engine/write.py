@@ -13,7 +13,7 @@ from speech_analogy.merging.engine.merger import MergeInput, MergePlan, Merger
 from speech_analogy.merging.io.checkpoints import Checkpoint
 from speech_analogy.merging.io.header import specs_of
 from speech_analogy.merging.io.model_folder import write_model_folder
-from speech_analogy.merging.io.provenance import carried
+from speech_analogy.merging.io.provenance import carried, seen_by, without_seen
 from speech_analogy.merging.io.stream import DEFAULT, StreamOptions, gathered
 from speech_analogy.merging.methods.parameters import Definitions, Role
 from speech_analogy.merging.methods.registry import get_method
@@ -78,10 +78,11 @@ def _record(merger: Merger, models: Sequence[Checkpoint], description: Mapping[s
     return {
         **{key: first[key] for key in ("base", "base_fingerprint") if key in first},
         **carried([parent for role, parent in parents.items() if role != "base"]),
+        **seen_by(list(parents.values())),
         "operation": merger.method.name,
         "definitions": merger.plan.definitions,
         "merge": dict(description),
-        "parents": parents,
+        "parents": {role: without_seen(parent) for role, parent in parents.items()},
     }
 
 

@@ -12,6 +12,7 @@ import torch
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import require_free, require_room, whole_folder, write_json
+from speech_analogy.foundation.plugins import Plugins
 from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE, WEIGHT_FILES, read_json
 from speech_analogy.merging.io.header import TensorSpec, specs_of
 from speech_analogy.merging.io.provenance import now
@@ -23,6 +24,11 @@ COMPANIONS = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*",
 
 LEFT_BEHIND = ("*.index.json", PROVENANCE_FILE, "trainer_state.json", "all_results.json", "*_results.json")
 """Files that match `COMPANIONS` and yet belong to the old weights or to their training."""
+
+FINISHERS: Plugins[Callable[[Path], None]] = Plugins(
+    "speech_analogy.model_folders", "type of model folder", field="model_type", error=CheckpointError
+)
+"""By what `config.json` calls a type of model: adds what is missing beside the weights of a folder."""
 
 SCHEMA_NUMBER = 1  # of provenance.json
 FORMAT = {"format": "pt"}  # transformers refuses safetensors without it
@@ -64,6 +70,7 @@ def write_model_folder(
         require_room(folder, sum(spec.nbytes for spec in specs), Path(out), CheckpointError)
         write_weights(folder, specs, make, options, cost)
         write_json(folder / PROVENANCE_FILE, {"schema": SCHEMA_NUMBER, "created": now(), **record})
+        finish(folder)
     return Path(out)
 
 
@@ -88,6 +95,18 @@ def copy_companions(source: Path, target: Path) -> None:
         wanted = any(file.match(pattern) for pattern in COMPANIONS)
         if wanted and file.is_file() and not any(file.match(pattern) for pattern in LEFT_BEHIND):
             shutil.copyfile(file, target / file.name)
+
+
+def finish(folder: Path) -> None:
+    """Let the package that knows this type of model add what its consumers look for; others stay as they are.
+
+    Raises:
+        CheckpointError: one of the folder's files is broken.
+    """
+    config = folder / "config.json"
+    model_type = read_json(config).get("model_type") if config.is_file() else None
+    if model_type in FINISHERS:
+        FINISHERS.load(str(model_type))(folder)
 
 
 def _note_dtype(folder: Path, dtype: torch.dtype | None) -> None:

@@ -9,10 +9,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.hash_sets import packed, unpacked
 from speech_analogy.foundation.options import config_error
 
 CARRIED = ("window", "language")
 """Keys of a tuned folder's `provenance.json` that also hold for models made from it, if all parents agree."""
+
+SEEN = "seen"
+"""The key under which a record has, by kind, the short hashes of what was trained on: those of all parents hold."""
 
 GAP, MEAN_OF_GAPS = "gap", "mean of gaps"
 """The operations that gap vectors, τ_B − τ_A, name."""
@@ -80,13 +84,26 @@ def parse_provenance(text: str, file: str) -> Provenance:
 
 
 def carried(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The `CARRIED` keys on which all records agree that have them."""
+    """The `CARRIED` keys on which all records agree that have them, and what any was trained on."""
     found: dict[str, Any] = {}
     for key in CARRIED:
         values = [record[key] for record in records if key in record]
         if values and all(value == values[0] for value in values):
             found[key] = values[0]
-    return found
+    return found | seen_by(records)
+
+
+def seen_by(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What any of the models or vectors was trained on, under SEEN; nothing where none says."""
+    known = [record[SEEN] for record in records if isinstance(record.get(SEEN), Mapping)]
+    kinds = dict.fromkeys(kind for one in known for kind in one)
+    together = {kind: packed(set().union(*(unpacked(str(one.get(kind, ""))) for one in known))) for kind in kinds}
+    return {SEEN: together} if together else {}
+
+
+def without_seen(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as it is kept of a parent: what the child carries itself is not kept twice."""
+    return {key: value for key, value in record.items() if key != SEEN}
 
 
 def now() -> str:

@@ -26,7 +26,15 @@ from speech_analogy.merging.io.checkpoints import Checkpoint, open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.merging.io.header import TensorSpec
 from speech_analogy.merging.io.model_folder import write_model_folder
-from speech_analogy.merging.io.provenance import BaseModelIdentity, Parent, Provenance, carried, make_provenance
+from speech_analogy.merging.io.provenance import (
+    BaseModelIdentity,
+    Parent,
+    Provenance,
+    carried,
+    make_provenance,
+    seen_by,
+    without_seen,
+)
 from speech_analogy.merging.io.stream import DEFAULT, StreamOptions
 from speech_analogy.merging.tensors import (
     Computed,
@@ -92,7 +100,8 @@ class TaskVector:
             )
         if base_name is None and isinstance(recorded.get("base"), str):
             identity = identity.model_copy(update={"name": recorded["base"]})
-        inherited = {key: recorded[key] for key in Provenance.model_fields if key in recorded}
+        own = Provenance.model_fields.keys() - {"parents", "settings"}  # parents of a folder are models, not vectors
+        inherited = {key: value for key, value in recorded.items() if key in own}
         inherited["settings"] = carried([recorded])
         names = [name for name in before if before.is_float(name)]
         wide = any(torch.float64 in (before.dtype(name), after.dtype(name), precision) for name in names)
@@ -171,13 +180,14 @@ class TaskVector:
         self._require_fits(target)
         record = {
             **self.provenance.settings,
+            **seen_by([self.provenance.settings, target.provenance]),
             "base": self.base.name,
             "base_fingerprint": self.base.fingerprint,
             "operation": "apply",
             "scale": scales_of(scale, target),
             "parents": {
                 "base": {"path": target.label, "fingerprint": found},
-                "vector": self.provenance.model_dump(exclude_defaults=True),
+                "vector": _as_parent(self.provenance).model_dump(exclude_defaults=True),
             },
         }
         return write_model_folder(
@@ -338,12 +348,16 @@ def made_of(vectors: Sequence[TaskVector], weights: Sequence[float], operation: 
             weight=weight,
             name=vector.tensors.label,
             base_fingerprint=vector.base.fingerprint,
-            provenance=vector.provenance,
+            provenance=_as_parent(vector.provenance),
         )
         for vector, weight in zip(vectors, weights, strict=True)
     ]
     settings = carried([vector.provenance.settings for vector in vectors])
     return make_provenance(operation=operation, parents=parents, settings=settings)
+
+
+def _as_parent(provenance: Provenance) -> Provenance:
+    return provenance.model_copy(update={"settings": without_seen(provenance.settings)})
 
 
 def _dtype(vectors: Sequence[TaskVector]) -> torch.dtype:

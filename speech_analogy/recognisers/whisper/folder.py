@@ -18,8 +18,9 @@ from whisper.tokenizer import LANGUAGES, get_tokenizer
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import fill_once, write_json
+from speech_analogy.recognisers.whisper.alignment import ENGLISH_VOCABULARY
+from speech_analogy.recognisers.whisper.completing import complete_folder
 
-ENGLISH_VOCABULARY = 51864
 HEAD_WIDTH = 64  # the width of an attention head in every published Whisper
 TIMESTAMP_STEP_S, TIMESTAMPS = 0.02, 1501
 SPACE_TOKEN = " "
@@ -93,6 +94,7 @@ def write_folder(tensors: dict[str, torch.Tensor], out: Path, source: dict[str, 
         tokenizer.save_pretrained(folder)
         WhisperFeatureExtractor(feature_size=size.mels).save_pretrained(folder)
         write_json(folder / "provenance.json", source)
+        complete_folder(folder)
 
     return fill_once(out, fill, CheckpointError)
 
@@ -113,6 +115,7 @@ def whisper_tokenizer(size: Dimensions) -> WhisperTokenizer:
         raise CheckpointError(
             "no published Whisper vocabulary has this size", field="embed_tokens", value=size.vocabulary
         )
+    tokenizer.set_prefix_tokens()  # its template was made before the tokens that it begins with were there
     return tokenizer
 
 

@@ -22,9 +22,11 @@ from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
 
+from speech_analogy.foundation.files import follow_umask
 from speech_analogy.recognisers.hugging_face import loading, no_bars
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, REPEATED_TOKENS, Attempt, Backend, Compute, WindowText
 from speech_analogy.recognisers.whisper.attention import ATTENTION
+from speech_analogy.recognisers.whisper.completing import complete_folder
 from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
 from speech_analogy.recognisers.whisper.token_loss import token_loss
 from speech_analogy.recognisers.windows import FULL_WINDOW_S
@@ -352,11 +354,19 @@ class WhisperRecogniser(WhisperFrontEnd):
         return float(chances.gather(1, torch.tensor(targets, device=self.device)[:, None]).sum())
 
     def save(self, folder: Path) -> None:
-        """Write a complete Hugging Face folder: weights, config, generation config, tokenizer, extractor."""
+        """Write a complete Hugging Face folder: weights, config, generation config, tokenizer, extractor.
+
+        A multilingual model transcribes this language by default: in short utterances it would often take another.
+        """
+        if getattr(self.model.generation_config, "is_multilingual", False):
+            self.model.generation_config.language = self.language
+            self.model.generation_config.task = "transcribe"
         with no_bars():
             self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.extractor.save_pretrained(folder)
+        complete_folder(folder)
+        follow_umask(folder)
 
 
 def _repeating(row: list[int], count: int) -> list[int]:

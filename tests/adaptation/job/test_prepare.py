@@ -41,8 +41,8 @@ def test_a_folder_with_file_name_and_text_is_all_that_is_needed(job: dict[str, A
     made = prepared(job, tmp_path)
     source, target = made.recipe.user_run
     assert (source.kind, source.path) == ("folder", str(tmp_path / "recordings"))
-    assert source.hold_out is not None
-    assert source.hold_out.prompts == 6
+    assert source.hold_out is None  # stand-ins hold out what they need: every utterance is trained on
+    assert len(made.data.parts(None, None, 0).source_train) == 30
     assert (made.recipe.title, target.name, made.recipe.target_domains) == ("menu", "menu", ("menu",))
     assert [text.text for text in made.data.texts][:2] == ["spring rolls", "two soups"]
     assert made.found[0] == "menu.txt: 6 texts of 6 lines"
@@ -54,7 +54,7 @@ def test_a_folder_with_file_name_and_text_is_all_that_is_needed(job: dict[str, A
 def test_every_choice_that_nobody_made_is_kept_with_its_reason(job: dict[str, Any], tmp_path: Path) -> None:
     made = prepared(job, tmp_path)
     chosen = {choice.key: choice for choice in made.defaults}
-    assert {"source.hold_out", "synthesis.target.voices_per_text", "training.epochs", "publish"} <= chosen.keys()
+    assert {"systems", "synthesis.target.voices_per_text", "training.epochs", "publish"} <= chosen.keys()
     assert "base" not in chosen
     assert all(choice.why for choice in chosen.values())
     assert chosen["synthesis.target.voices_per_text"].value == 4  # six texts are few
@@ -86,12 +86,17 @@ def test_what_was_given_stays(job: dict[str, Any], tmp_path: Path) -> None:
     assert not {"training.epochs", "source.hold_out"} & {choice.key for choice in made.defaults}
 
 
-def test_speakers_are_held_out_where_enough_are_known(job: dict[str, Any], tmp_path: Path) -> None:
+def test_something_is_held_out_where_it_is_needed_and_speakers_where_enough_are_known(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
+    given = {**job, "publish": "mixed"}  # no stand-ins, so λ is chosen on held-out speech
+    made = prepared(given, tmp_path)
+    assert made.recipe.user_run.source.hold_out.prompts == 6  # type: ignore[union-attr]
+    assert "source.hold_out" in {choice.key for choice in made.defaults}
+    assert made.recipe.scale_selection.strategy == "source_dev"
     shutil.rmtree(tmp_path / "recordings")
     make_source(tmp_path / "recordings", 36, speakers=True)
-    hold_out = prepared(job, tmp_path).recipe.user_run.source.hold_out
-    assert hold_out is not None
-    assert hold_out.speakers == 2
+    assert prepared(given, tmp_path).recipe.user_run.source.hold_out.speakers == 2  # type: ignore[union-attr]
 
 
 def test_the_written_recipe_is_the_same_run_and_says_the_same_of_its_defaults(
@@ -187,7 +192,7 @@ def _nothing(folder: Path) -> None:
         (_no_words, {}, r"menu\.txt: there is no usable text .*write a text a line"),
         (_nothing, {"target": {"texts": "absent.txt"}}, r"absent\.txt: the file of texts is missing"),
         (_of_five, {}, r"recordings: a source must have at least 20 .*\(found '5'\); add recordings"),
-        (_one_text, {}, r"recordings: a source must say more than 4 different things, .*\(found 1\); add"),
+        (_one_text, {}, r"recordings: a source must say more than 4 different things \(found 1\); add"),
         (_without_metadata, {}, r"recordings: the source cannot be used: .*no \.txt.*file_name,text"),
         (_without_audio, {}, r"recordings: no reader recognises the source.*file_name,text.*KIND:PATH"),
         (_nothing, {"source": "absent"}, r"absent: the source is not there; name a folder"),

@@ -63,12 +63,17 @@ def test_its_name_is_its_content(cuts: CutSet, vector: Path, models: dict[str, P
     assert len({folder_of(vector), folder_of(other), folder_of(vector, other)}) == 3
 
 
-def test_a_vector_of_another_base_is_refused_before_any_work(cuts: CutSet, vector: Path, tmp_path: Path) -> None:
+def test_other_vectors_are_refused_before_any_work(
+    cuts: CutSet, vector: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
     recipe = analogy_recipe(vector=str(vector))
     with pytest.raises(ConfigError, match=r"gap\.safetensors.*vector.*its own base alone.*sha256:.*has sha256:another"):
         planned(recipe, cuts, tmp_path, "sha256:another")
-    with pytest.raises(CheckpointError, match="nowhere"):
+    with pytest.raises(ConfigError, match=r"no such gap vector.*nowhere\.safetensors.*vector gap"):
         planned(analogy_recipe(vector="nowhere.safetensors"), cuts, tmp_path, "")
+    model = models["base"] / "model.safetensors"
+    with pytest.raises(CheckpointError, match="schema"):
+        planned(analogy_recipe(vector=str(model)), cuts, tmp_path, "")
     assert not (tmp_path / "run").exists()
 
 

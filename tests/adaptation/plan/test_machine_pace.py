@@ -29,6 +29,8 @@ def test_words_never_state_a_size_that_nobody_knows() -> None:
     assert "times" not in rates(0)
     assert "is not known here" in rates(0, SLOW)
     assert "not known" not in rates(2 * TINY_BYTES, SLOW)
+    assert "times 1.0 to 3.0 for this base's size" in rates([3 * TINY_BYTES, TINY_BYTES], SLOW)
+    assert "is not known here" in rates([TINY_BYTES, 0], SLOW)
     assert "times 2.0 for this base's size, times 2.0 (training) and 1.5 for this machine" in rates(
         2 * TINY_BYTES, SLOW
     )

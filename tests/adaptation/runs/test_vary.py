@@ -9,6 +9,7 @@ import pytest
 
 from speech_analogy.adaptation.runs.vary import Variation, describe_variation, do_variation, plan_variation
 from speech_analogy.errors import ConfigError
+from speech_analogy.evaluation.results import Overlap
 from speech_analogy.report.variation import CURVE_FILE
 from tests.conftest import make_corpus
 
@@ -52,6 +53,10 @@ def test_every_value_is_a_run_and_a_row(texts: Variation) -> None:
     for row, results in zip(rows[1:], found.values(), strict=True):
         assert row[1].split()[0] == f"{next(s.wer for s in results.systems if s.name == 'target_synthetic'):.1f}"
         assert row[3] == f"{results.selection.scale:g}" if results.selection else False
+        assert results.test.overlap == Overlap(recordings=0, speakers=0, utterances=0)
+        assert results.test.texts is not None
+        assert 2 <= results.test.texts.spoken <= results.test.texts.texts
+        assert all(system.wer_spoken is not None for system in results.systems)
 
 
 def test_a_second_call_does_nothing_even_without_the_models(recipe: Path, tmp_path: Path) -> None:

@@ -148,8 +148,10 @@ class Measured:
         """Difference, 95 % interval and p-value."""
         times = len(self.errors) // len(other.errors)
         found = compare(self.errors, np.tile(other.errors, times), self.words, self.clusters)
-        p = f"p < {LEAST_P}" if found.p_value < LEAST_P else f"p = {found.p_value:.3f}"
-        return f"{found.points:+.1f} ({found.ci95[0]:+.1f} to {found.ci95[1]:+.1f}), {p}"
+        told = f"{found.points:+.1f} ({found.ci95[0]:+.1f} to {found.ci95[1]:+.1f})"
+        if found.p_value is None:
+            return told
+        return f"{told}, " + (f"p < {LEAST_P}" if found.p_value < LEAST_P else f"p = {found.p_value:.3f}")
 
 
 def clip_scale(curve: dict[float, float]) -> float:

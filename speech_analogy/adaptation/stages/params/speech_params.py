@@ -102,11 +102,11 @@ class SourceSplitParams(StageParams):
     kind: ClassVar = "source_split"
     version: ClassVar = 1
     outputs: ClassVar = {part: f"{part}.jsonl.gz" for part in SOURCE_PARTS}
-    optional: ClassVar = ("utterances",)
+    optional: ClassVar = ("utterances", "hold_out")
     uses_a_model: ClassVar = False
 
     cuts: Output = Field(exclude=True)
-    hold_out: HoldOut
+    hold_out: HoldOut | None
     utterances: int | None
     seed: int
 
