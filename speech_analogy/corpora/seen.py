@@ -15,7 +15,7 @@ from speech_analogy.corpora.splits import file_digests, files_of
 from speech_analogy.foundation.hash_sets import packed, short_hash, unpacked
 
 SYNTHETIC = "synthetic"  # the kind of speech that TTS makes
-DURATION_DIGITS = 1  # a recording keeps its length to a tenth of a second when it is encoded anew
+DURATION_DIGITS = 3  # a recording keeps its length to a millisecond when it is resampled or encoded without loss
 
 
 @dataclass(frozen=True)

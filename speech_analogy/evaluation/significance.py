@@ -4,7 +4,7 @@ Utterances of one prompt or one speaker stand or fall together, so clusters are 
 clusters or more their halves are: where nothing differs, a cluster's difference is as likely to have either sign, so a
 test flips signs, and its inversion is the interval: the WERs (or differences) of random parts of the clusters are
 typical values of the true one. This keeps its level at ten clusters, where a bootstrap finds a difference in 9 to
-14 of 100 pairs of systems that do not differ (tests/benchmarks/intervals/RESULTS.md). With fewer, nothing does: an
+11 of 100 pairs of systems that do not differ (tests/benchmarks/intervals/RESULTS.md). With fewer, nothing does: an
 interval is a bootstrap's, too narrow to trust, and there is no p-value.
 
 Sources: J. A. Hartigan, "Using subsample values as typical values", J. Am. Stat. Assoc. 64 (1969); R. A. Fisher, "The

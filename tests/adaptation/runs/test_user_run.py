@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from speech_analogy.adaptation.runs.adapt import Adaptation, adapt
+from speech_analogy.adaptation.runs.adapt import Adaptation, adapt, plan_run
+from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.report.report import write_report
 from speech_analogy.report.screen import table
@@ -95,6 +96,13 @@ def test_the_recipe_is_kept_anew_when_the_same_run_is_asked_for_more(
     (tmp_path / "run" / "recipe.yaml").write_text(own, encoding="utf-8")
     adapt(tmp_path / "run" / "recipe.yaml", tmp_path / "run", progress=False, workers=1)
     assert (tmp_path / "run" / "recipe.yaml").read_text(encoding="utf-8") == own
+
+
+def test_a_test_of_the_sources_recordings_is_refused(folder: Path, job: dict[str, Any]) -> None:
+    asked = {**job, "target": {**job["target"], "test": str(make_source(folder / "copies", 6))}}
+    with pytest.raises(DataError, match=r"recordings of the test were in training .*6 of 6.* --allow-overlap"):
+        plan_run(asked, folder / "refused")
+    plan_run(asked, folder / "allowed", overrides=["allow_overlap=recordings"])
 
 
 def test_a_test_and_unlabelled_recordings(folder: Path, job: dict[str, Any], done: Adaptation) -> None:
