@@ -107,16 +107,17 @@ def prepare(corpus: Path, work: Path) -> None:
     synthesize([Text.of(text, "source") for text in spoken], work / "source_synthetic", options)
 
 
-def training_cuts(work: Path, sets: Sequence[str]) -> CutSet:
-    """The named sets, one behind the other."""
+def training_cuts(work: Path, sets: Sequence[str], utterances: int | None = None) -> CutSet:
+    """The named sets, one behind the other; or a subset of so many."""
     files = [work / f"{name}.jsonl.gz" for name in sets]
     files = [file if file.is_file() else work / name / "cuts.jsonl.gz" for file, name in zip(files, sets, strict=True)]
-    return CutSet.from_cuts(cut for file in files for cut in read_cuts(file))
+    together = CutSet.from_cuts(cut for file in files for cut in read_cuts(file))
+    return together if utterances is None else subset(together, utterances, 0)
 
 
 def cost(shares: str, options: argparse.Namespace) -> str:
     """Seconds of windows against those of trimmed ones alone, over many epochs."""
-    chosen, cuts = _chosen(shares, options), training_cuts(options.work, options.train)
+    chosen, cuts = _chosen(shares, options), training_cuts(options.work, options.train, options.utterances)
     trimmed_s = shared_s = 0.0
     for epoch in range(COST_EPOCHS):
         batches = epoch_batches(cuts, batch_size=chosen.batch_size, seed=chosen.seed, epoch=epoch)
@@ -138,12 +139,13 @@ def _chosen(shares: str, options: argparse.Namespace) -> FinetuneOptions:
 
 def measure(shares: str, options: argparse.Namespace) -> Point:
     """Fine-tune with these shares, and decode."""
-    name = f"{'+'.join(options.train)} {shares}".replace(",", " ")
+    kind = [*options.train, options.utterances, options.learning_rate, options.epochs, shares]
+    name = " ".join(str(part) for part in kind if part is not None).replace(",", " ")
     model, kept = options.work / "models" / name, options.work / "points" / f"{name}.json"
     if kept.is_file():
         return Point(**json.loads(kept.read_text(encoding="utf-8")))
     chosen = _chosen(shares, options)
-    cuts, start = training_cuts(options.work, options.train), time.process_time()
+    cuts, start = training_cuts(options.work, options.train, options.utterances), time.process_time()
     finetune(cuts, options.base, model, chosen, description=shares, features=options.work / "features")
     spent = time.process_time() - start
     found = decode(model, read_cuts(options.work / "dev.jsonl.gz"), options.work)
@@ -211,6 +213,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--prepare", type=Path, metavar="CORPUS", help="divide speechocean762 and speak the texts")
     parser.add_argument("--train", nargs="+", default=["source_real"], metavar="SET", help="taken together")
     parser.add_argument("--shares", nargs="+", default=["none", "packed=0.3"], metavar="SHARES")
+    parser.add_argument("--utterances", type=int, help="a subset of so many")
     parser.add_argument("--cost", action="store_true", help="seconds of windows alone")
     parser.add_argument("--base", default="pip:whisper-tiny.en")
     parser.add_argument("--epochs", type=int, default=2)
