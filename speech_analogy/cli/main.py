@@ -133,7 +133,7 @@ def demo(
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
-    """The whole job on texts and recordings that come with the package: six minutes on 2 cores."""
+    """The whole job on texts and recordings that come with the package; --dry-run says how long it will take."""
     how = Doing(executor, workers, quiet)
     adapt_recipe(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, how)
 
