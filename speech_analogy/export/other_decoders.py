@@ -23,12 +23,13 @@ from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, score
 from speech_analogy.evaluation.grouping import Cluster
 from speech_analogy.evaluation.results import Comparison, DecoderResult
-from speech_analogy.evaluation.transcribe import Transcript, Transcription, transcribe
+from speech_analogy.evaluation.transcribe import Transcript, Transcription, transcribe, transcribe_arrays
 from speech_analogy.export.exporter import export
 from speech_analogy.foundation.progress import bar
 from speech_analogy.foundation.suggest import nearest
 from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.hugging_face import no_bars
+from speech_analogy.recognisers.loading import load_transcriber
 from speech_analogy.recognisers.weights import resolve_weights
 
 SEED = 0  # of the decoders that fall back to drawing tokens
@@ -186,6 +187,12 @@ def _spoken(folder: Path, language: str) -> dict[str, str]:
     return {"language": language} if multilingual else {}
 
 
+def _ours_in_full_windows(folder: Path, work: Path, language: str) -> Listen:
+    """Our own, with torch, in the windows that every other decoder has."""
+    transcriber = load_transcriber(folder, DecodingOptions(language=language))
+    return lambda samples: transcribe_arrays([samples], transcriber, "full")[0]
+
+
 def _pipeline(pipeline_options: dict[str, Any], **call: Any) -> Callable[[Path, Path, str], Listen]:
     """transformers' pipeline, in float32."""
 
@@ -240,8 +247,10 @@ def _quiet() -> Iterator[None]:
 
 
 PIPELINE, FASTER, OPENAI = ("transformers",), ("faster_whisper", "ctranslate2"), ("whisper",)
+OURS_IN_FULL_WINDOWS, THE_PIPELINE = "our decoder with 30 s windows", "transformers pipeline"
 DECODERS: dict[str, Decoder] = {
-    "transformers pipeline": Decoder(_pipeline({}), PIPELINE, longest_s=LONGEST_CUT_S),
+    OURS_IN_FULL_WINDOWS: Decoder(_ours_in_full_windows, (), longest_s=LONGEST_CUT_S),
+    THE_PIPELINE: Decoder(_pipeline({}), PIPELINE, longest_s=LONGEST_CUT_S),
     "transformers pipeline, timestamps": Decoder(_pipeline({}, return_timestamps=True), PIPELINE),
     "transformers pipeline, chunks": Decoder(_pipeline({"chunk_length_s": LONGEST_CUT_S}), PIPELINE),
     "faster-whisper": Decoder(_faster_whisper(), FASTER),

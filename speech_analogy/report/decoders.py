@@ -6,6 +6,7 @@ from speech_analogy.evaluation.results import DecoderResult, Results
 from speech_analogy.foundation.page import wording
 
 HEADING = "In other decoders"
+NOTICED = 1.0  # points of WER
 
 
 def sentences(results: Results) -> list[str]:
@@ -16,7 +17,9 @@ def sentences(results: Results) -> list[str]:
 def _sentence(row: DecoderResult, results: Results) -> str:
     some = "these" if row.utterances == results.test.utterances else f"{wording.amount(row.utterances)} of these"
     low, high = row.ci95
-    warning = " It does worse there." if low > 0 else ""
+    warning = ""
+    if abs(row.difference) > NOTICED and (low > 0 or high < 0):
+        warning = f" It does {'worse' if low > 0 else 'better'} there."
     return (
         f"The published model in {row.decoder}, on {some} utterances: a WER of {wording.rate(row.wer)} %, in our own "
         f"decoder {wording.rate(row.ours)} % ({wording.signed(row.difference)} points, "

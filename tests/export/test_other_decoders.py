@@ -15,7 +15,14 @@ from speech_analogy.corpora.audio import recording_of
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.evaluation.evaluate import score
 from speech_analogy.evaluation.normalise import normaliser
-from speech_analogy.export.other_decoders import DECODERS, InDecoder, in_decoder, in_other_decoders, in_our_decoder
+from speech_analogy.export.other_decoders import (
+    DECODERS,
+    OURS_IN_FULL_WINDOWS,
+    InDecoder,
+    in_decoder,
+    in_other_decoders,
+    in_our_decoder,
+)
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.whisper.folder import write_folder
 from tests.conftest import RATE_HZ, REPOSITORY, small_whisper_tensors
@@ -78,6 +85,13 @@ def test_a_published_model_reads_a_clear_prompt_in_each(
     assert found.backend == name
     words = normaliser("en")(found.transcripts[0].text)
     assert words == "that agent is already logged on please enter your agent number followed by the pound key"
+
+
+def test_ours_in_windows_of_30_s_is_one_of_them(model: Path, tmp_path: Path) -> None:
+    given = cuts(tmp_path, 1.0, 2.5)
+    found = in_decoder(OURS_IN_FULL_WINDOWS, model, given, progress=False)
+    ours = in_our_decoder(model, given, window="full", progress=False)
+    assert [row.text for row in found.transcripts] == [row.text for row in ours.transcripts]
 
 
 def test_each_is_compared_with_ours_on_the_same_recordings(model: Path, tmp_path: Path) -> None:

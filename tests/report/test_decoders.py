@@ -34,6 +34,13 @@ def test_warns_where_it_does_worse(results: Results, low: float, warned: bool) -
     assert ("does worse there" in sentence) == warned
 
 
+@pytest.mark.parametrize(("points", "said"), [(-1.5, "It does better there."), (-0.9, None), (0.9, None)])
+def test_a_difference_below_a_point_is_no_warning(results: Results, points: float, said: str | None) -> None:
+    row = DecoderResult.model_validate({**ROW, "difference": points, "ci95": (points - 0.1, points + 0.1)})
+    [sentence] = decoders.sentences(results.model_copy(update={"other_decoders": [row]}))
+    assert sentence.endswith(said or ").")
+
+
 def test_says_nothing_where_none_was_tried(results: Results) -> None:
     assert decoders.sentences(results) == []
     assert decoders.HEADING not in markdown.render(results)

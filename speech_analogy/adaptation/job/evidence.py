@@ -9,6 +9,7 @@ from speech_analogy.adaptation.data_options import HoldOut
 from speech_analogy.adaptation.recipe import AUTO, USER_SYSTEMS
 from speech_analogy.adaptation.stand_in_options import USUAL
 from speech_analogy.adaptation.vector_options import GAP_SCALE
+from speech_analogy.export.other_decoders import OURS_IN_FULL_WINDOWS, THE_PIPELINE
 
 RESULTS = "recipes/speechocean762/RESULTS.md"
 CURVES = "recipes/speechocean762/CURVES.md"
@@ -21,6 +22,9 @@ GAP_EXPECTATION = (
     "a gap vector of other speech may help, do nothing or harm, by how alike channel and speakers are; "
     "recordings with --test say which"
 )
+
+DECODERS_TABLE = "tests/benchmarks/decoders/RESULTS.md"
+TRIED_UTTERANCES = 100  # of the test, in other decoders
 
 FEWEST_SPEAKERS = 10  # that are known, for holding out speakers
 SPEAKERS_SHARE, SPEAKERS_LEAST = 0.1, 2  # 12 of 125 on speechocean762
@@ -152,6 +156,15 @@ def systems() -> DefaultChoice:
     """What is compared."""
     why = "the base, B, C, mixed, the analogy, and the mean of the last two"
     return DefaultChoice("systems", list(USER_SYSTEMS), why, f"{RECIPES}#which-system-to-use")
+
+
+def in_use() -> list[DefaultChoice]:
+    """Where the published model is tried besides our decoder, in trimmed windows, on some of the test."""
+    why = "other decoders have windows of 30 s: a model that needs trimmed ones is worse in them, and the report warns"
+    return [
+        DefaultChoice("other_decoders.decoders", [OURS_IN_FULL_WINDOWS, THE_PIPELINE], why, DECODERS_TABLE),
+        DefaultChoice("other_decoders.utterances", TRIED_UTTERANCES, "each fills a window of 30 s, which takes time"),
+    ]
 
 
 def published(unlabelled: bool) -> DefaultChoice:

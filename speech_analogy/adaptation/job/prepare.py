@@ -111,6 +111,9 @@ def prepare(source: RecipeSource, folder: Path, run: Path | None) -> Prepared:
         _choose_gap(values, gap)
     for choice in _other_choices(values, corpus, target.unlabelled is not None):
         values.choose(choice)
+    if test is not None and width_of(resolve_weights(str(values.content["base"]))) is not None:
+        for choice in evidence.in_use():
+            values.choose(choice)
     recipe = parse_recipe(RecipeSource(values.content, source.files, source.layers))
     data = UserData(
         None if corpus is None else corpus.read,

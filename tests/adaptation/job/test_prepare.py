@@ -135,6 +135,18 @@ def test_unlabelled_recordings_choose_the_scale(job: dict[str, Any], tmp_path: P
     assert {"corpus-unlabelled", "sweep-agreement"} <= folders(made).keys()
 
 
+def test_with_a_test_the_published_model_is_tried_where_it_will_be_used(job: dict[str, Any], tmp_path: Path) -> None:
+    assert prepared(job, tmp_path).recipe.other_decoders is None
+    make_source(tmp_path / "labelled", 6)
+    tried = {**job, "target": {**job["target"], "test": "labelled"}}
+    asked = prepared(tried, tmp_path).recipe.other_decoders
+    assert asked is not None
+    assert asked.decoders == ("our decoder with 30 s windows", "transformers pipeline")
+    given = prepared({**tried, "other_decoders": {"utterances": 3}}, tmp_path).recipe.other_decoders
+    assert given is not None
+    assert given.utterances == 3
+
+
 def test_a_subset_of_texts_is_nested(job: dict[str, Any], tmp_path: Path) -> None:
     def used(count: int) -> set[str]:
         made = prepared({**job, "target": {**job["target"], "use": count}}, tmp_path)

@@ -41,7 +41,7 @@ from speech_analogy.evaluation.grouping import Cluster
 from speech_analogy.evaluation.normalise import normaliser
 from speech_analogy.evaluation.significance import compare
 from speech_analogy.evaluation.transcribe import Transcript, Transcription
-from speech_analogy.export.other_decoders import DECODERS, in_decoder, in_our_decoder
+from speech_analogy.export.other_decoders import DECODERS, OURS_IN_FULL_WINDOWS, in_decoder, in_our_decoder
 from speech_analogy.foundation.digests import digest
 from speech_analogy.foundation.files import write_json, write_whole
 from speech_analogy.foundation.machine import processor
@@ -49,7 +49,7 @@ from speech_analogy.recognisers.weights import resolve_weights
 
 PACKAGES = ("transformers", "torch", "faster-whisper", "ctranslate2", "openai-whisper")
 OURS, OURS_FULL = "ours", "ours, 30 s windows"
-SHORT = [OURS, OURS_FULL, *DECODERS]
+SHORT = [OURS, OURS_FULL, *(name for name in DECODERS if name != OURS_IN_FULL_WINDOWS)]
 LONG = {  # long form -> what it is compared with, utterance by utterance
     "transformers pipeline, timestamps": "transformers pipeline",
     "transformers pipeline, chunks": "transformers pipeline",
