@@ -19,6 +19,7 @@ from tests.adaptation.job.material import DISHES, make_job, make_source
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
 
+WINDOWS = "our decoder with 30 s windows"
 QUICK = [
     "training={epochs: 1, precision: fp32}",
     "synthesis={source: &spoken {engines: [hibari], gates: null, voices_per_text: 1}, target: *spoken}",
@@ -111,8 +112,11 @@ def test_a_test_and_unlabelled_recordings(folder: Path, job: dict[str, Any], don
     (folder / "calls" / "metadata.csv").unlink()
     target = {**job["target"], "test": str(folder / "labelled"), "unlabelled": str(folder / "calls")}
     asked = {**job, "target": target}
-    found = adapt(asked, folder / "tested", overrides=QUICK, siblings=[done.run], progress=False, workers=1)
+    quick = [*QUICK, f"other_decoders.decoders=['{WINDOWS}']"]  # the pipeline is tried on its own
+    found = adapt(asked, folder / "tested", overrides=quick, siblings=[done.run], progress=False, workers=1)
     results = found.results
+    assert [(row.decoder, row.utterances) for row in results.other_decoders] == [(WINDOWS, 6)]
+    assert f"The published model in {WINDOWS}, on these utterances" in " ".join(table(results).split())
     assert {system.name for system in results.systems} >= {"zero_shot", "mixed", "mean_of_mixed_and_analogy"}
     assert results.test.utterances == 6
     assert results.selection is not None
