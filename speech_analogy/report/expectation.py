@@ -54,7 +54,7 @@ def _published(estimate: Estimate) -> str:
 
 def _expected(estimate: Estimate) -> list[str]:
     if estimate.wer is None:
-        return ["How good it is on the target is not known: there was no stand-in domain to try it on."]
+        return ["How good it will be was not estimated: there was no stand-in domain to try it on."]
     stand_ins = ", ".join(f"{one.label} ({_people(one.utterances, one.speakers)})" for one in estimate.stand_ins)
     found = [
         f"Expected on the target: a WER of about {wording.rate(estimate.wer.value)} % "

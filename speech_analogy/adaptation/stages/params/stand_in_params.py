@@ -90,7 +90,7 @@ class DecisionParams(StageParams):
     usual: str = Field(description="what is published unless the stand-ins favour another system")
     systems: tuple[str, ...] = Field(description="that may be published")
     fixed: float = Field(description="λ where there is no stand-in")
-    short: str = Field(exclude=True, description="why there are fewer stand-ins than were asked for")
+    short: str = Field(description="why there are fewer stand-ins than were asked for")
 
 
 class PublishedParams(StageParams):
