@@ -24,7 +24,7 @@ import platform
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from lhotse import CutSet
 sys.path.insert(0, str(Path(__file__).parent))
 from joining import cuts_of_joined, join, shared_out
 
-from speech_analogy.corpora.cuts import cuts_of, prompt_of_cut, speaker_of, text_of
+from speech_analogy.corpora.cuts import LONGEST_CUT_S, audio_path, cuts_of, prompt_of_cut, speaker_of, text_of
 from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, score
 from speech_analogy.evaluation.grouping import Cluster
 from speech_analogy.evaluation.normalise import normaliser
@@ -45,12 +45,15 @@ from speech_analogy.export.other_decoders import DECODERS, OURS_IN_FULL_WINDOWS,
 from speech_analogy.foundation.digests import digest
 from speech_analogy.foundation.files import write_json, write_whole
 from speech_analogy.foundation.machine import processor
+from speech_analogy.long_audio.transcribe import transcribe
+from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.weights import resolve_weights
 
 PACKAGES = ("transformers", "torch", "faster-whisper", "ctranslate2", "openai-whisper")
 OURS, OURS_FULL = "ours", "ours, 30 s windows"
 SHORT = [OURS, OURS_FULL, *(name for name in DECODERS if name != OURS_IN_FULL_WINDOWS)]
 LONG = {  # long form -> what it is compared with, utterance by utterance
+    OURS: OURS,
     "transformers pipeline, timestamps": "transformers pipeline",
     "transformers pipeline, chunks": "transformers pipeline",
     "faster-whisper": "faster-whisper",
@@ -123,7 +126,13 @@ class Bench:
             rows = [Transcript(**row) for row in kept["transcripts"]]
             return Transcription(rows, kept["window"], kept["seconds"], kept["backend"])
         print(f"{model.name}, {decoder}: {len(cuts)} recordings", file=sys.stderr, flush=True)
-        if decoder in (OURS, OURS_FULL):
+        if decoder == OURS and any(cut.duration > LONGEST_CUT_S for cut in cuts):
+            decoding = DecodingOptions(language=self.language)
+            found = transcribe([audio_path(cut) for cut in cuts], model, decoding=decoding)
+            found = replace(
+                found, transcripts=[Transcript(row.id, row.text, row.duration_s) for row in found.transcripts]
+            )
+        elif decoder in (OURS, OURS_FULL):
             window = "full" if decoder == OURS_FULL else None
             found = in_our_decoder(model, cuts, window=window, language=self.language)
         else:
