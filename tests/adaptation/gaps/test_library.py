@@ -40,6 +40,7 @@ def test_a_path_comes_before_a_name(library: Path, tmp_path: Path) -> None:
 
 def test_what_is_shipped_is_whole_small_and_has_a_card() -> None:
     found = shipped_gaps()
+    assert "learners" in {gap.name for gap in found}
     assert sum(gap.file.stat().st_size for gap in found) <= LARGEST_BYTES
     for gap in found:
         vector = TaskVector.load(gap.file)  # its digest is compared
