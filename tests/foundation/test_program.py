@@ -46,7 +46,8 @@ def status(number: Annotated[int, typer.Argument(min=0)]) -> None:
 
 @below.command()
 def interrupted() -> None:
-    """Gets Ctrl-C."""
+    """Gets Ctrl-C, whatever a shell's background job was told to ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)
     signal.pause()
 
