@@ -105,7 +105,7 @@ def finish(folder: Path) -> None:
     """
     config = folder / "config.json"
     model_type = read_json(config).get("model_type") if config.is_file() else None
-    if model_type in FINISHERS:
+    if model_type is not None and model_type in FINISHERS:  # to look for one reads every installed package's record
         FINISHERS.load(str(model_type))(folder)
 
 

@@ -127,10 +127,11 @@ def test_help_names_every_verb_and_every_option(capsys: pytest.CaptureFixture[st
 
 def test_the_engines_are_listed_with_their_voices_or_what_they_lack(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["engines"]) == 0
-    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    _, *rows = capsys.readouterr().out.splitlines()
+    lines = {row.split()[0]: row for row in rows}
     assert tuple(lines) == ENGINES.names()
-    assert lines["fake"] == "low, high"
-    assert lines["broken"].startswith("not ready: ")
+    assert lines["fake"].endswith("low, high")
+    assert "not ready" in lines["broken"]
 
 
 def test_templates_are_filled_in_by_both_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
