@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import whisper
 
 ENGLISH_VOCABULARY, V3_VOCABULARY = 51864, 51866
 SIZES = {(4, 384): "tiny", (6, 512): "base", (12, 768): "small", (24, 1024): "medium", (32, 1280): "large"}
@@ -30,6 +29,8 @@ def alignment_heads(config: Mapping[str, Any], base: str = "") -> list[list[int]
     layers, heads = int(config["decoder_layers"]), int(config["decoder_attention_heads"])
     found = np.zeros((layers, heads), dtype=bool)
     found[layers // 2 :] = True
+    import whisper
+
     packed = getattr(whisper, "_ALIGNMENT_HEADS", {}).get(published_name(config, base))
     if packed is not None:
         official = np.frombuffer(gzip.decompress(base64.b85decode(packed)), dtype=bool)

@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import whisper
-from whisper.tokenizer import LANGUAGES
-
 from speech_analogy.foundation.files import write_json, write_whole
 from speech_analogy.merging.io.checkpoints import read_json
 from speech_analogy.recognisers.model_record import provenance
@@ -68,6 +65,8 @@ def generation_settings(config: Mapping[str, Any], tokenizer: Mapping[str, Any],
         if token in ids:
             found[name] = ids[token]
     if multilingual and "<|transcribe|>" in ids:
+        from whisper.tokenizer import LANGUAGES  # a merge of what needs no completing loads nothing for it
+
         found["lang_to_id"] = {name: ids[name] for code in LANGUAGES if (name := f"<|{code}|>") in ids}
         found["task_to_id"] = {task: ids[f"<|{task}|>"] for task in ("transcribe", "translate")}
     return found
@@ -94,6 +93,8 @@ def _write_tokenizer(folder: Path, tokenizer: Mapping[str, Any]) -> None:
     if not (folder / "merges.txt").exists():
         write_whole(folder / "merges.txt", "\n".join([MERGES_HEAD, *merges]) + "\n")
     if not (folder / "normalizer.json").exists():
+        import whisper
+
         spellings = Path(whisper.__file__).parent / "normalizers" / "english.json"
         write_whole(folder / "normalizer.json", spellings.read_bytes())
     if "added_tokens_decoder" not in settings or isinstance(extra, list):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import re
 import sys
 from pathlib import Path
 
@@ -128,10 +129,10 @@ def test_help_names_every_verb_and_every_option(capsys: pytest.CaptureFixture[st
 def test_the_engines_are_listed_with_their_voices_or_what_they_lack(capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["engines"]) == 0
     _, *rows = capsys.readouterr().out.splitlines()
-    lines = {row.split()[0]: row for row in rows}
+    lines = {cells[0]: cells for row in rows if (cells := re.split(r"\s{2,}", row.strip()))}
     assert tuple(lines) == ENGINES.names()
-    assert lines["fake"].endswith("low, high")
-    assert "not ready" in lines["broken"]
+    assert (lines["fake"][1], lines["fake"][-1]) == ("ready", "low, high")
+    assert lines["broken"][1] == "not ready"
 
 
 def test_templates_are_filled_in_by_both_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -186,12 +186,9 @@ print(most - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="RssAnon is read from Linux's /proc")
 def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
-    """Three inputs of 96 MB each and an output of 96 MB pass through less than 24 MB of memory of our own.
-
-    The models are of no type that a package completes, since importing it is no memory of the merge.
-    """
+    """Three inputs of 96 MB each and an output of 96 MB pass through less than 24 MB of memory of our own."""
     state = {f"w{number}": torch.ones(1 << 20) for number in range(24)}
-    folders = [write_folder(tmp_path / corner, state, {"dtype": "float32"}) for corner in "abc"]
+    folders = [write_folder(tmp_path / corner, state) for corner in "abc"]
     arguments = [str(path) for path in (*folders, tmp_path / "d")]
     done = subprocess.run([sys.executable, "-c", BOUNDED, *arguments], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 24 * 1024  # KiB
