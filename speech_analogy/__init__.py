@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-__all__ = ["TaskVector", "adapt", "analogy", "evaluate", "finetune", "shorten", "transcribe"]
+__all__ = ["TaskVector", "adapt", "analogy", "evaluate", "finetune", "shorten", "transcribe", "widen"]
 
 _HOMES = {
     "TaskVector": "speech_analogy.merging.vectors.task_vector",
     "analogy": "speech_analogy.merging.analogy",
     "finetune": "speech_analogy.training.finetune",
-    "shorten": "speech_analogy.training.shorten",
+    "shorten": "speech_analogy.training.distilling.shorten",
     "transcribe": "speech_analogy.long_audio.transcribe",
     "evaluate": "speech_analogy.evaluation.evaluate",
+    "widen": "speech_analogy.training.distilling.widen",
     "adapt": "speech_analogy.adaptation.runs.adapt",
 }
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from speech_analogy.long_audio.transcribe import transcribe
     from speech_analogy.merging.analogy import analogy
     from speech_analogy.merging.vectors.task_vector import TaskVector
+    from speech_analogy.training.distilling.shorten import shorten
+    from speech_analogy.training.distilling.widen import widen
     from speech_analogy.training.finetune import finetune
-    from speech_analogy.training.shorten import shorten
 
 
 def __getattr__(name: str) -> object:

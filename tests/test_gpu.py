@@ -36,9 +36,10 @@ from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.families import family_of
 from speech_analogy.recognisers.loading import backend_name, load_recogniser, load_transcriber
+from speech_analogy.training.distilling.options import ShortenOptions
+from speech_analogy.training.distilling.shorten import shorten
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import EwcOptions, FinetuneOptions, LoraOptions
-from speech_analogy.training.shorten import ShortenOptions, shorten
 from tests.cli.running import fails
 from tests.cli.running import run_in_a_process as run
 from tests.pretended_gpu import OnGpu, pretended_gpu

@@ -16,6 +16,7 @@ from speech_analogy.adaptation.recipe_options import (
     ControlOptions,
     RecipeChannel,
     RecipeSynthesis,
+    RecipeWidening,
     SearchOptions,
     SystemTraining,
     VectorOptions,
@@ -117,7 +118,7 @@ class EvaluationOptions(Options):
 class Recipe(Options):
     """What is adapted to what: an experiment, from one corpus to a table, or the user's run, from texts to a model."""
 
-    later: ClassVar = ("source", "target", "vector", "other_decoders", "allow_overlap")
+    later: ClassVar = ("source", "target", "vector", "other_decoders", "allow_overlap", "widen")
 
     title: str
     note: str = ""
@@ -167,6 +168,9 @@ class Recipe(Options):
         default=False, description="every system is also evaluated on held-out source speech: what it retains of it"
     )
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
+    widen: RecipeWidening | None = Field(
+        default=None, description="the published model is taught 30 s windows, which every other decoder has"
+    )
     other_decoders: OtherDecodersOptions | None = Field(
         default=None, description="where the published model is tried besides our own decoder"
     )

@@ -49,6 +49,20 @@ class SearchOptions(Options):
     source_utterances: int = Field(default=600, ge=1, description="a seeded subset of the source training set")
 
 
+class RecipeWidening(Options):
+    """How the published model learns to write in 30 s windows what it writes in its own; see `training.distilling`."""
+
+    utterances: int = Field(
+        default=80, ge=1, description="half of source speech, half of the target's texts as TTS spoke them"
+    )
+    learning_rate: float = Field(default=1e-5, gt=0, description="peak of AdamW's rate")
+    epochs: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=8, ge=1, description="utterances a step")
+    trimmed_share: float = Field(
+        default=0.25, ge=0, lt=1, description="of the batches, shown in the model's own window: it must not forget it"
+    )
+
+
 class ControlOptions(Options):
     """What the controls and the rivals with a training of their own are made with."""
 

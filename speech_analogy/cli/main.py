@@ -26,7 +26,7 @@ from speech_analogy.cli.options import (
     Quiet,
     Workers,
 )
-from speech_analogy.cli.training import finetune_command, shorten_command
+from speech_analogy.cli.training import finetune_command, shorten_command, widen_command
 from speech_analogy.cli.transcribing import transcribe_command
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.plugins import registered
@@ -52,6 +52,7 @@ app.command(name="init")(init_command)
 app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)
+app.command(name="widen")(widen_command)
 app.command(name="transcribe")(transcribe_command)
 app.command(name="evaluate")(evaluate_command)
 app.command(name="export")(export_command)
@@ -60,7 +61,8 @@ vector_app.command(name="gap")(gap_command)
 vector_app.command(name="gaps")(gaps_command)
 
 DEMO_RECIPE = "demo"
-LEARNING = {"finetune", "shorten"}  # thousands of short operations a step: threads that sleep in between cost a third
+# Thousands of short operations a step: threads that sleep in between cost a third.
+LEARNING = {"finetune", "shorten", "widen"}
 
 
 def main() -> None:

@@ -1,13 +1,16 @@
-"""The verbs that train: `finetune` and `shorten`."""
+"""The verbs that train: `finetune`, `shorten` and `widen`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from speech_analogy.cli.options import Base, Device, Language, Quiet, WindowChoice
+
+if TYPE_CHECKING:
+    from speech_analogy.training.distilling.learning import Distilled
 
 
 def finetune_command(
@@ -88,7 +91,8 @@ def shorten_command(
     quiet: Quiet = False,
 ) -> None:
     """Distil a model for 30 s windows into one for trimmed windows, which transcribes short audio fast."""
-    from speech_analogy.training.shorten import ShortenOptions, shorten
+    from speech_analogy.training.distilling.options import ShortenOptions
+    from speech_analogy.training.distilling.shorten import shorten
 
     options = ShortenOptions.parse(
         {
@@ -101,7 +105,42 @@ def shorten_command(
             "language": language,
         }
     )
-    done = shorten(model, audio, out, options, device=device, progress=not quiet)
+    _say(shorten(model, audio, out, options, device=device, progress=not quiet))
+
+
+def widen_command(
+    model: Annotated[str, typer.Argument(help="Weights, as for --base, that were tuned in trimmed windows.")],
+    audio: Annotated[Path, typer.Option(help="Cuts or a folder of audio; texts are not used.")],
+    out: Annotated[Path, typer.Option(help="Folder of the widened model.")],
+    learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 1e-5,
+    epochs: Annotated[int, typer.Option(min=1)] = 1,
+    batch_size: Annotated[int, typer.Option(min=1)] = 8,
+    trimmed_share: Annotated[float, typer.Option(help="Of the batches, shown in the model's own window.")] = 0.25,
+    precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
+    device: Device = "auto",
+    seed: int = 0,
+    language: Language = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Teach a model that was tuned in trimmed windows to write the same in 30 s windows, as other decoders use."""
+    from speech_analogy.training.distilling.options import WidenOptions
+    from speech_analogy.training.distilling.widen import widen
+
+    options = WidenOptions.parse(
+        {
+            "learning_rate": learning_rate,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "trimmed_share": trimmed_share,
+            "precision": precision,
+            "seed": seed,
+            "language": language,
+        }
+    )
+    _say(widen(model, audio, out, options, device=device, progress=not quiet))
+
+
+def _say(done: Distilled) -> None:
     losses = ", ".join(f"{loss:.3f}" for loss in done.losses)
     print(f"{done.steps} steps, {done.utterances} utterances, {done.seconds:.0f} s, loss by epoch {losses}")
     print(f"model: {done.folder}")

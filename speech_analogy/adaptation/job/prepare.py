@@ -303,6 +303,8 @@ def _other_choices(values: Values, corpus: CorpusFound | None, unlabelled: bool)
             yield choice
     if family_of(base).timestamps:
         yield evidence.packed()
+    if family_of(base).can_be_shortened:
+        yield from evidence.widened()
     if corpus is not None:
         yield evidence.systems()
     if values.given("vector") is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.draft import Draft
-from speech_analogy.adaptation.plan.estimate import START_S, Size, decode_cost
+from speech_analogy.adaptation.plan.estimate import START_S, Size, decode_cost, widen_cost
 from speech_analogy.adaptation.plan.stage import Stage
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.stages.evaluation import PART_IN_WORDS
@@ -22,6 +22,7 @@ from speech_analogy.adaptation.stages.params.model_params import (
     AnalogyParams,
     ByAdapterParams,
     MeanParams,
+    WidenedParams,
     WrittenParams,
 )
 from speech_analogy.systems.catalogue import BASE, BY_ADAPTER, COMBINATIONS, MEANS, Combination
@@ -61,6 +62,27 @@ def add_mean(draft: Draft, system: str, part: str) -> None:
     mean = add_mean_model(draft, system)
     params = EvaluateParams(**draft.transcription(system, part), model=mean["model"])
     draft.add(names.evaluation(part, system), params, draft.decoding_cost(part))
+
+
+def published_stage(recipe: Recipe) -> str:
+    """The stage that makes the model of the published system, as it was tuned or put together."""
+    return names.PUBLISHED if recipe.decides else names.model(recipe.publish or "analogy")
+
+
+def add_widened(draft: Draft, published: str) -> str:
+    """The stage whose model the run ends with: the published one, taught 30 s windows where the recipe says so."""
+    recipe = draft.recipe
+    if recipe.widen is None or published not in draft.stages:
+        return published
+    params = WidenedParams(
+        model=draft.stages[published]["model"],
+        sets={name: draft.cuts[name] for name in ("source_real", "target_synthetic") if name in draft.cuts},
+        widen=recipe.widen,
+        seed=recipe.seed,
+        language=recipe.language,
+    )
+    draft.add(names.WIDENED, params, widen_cost(recipe.widen))
+    return names.WIDENED
 
 
 def add_mean_model(draft: Draft, system: str) -> Stage:

@@ -15,6 +15,7 @@ from lhotse import CutSet
 
 from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace
 from speech_analogy.adaptation.plan.stage import Resources, Stage
+from speech_analogy.adaptation.recipe_options import RecipeWidening
 from speech_analogy.foundation.page.wording import duration
 from speech_analogy.recognisers.sizes import parameters_of
 from speech_analogy.recognisers.windows import FULL_WINDOW_S, Window, trimmed_settings, window_kind, window_seconds
@@ -30,7 +31,7 @@ SPOKEN_S, SPOKEN_CHARACTER_S = 0.4, 0.05  # a spoken text, and each of its chara
 DECODERS = {("ctranslate2", "int8"): 0.45, ("ctranslate2", "float32"): 0.75, ("torch", "bf16"): 0.55}
 TINY_BYTES = 151_000_000  # whisper-tiny's weights in fp32
 FP32_BYTES = 4
-TRAINED = ("finetune", "trial")  # kinds of stages that train
+TRAINED = ("finetune", "trial", "widened")  # kinds of stages that train
 PROCESS_BYTES = 1_500_000_000  # a worker with torch and transformers, at work on short utterances
 TRAINING_COPIES, DECODING_COPIES = 6, 4  # of the base's fp32 weights: gradients, moments; corners of a combination
 FILLED = 0.8  # of packed windows
@@ -98,6 +99,11 @@ def finetune_cost(size: Size, epochs: int, training: FinetuneOptions) -> float:
     own = 1.0 - training.packed - training.padded
     window_s = own * size.window_s(training.window) + training.packed * size.packed_s + training.padded * size.full_s
     return START_S + FINETUNE_S * epochs * window_s
+
+
+def widen_cost(widen: RecipeWidening) -> float:
+    """Seconds on one core: as a fine-tuning in 30 s windows."""
+    return START_S + FINETUNE_S * FULL_WINDOW_S * widen.epochs * (1 - widen.trimmed_share) * widen.utterances
 
 
 def decode_cost(size: Size, window: Window) -> float:

@@ -13,6 +13,7 @@ ANALOGY_STAGE = "analogy"
 CLUSTERS = "speaker-clusters"
 AGREEMENT_SWEEP = "sweep-agreement"
 PUBLISHED = "published"
+WIDENED = "published-widened"
 IN_DECODERS = "published-in-other-decoders"
 SCORES, TRUTH = "scores", "truth"  # of the candidates on a stand-in, and on the test
 GAP_MODELS = "gap"  # the base with a ready-made τ_B − τ_A, and the base

@@ -13,7 +13,9 @@ from speech_analogy.adaptation.plan.combining import (
     add_combined,
     add_mean,
     add_mean_model,
+    add_widened,
     add_written,
+    published_stage,
 )
 from speech_analogy.adaptation.plan.cut_sets import add_speech
 from speech_analogy.adaptation.plan.draft import Draft
@@ -107,6 +109,7 @@ class Planner:
         systems = self.recipe.systems
         if self.recipe.decides:
             add_decision(self.draft)
+            add_published(self.draft)
             systems = tuple(system for system in systems if not is_decided(system))
         elif needs_analogy(systems):
             add_scale_choices(self.draft)
@@ -137,13 +140,12 @@ class Planner:
 
     def _add_published(self) -> None:
         self._add_model()
-        self._add_in_decoders()
+        self._add_in_decoders(add_widened(self.draft, published_stage(self.recipe)))
 
-    def _add_in_decoders(self) -> None:
+    def _add_in_decoders(self, published: str) -> None:
         """The published model in other decoders, on some of the reported part."""
         draft, recipe, asked = self.draft, self.recipe, self.recipe.other_decoders
         part = recipe.evaluation.part
-        published = names.PUBLISHED if recipe.decides else names.model(recipe.publish or "analogy")
         if asked is None or part not in draft.cuts or published not in draft.stages:
             return
         require_decoders(asked.decoders)
@@ -163,7 +165,6 @@ class Planner:
 
     def _add_model(self) -> None:
         if self.recipe.decides:
-            add_published(self.draft)
             if self.recipe.stand_ins.truth:
                 add_truth(self.draft, self.recipe.evaluation.part)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from speech_analogy.adaptation.plan import names
+from speech_analogy.adaptation.plan.combining import add_widened
 from speech_analogy.adaptation.plan.cut_sets import side_options, spoken_with
 from speech_analogy.adaptation.plan.draft import Draft
 from speech_analogy.adaptation.plan.estimate import START_S, Size, decode_cost, synthesis_cost
@@ -60,17 +61,25 @@ def add_published(draft: Draft) -> None:
     """The model of the system that was decided on, and its evaluation where there is a test."""
     models = _trained(draft, trained_for(draft.recipe.stand_ins))
     made_of = PublishedParams(models=models, decision=_decision(draft), **draft.base)
-    published = draft.add(names.PUBLISHED, made_of, START_S)
+    draft.add(names.PUBLISHED, made_of, START_S)
+    model = draft.stages[add_widened(draft, names.PUBLISHED)]["model"]
     part = draft.recipe.evaluation.part
     if part in draft.cuts:
-        params = EvaluateParams(**draft.transcription(names.PUBLISHED, part), model=published["model"])
+        params = EvaluateParams(**draft.transcription(names.PUBLISHED, part), model=model)
         draft.add(names.evaluation(part, names.PUBLISHED), params, draft.decoding_cost(part))
 
 
 def add_decided(draft: Draft, system: str, part: str) -> None:
     """A sum of models on a part, at the λ that the stand-ins chose for it."""
     given = {**draft.transcription(system, part), **(draft.base if BASE in shares_of(system, 0.5) else {})}
-    params = DecidedParams(**given, models=_trained(draft, made_of_trainings(system)), decision=_decision(draft))
+    published = draft.stages.get(names.evaluation(part, names.PUBLISHED))
+    params = DecidedParams(
+        **given,
+        published_score=None if published is None else published["score"],
+        published_hypotheses=None if published is None else published["hypotheses"],
+        models=_trained(draft, made_of_trainings(system)),
+        decision=_decision(draft),
+    )
     draft.add(names.evaluation(part, system), params, draft.decoding_cost(part))
 
 

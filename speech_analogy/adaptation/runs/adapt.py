@@ -192,6 +192,7 @@ def adapt_planned(
         resolved, plan, planned.path, doer, progress=progress, command=command, found=found, defaults=defaults
     )
     system = results.published or resolved.publish or "analogy"
-    stage = plan.stages.get(names.PUBLISHED if resolved.decides else names.model(system))
+    made = names.PUBLISHED if resolved.decides else names.model(system)
+    stage = plan.stages.get(names.WIDENED, plan.stages.get(made))
     model = None if stage is None else publish(plan, stage["model"])
     return Adaptation(plan.run, model, system, results)

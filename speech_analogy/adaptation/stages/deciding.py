@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -166,9 +167,17 @@ def write_sum(system: str, scale: float | None, work: Work[PublishedParams], out
 
 
 def decided_stage(work: Work[DecidedParams]) -> None:
-    """Transcribe and score a part with a sum of models, at the λ that the stand-ins chose for it."""
+    """Transcribe and score a part with a sum of models, at the λ that the stand-ins chose for it.
+
+    Where that is the published model, what is found of it is copied: the same model is transcribed with once.
+    """
     params, decision = work.params, _decision(work)
     scale = decision.scales.get(params.system)
+    copied = (params.published_score, params.published_hypotheses)
+    if (params.system, scale) == (decision.system, decision.scale) and None not in copied:
+        for output in filter(None, copied):
+            shutil.copyfile(work.path(output), work.folder / output.file)
+        return
     shares = shares_of(params.system, 1.0 if scale is None else scale)
     (found,) = evaluate_sums(
         work.cuts(params.cuts),

@@ -43,6 +43,7 @@ FUNCTIONS: dict[type[base.StageParams], Callable[[Work[Any]], None]] = {
     model_params.VectorsParams: vectors.vectors_stage,
     model_params.GapParams: gap.gap_stage,
     model_params.AnalogyParams: made_models.analogy_stage,
+    model_params.WidenedParams: made_models.widened_stage,
     model_params.MeanParams: made_models.mean_stage,
     model_params.WrittenParams: made_models.written_stage,
     model_params.ByAdapterParams: made_models.by_adapter_stage,

@@ -48,6 +48,7 @@ from speech_analogy.foundation.machine import processor
 from speech_analogy.long_audio.transcribe import transcribe
 from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.recognisers.windows import window_of_record, window_record
 
 PACKAGES = ("transformers", "torch", "faster-whisper", "ctranslate2", "openai-whisper")
 OURS, OURS_FULL = "ours", "ours, 30 s windows"
@@ -124,7 +125,7 @@ class Bench:
         if path.is_file():
             kept = json.loads(path.read_text(encoding="utf-8"))
             rows = [Transcript(**row) for row in kept["transcripts"]]
-            return Transcription(rows, kept["window"], kept["seconds"], kept["backend"])
+            return Transcription(rows, window_of_record(kept["window"]), kept["seconds"], kept["backend"])
         print(f"{model.name}, {decoder}: {len(cuts)} recordings", file=sys.stderr, flush=True)
         if decoder == OURS and any(cut.duration > LONGEST_CUT_S for cut in cuts):
             decoding = DecodingOptions(language=self.language)
@@ -137,7 +138,8 @@ class Bench:
             found = in_our_decoder(model, cuts, window=window, language=self.language)
         else:
             found = in_decoder(decoder, model, cuts, language=self.language)
-        write_json(path, {**asdict(found), "transcripts": [asdict(row) for row in found.transcripts]})
+        rows = [asdict(row) for row in found.transcripts]
+        write_json(path, {**asdict(found), "window": window_record(found.window), "transcripts": rows})
         return found
 
     def scored(self, decoder: str, model: Path) -> Evaluation:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_serializer
 
+from speech_analogy.adaptation.recipe_options import RecipeWidening
 from speech_analogy.adaptation.stages.params.base import (
     CLUSTERS_FILE,
     MODEL_FOLDER,
@@ -27,6 +28,20 @@ class AnalogyParams(StageParams):
 
     corners: tuple[Made, Made, Made]
     choice: Made
+
+
+class WidenedParams(StageParams):
+    """Teach a model in 30 s windows what it hears in the window that it was tuned in."""
+
+    kind: ClassVar = "widened"
+    version: ClassVar = 1
+    outputs: ClassVar = {"model": MODEL_FOLDER}
+
+    model: Made
+    sets: dict[str, Located] = Field(description="what it is taught on, as much of each")
+    widen: RecipeWidening
+    seed: int
+    language: str
 
 
 class MeanParams(StageParams):

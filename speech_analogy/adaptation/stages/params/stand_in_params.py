@@ -112,9 +112,11 @@ class DecidedParams(Transcribed):
     kind: ClassVar = "decided"
     version: ClassVar = 1
     outputs: ClassVar = {"score": SCORE_FILE, "hypotheses": HYPOTHESES_FILE}
-    optional: ClassVar = ("base", "base_key")
+    optional: ClassVar = ("base", "base_key", "published_score", "published_hypotheses")
 
     models: dict[str, Made]
     decision: Made
     base: str | None = None
     base_key: str | None = None
+    published_score: Made | None = Field(default=None, description="of the published model on the same part")
+    published_hypotheses: Made | None = None

@@ -21,7 +21,9 @@ from speech_analogy.errors import CheckpointError
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, TrimmedWindow
-from speech_analogy.training.shorten import ShortenOptions, lesson_loss, shorten, teach
+from speech_analogy.training.distilling.lessons import lesson_loss, teach
+from speech_analogy.training.distilling.options import ShortenOptions
+from speech_analogy.training.distilling.shorten import shorten
 from tests.cli.running import fails
 from tests.cli.running import run_in_a_process as run
 from tests.conftest import make_corpus

@@ -1,0 +1,203 @@
+"""The student's steps: killed and started again, they go on where they were."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lhotse import CutSet
+
+from speech_analogy import __version__
+from speech_analogy.corpora.audio import load_audio
+from speech_analogy.corpora.cuts import cuts_of
+from speech_analogy.corpora.splits import digest
+from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.progress import bar
+from speech_analogy.merging.io.checkpoints import open_checkpoint
+from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.recognisers.families import family_of
+from speech_analogy.recognisers.loading import load_recogniser
+from speech_analogy.recognisers.model_record import provenance
+from speech_analogy.recognisers.protocol import SequenceRecogniser
+from speech_analogy.recognisers.weights import resolve_weights
+from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, padding_of
+from speech_analogy.training.batching import epoch_batches
+from speech_analogy.training.distilling.lessons import Lesson, Lessons, lesson_loss, seconds_of, teach
+from speech_analogy.training.distilling.options import DistilOptions
+from speech_analogy.training.memory import keep_freed_memory
+from speech_analogy.training.optimiser import decay_groups, schedule
+from speech_analogy.training.precision import autocast_precision
+from speech_analogy.training.publish import publish_tuned, seen_in
+from speech_analogy.training.state import load_state, save_state
+
+TEACHER_FOLDER = "teacher"  # in the working folder: a file of states an utterance
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """A finished distillation: a complete Hugging Face folder with `provenance.json` and `training/`."""
+
+    folder: Path
+    steps: int
+    utterances: int
+    seconds: float
+    losses: list[float]
+    """Mean of each epoch: squared error a token, state and dimension."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """From which window to which.
+
+    Attributes:
+        verb: of the working folder.
+        teacher: window in which the model itself is heard.
+        student: (number of batches, epoch) -> the window that each batch is shown in.
+        record: (the model's provenance, what was learned from, fingerprint of the model) -> what provenance says.
+    """
+
+    verb: str
+    teacher: Window
+    student: Callable[[int, int], Sequence[Window]]
+    record: Callable[[dict[str, Any], dict[str, Any], str], dict[str, Any]]
+
+
+def distil(
+    model: str | Path,
+    cuts: str | Path | CutSet,
+    out: Path,
+    options: DistilOptions,
+    direction: Direction,
+    *,
+    device: str | torch.device,
+    progress: bool,
+) -> Distilled:
+    """Teach a copy of `model` in the student's windows what the model hears in the teacher's.
+
+    Raises:
+        CheckpointError: `out` exists, the model cannot be loaded, or has one window alone.
+        DataError: the audio cannot be used.
+    """
+    begun = time.perf_counter()
+    if out.exists():
+        raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
+    keep_freed_memory()
+    eager, folder = cuts_of(cuts), resolve_weights(str(model))
+    content, own = digest(eager), fingerprint(open_checkpoint(folder))
+    settings = options.model_dump(mode="json", exclude={"save_every_s"})
+    working = _working_folder(out, direction.verb, {"cuts": content, "base": own, "options": settings})
+    student = load_recogniser(folder, language=options.language, device=device)
+    if not family_of(student).can_be_shortened:
+        raise CheckpointError(
+            "must be a model with a full window to shorten, such as a Whisper", file=folder, value=student.model_type
+        )
+    student = cast("SequenceRecogniser", student)
+    lessons = teach(eager, student, working / TEACHER_FOLDER, options.states, progress, direction.teacher)
+    steps, losses = _learn(student, eager, lessons, working, options, direction, progress)
+    hours = round(sum(cut.duration for cut in eager) / 3600, 4)
+    learned = {"utterances": len(eager), "hours": hours, "digest": content, "steps": steps}
+    learned["hyper_parameters"] = {k: v for k, v in settings.items() if k not in ("language", "window")}
+    record = {
+        **direction.record(provenance(folder), learned, own),
+        **seen_in(eager, folder, options.language),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "creator": f"speech-analogy {__version__}",
+    }
+    publish_tuned(student, working, out, record)
+    return Distilled(out, steps, len(eager), time.perf_counter() - begun, losses)
+
+
+def _learn(
+    student: SequenceRecogniser,
+    cuts: CutSet,
+    lessons: Lessons,
+    working: Path,
+    options: DistilOptions,
+    direction: Direction,
+    progress: bool,
+) -> tuple[int, list[float]]:
+    """Match the teacher; returns the number of steps and the mean loss of each epoch."""
+    parameters = {name: p for name, p in student.model.named_parameters() if p.requires_grad}
+    optimiser = torch.optim.AdamW(decay_groups(parameters, 0.0), lr=options.learning_rate, fused=True)
+    plan: list[tuple[int, list[Any], Window]] = []
+    for epoch in range(options.epochs):
+        batches = epoch_batches(cuts, batch_size=options.batch_size, seed=options.seed, epoch=epoch)
+        windows = direction.student(len(batches), epoch)
+        plan += [(epoch, batch, window) for batch, window in zip(batches, windows, strict=True)]
+    log = working / "training" / "log.jsonl"
+    log.parent.mkdir(exist_ok=True)
+    done = load_state(working, "", parameters, optimiser)
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()[:done]] if done else []
+    bf16 = autocast_precision(options.precision) == "bf16"
+    student.model.train()
+    saved = time.monotonic()
+    with bar(len(plan), f"student ({direction.verb})", "steps", show=progress, done=done) as shown:
+        for features, lesson in _prefetched([(batch, window) for _, batch, window in plan[done:]], student, lessons):
+            step = len(rows)
+            torch.manual_seed(options.seed * len(plan) + step)  # dropout, where a model has it
+            rate = options.learning_rate * schedule(step, len(plan), options.warmup_share)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
+                loss = lesson_loss(student, features, lesson, options.states)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters.values(), options.clip_norm)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            rows.append({"step": step + 1, "epoch": plan[step][0] + 1, "loss": loss.item(), "learning_rate": rate})
+            shown.note(loss=f"{loss.item():.3f}")
+            shown.update()
+            if time.monotonic() - saved >= options.save_every_s and len(rows) < len(plan):
+                _write_log(log, rows)
+                save_state(working, len(rows), "", parameters, optimiser)
+                saved = time.monotonic()
+    _write_log(log, rows)
+    student.model.eval()
+    by_epoch = [[row["loss"] for row in rows if row["epoch"] == epoch + 1] for epoch in range(options.epochs)]
+    return len(plan), [sum(losses) / len(losses) for losses in by_epoch]
+
+
+def _prefetched(
+    batches: Sequence[tuple[list[Any], Window]], student: SequenceRecogniser, lessons: Lessons
+) -> Iterator[tuple[torch.Tensor, Lesson]]:
+    """Features (batch, mels, frames) and lessons, the next batch prepared while one is trained on."""
+
+    def make(batch: list[Any], window: Window) -> tuple[torch.Tensor, Lesson]:
+        waves = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]
+        features = student.features(waves, seconds_of(batch, window), padding_of(window))
+        return features, lessons.read([cut.id for cut in batch])
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting = None
+        for batch, window in batches:
+            ready, waiting = waiting, pool.submit(make, batch, window)
+            if ready is not None:
+                yield ready.result()
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _working_folder(out: Path, verb: str, about: dict[str, Any]) -> Path:
+    """Where what is under way is kept; what was kept of another task is dropped."""
+    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    folder = out.with_name(f".{out.name}.{verb}")
+    mark = folder / "key"
+    if not mark.is_file() or mark.read_text(encoding="utf-8") != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_whole(mark, key)
+    return folder
+
+
+def _write_log(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows))
