@@ -25,6 +25,7 @@ from speech_analogy.cli.options import (
     typed_command,
 )
 from speech_analogy.errors import ConfigError
+from speech_analogy.foundation.files import require_replaceable
 
 if TYPE_CHECKING:
     from speech_analogy.evaluation.evaluate import Evaluation
@@ -52,8 +53,8 @@ def evaluate_command(
     from speech_analogy.evaluation.standalone import check_new, file_of, names_of, results_of, write_results
     from speech_analogy.report.screen import table
 
-    if out is not None and out.exists() and not overwrite:
-        raise ConfigError("the output folder must not exist", file=out, do="name another, or say --overwrite")
+    if out is not None:
+        require_replaceable(out, overwrite, ConfigError)
     decoding = decoding_options(window, beams, backend, compute, device, language, fallback)
     models = [model, *([] if against is None else [against])]
     overlap, spoken = check_new(cuts, models, allow_overlap)

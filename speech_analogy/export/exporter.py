@@ -53,8 +53,6 @@ def export(model: str | Path, to: str, out: str | Path, *, overwrite: bool = Fal
     family = model_type_of(folder)
     if exporter.families and family not in exporter.families:
         raise ConfigError(f"{to} holds models of {' or '.join(exporter.families)}", field="model", value=family)
-    if out.is_dir() and overwrite and not (out / "config.json").is_file():
-        raise CheckpointError("only a model folder is overwritten", file=out, do="give another output folder")
     whole = whole_folder if exporter.makes_folder else whole_file
     with whole(out, overwrite=overwrite, error=CheckpointError) as temporary:
         exporter.write(folder, temporary)

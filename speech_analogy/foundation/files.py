@@ -2,6 +2,7 @@
 
 Whatever wrote them, files have the mode that the user's umask gives.
 
+A folder that is replaced goes with all that is in it: only one that carries our mark is, or an empty one.
 What a killed process was building is called `.NAME.partial-XXXXXXXX`; `sweep` removes what is left of it.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 from speech_analogy.errors import DataError, SpeechAnalogyError
 
 PARTIAL_SUFFIX = ".partial"
+MARK, MARK_TEXT = ".speech-analogy", "Written by speech-analogy, which may replace this folder when it is told to.\n"
 PRIVATE = 0o600  # the mode of files by `mkstemp`
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -101,16 +103,17 @@ def whole_folder(
     With `overwrite` the old folder stands until the new one is whole.
 
     Raises:
-        SpeechAnalogyError: of the type `error`: `out` exists and `overwrite` is off, or the disk is full or cannot be
-            written to.
+        SpeechAnalogyError: of the type `error`: `out` exists and `overwrite` is off or it is not ours, or the disk is
+            full or cannot be written to.
     """
     out = Path(out)
-    require_free(out, overwrite, error)
+    require_replaceable(out, overwrite, error)
     temporary = beside(out)
     try:
         with os_errors(out, error):
             temporary.mkdir(parents=True)
             yield temporary
+            (temporary / MARK).write_text(MARK_TEXT, encoding="utf-8")
             follow_umask(temporary)
             replace_folder(temporary, out)
     finally:
@@ -207,6 +210,18 @@ def require_free(out: Path, overwrite: bool, error: type[SpeechAnalogyError] = D
     """Refuse an output that exists, unless it may be overwritten."""
     if out.exists() and not overwrite:
         raise error("the output exists already", file=out, do="name another, or give --overwrite")
+
+
+def require_replaceable(out: Path, overwrite: bool, error: type[SpeechAnalogyError] = DataError) -> None:
+    """Refuse a folder that exists, unless it may be overwritten and holds nothing, or what was written here."""
+    require_free(out, overwrite, error)
+    if not out.exists() and not out.is_symlink():
+        return
+    if out.is_symlink() or not out.is_dir():
+        raise error("the output must be a folder of its own", file=out, do="name another")
+    if not (out / MARK).is_file() and any(out.iterdir()):
+        rule = "the folder was not written by speech-analogy, so it is not replaced"
+        raise error(rule, file=out, do="remove it yourself, or name another")
 
 
 def require_room(

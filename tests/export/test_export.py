@@ -14,6 +14,7 @@ from speech_analogy.cli.main import app
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.export.exporter import EXPORTERS, Exporter, export
 from speech_analogy.export.openai_file import openai_name
+from speech_analogy.foundation.files import MARK
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.recognisers.whisper.folder import write_folder
 from speech_analogy.recognisers.whisper.openai_format import read_openai
@@ -75,11 +76,11 @@ def test_transformers_is_a_copy_without_links(model: Path, tmp_path: Path) -> No
         (linked / file.name).symlink_to(file)
     (linked / "checkpoint-1").mkdir()
     out = export(linked, "transformers", tmp_path / "out" / "copy")
-    assert {file.name for file in out.iterdir()} == {file.name for file in model.iterdir()}
-    for file in out.iterdir():
-        assert not file.is_symlink()
+    assert {file.name for file in out.iterdir()} == {MARK, *(file.name for file in model.iterdir())}
+    for file in model.iterdir():
+        assert not (out / file.name).is_symlink()
         assert file.stat().st_nlink == 1
-        assert file.read_bytes() == (model / file.name).read_bytes()
+        assert file.read_bytes() == (out / file.name).read_bytes()
 
 
 def test_ctranslate2_opens_it(small_whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +110,7 @@ def test_it_is_whole_or_not_there_and_only_a_model_is_overwritten(small_whisper:
     (mine / "diary.txt").write_text("dear diary")
     with pytest.raises(CheckpointError, match="exists already"):
         export(small_whisper, "transformers", mine)
-    with pytest.raises(CheckpointError, match="only a model folder is overwritten"):
+    with pytest.raises(CheckpointError, match="not written by speech-analogy"):
         export(small_whisper, "transformers", mine, overwrite=True)
     assert (mine / "diary.txt").read_text() == "dear diary"
     export(small_whisper, "transformers", tmp_path / "out")

@@ -27,7 +27,15 @@ def masked() -> Iterator[None]:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """What lies in a folder beside our mark."""
+    return sorted(path.name for path in folder.iterdir() if path.name != files.MARK)
+
+
+def ours(folder: Path, *contents: str) -> None:
+    """A folder as `whole_folder` leaves it."""
+    with files.whole_folder(folder) as temporary:
+        for name in contents:
+            (temporary / name).write_text(name)
 
 
 def half(output: AbstractContextManager[Path], failure: type[BaseException]) -> NoReturn:
@@ -75,8 +83,7 @@ def test_a_failure_leaves_nothing_and_keeps_the_old(tmp_path: Path, failure: typ
     for old in (False, True):
         if old:
             file.write_text("old")
-            folder.mkdir()
-            (folder / "old").write_text("old")
+            ours(folder, "old")
         with pytest.raises(failure):
             half(files.whole_file(file), failure)
         with pytest.raises(failure):
@@ -96,12 +103,40 @@ def test_the_old_folder_stands_until_the_new_one_is_whole(tmp_path: Path) -> Non
     assert names(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("kind", ["a user's", "a link", "a file"])
+def test_what_was_not_written_here_is_never_replaced(tmp_path: Path, kind: str) -> None:
+    """`--overwrite` names a folder by mistake: the home folder, the recordings, a downloaded model."""
+    out, there = tmp_path / "out", tmp_path / "there"
+    ours(there, "kept")
+    if kind == "a link":
+        out.symlink_to(there)
+    elif kind == "a file":
+        out.write_text("kept")
+    else:
+        out.mkdir()
+        (out / "config.json").write_text("kept")
+    before = names(out) if out.is_dir() else out.read_text()
+    with pytest.raises(DataError, match="out"), files.whole_folder(out, overwrite=True) as temporary:
+        temporary.joinpath("new").write_text("")
+    assert (names(out) if out.is_dir() else out.read_text()) == before
+    assert names(there) == ["kept"]
+    assert names(tmp_path) == ["out", "there"]
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DataError, match="exists already"):
+        half(files.whole_folder(tmp_path / "out"), ValueError)
+    with files.whole_folder(tmp_path / "out", overwrite=True) as temporary:
+        (temporary / "new").write_text("")
+    assert names(tmp_path / "out") == ["new"]
+
+
 def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "old").write_text("")
+    ours(out, "old")
     rename = Path.rename
 
     def fails_for_the_new(self: Path, target: Path) -> Path:
@@ -146,7 +181,7 @@ def test_modes_follow_the_umask(tmp_path: Path) -> None:
     with files.whole_folder(tmp_path / "folder") as temporary:
         (temporary / "inside").write_text("")
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
-    assert modes == {"small": 0o640, "file": 0o640, "folder": 0o750, "inside": 0o640}
+    assert modes == {"small": 0o640, "file": 0o640, "folder": 0o750, "inside": 0o640, files.MARK: 0o640}
 
 
 def test_what_is_there_is_refused_with_the_callers_error(tmp_path: Path) -> None:

@@ -159,6 +159,7 @@ def test_the_folder_is_complete(corners: dict[str, Path], tmp_path: Path) -> Non
     (extra / "trainer_state.json").write_text("{}")
     out = analogy(extra, corners["b"], corners["a"], 1.0, tmp_path / "d", dtype=torch.float16)
     assert sorted(file.name for file in out.iterdir()) == [
+        ".speech-analogy",
         "config.json",
         "generation_config.json",
         "merges.txt",
@@ -250,7 +251,7 @@ def test_an_existing_output_is_kept_unless_told(corners: dict[str, Path], tmp_pa
     precious.mkdir()
     (precious / "thesis.txt").write_text("x")
     message = refused(tmp_path, corners["c"], corners["b"], corners["a"], 0.5, precious, overwrite=True)
-    assert "only a model folder can be overwritten" in message
+    assert "not written by speech-analogy" in message
 
 
 def test_a_result_that_does_not_fit_is_refused(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import require_free, require_room, whole_folder, write_json
+from speech_analogy.foundation.files import require_room, whole_folder, write_json
 from speech_analogy.foundation.plugins import Plugins
-from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE, WEIGHT_FILES, read_json
+from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE, read_json
 from speech_analogy.merging.io.header import TensorSpec, specs_of
 from speech_analogy.merging.io.provenance import now
 from speech_analogy.merging.io.stream import DEFAULT, Make, StreamOptions, write_files
@@ -79,12 +79,8 @@ def new_folder(out: str | Path, overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder that becomes `out` when the block ends, and is removed when it fails.
 
     Raises:
-        CheckpointError: `out` exists (with `overwrite`: and is not a model folder), or the disk is full.
+        CheckpointError: `out` exists (with `overwrite`: and was not written here), or the disk is full.
     """
-    out = Path(out)
-    require_free(out, overwrite, CheckpointError)
-    if out.exists() and not (out.is_dir() and any((out / name).exists() for name in (*WEIGHT_FILES, PROVENANCE_FILE))):
-        raise CheckpointError("only a model folder can be overwritten", file=out, do="give another output folder")
     with whole_folder(out, overwrite=overwrite, error=CheckpointError) as temporary:
         yield temporary
 

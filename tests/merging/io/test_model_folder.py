@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.files import MARK
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.header import TensorSpec
 from speech_analogy.merging.io.model_folder import new_folder, plan_shards, write_model_folder, write_weights
@@ -66,14 +67,15 @@ def test_everything_of_a_model_folder_is_written(tmp_path: Path) -> None:
     assert made.provenance["schema"] == 1
     assert made.provenance["created"]
     assert "base" not in made.provenance
-    names = ["config.json", "generation_config.json", "merges.txt", "model.safetensors", "provenance.json"]
+    names = [MARK, "config.json", "generation_config.json", "merges.txt", "model.safetensors", "provenance.json"]
     assert sorted(file.name for file in out.iterdir()) == names
 
 
 def test_only_a_model_folder_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "diary").mkdir()
+    (tmp_path / "diary" / "config.json").write_text("{}")  # a model that somebody downloaded
     with (
-        pytest.raises(CheckpointError, match="only a model folder can be overwritten"),
+        pytest.raises(CheckpointError, match="not written by speech-analogy"),
         new_folder(tmp_path / "diary", overwrite=True),
     ):
         pass
