@@ -58,3 +58,7 @@ class CheckpointError(SpeechAnalogyError):
 
 class WeightsUnavailableError(CheckpointError):
     """Weights were named that neither this machine nor a reachable hub has."""
+
+
+class TrainingError(SpeechAnalogyError):
+    """A training came to nothing: its loss or its weights are no numbers."""

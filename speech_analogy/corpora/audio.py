@@ -14,11 +14,13 @@ import soxr
 from lhotse import AudioSource, Recording
 
 from data_synth.audio.samples import Samples
+from speech_analogy.corpora.cut_checks import require_files
 from speech_analogy.errors import DataError
 
 WHISPER_RATE_HZ = 16_000
 OGG_SUFFIXES = (".ogg", ".opus", ".oga")
 SHORTFALL_TOLERANCE_S = 0.025  # Lhotse's own default
+NOT_FINITE = "a sample is no finite number (NaN or infinity)"
 DECODE_BLOCK_SAMPLES = 1 << 20  # per channel; bounds the memory that `decoded_samples` needs
 
 
@@ -37,7 +39,7 @@ def load_audio(cut: Any, sampling_rate: int = WHISPER_RATE_HZ) -> Samples:
         float32 (samples,), nominally in [-1, 1].
 
     Raises:
-        DataError: the audio is missing, cannot be decoded, or is shorter than the cut.
+        DataError: the audio is missing, cannot be decoded, holds NaN or infinity, or is shorter than the cut.
     """
     path = _plain_file(cut)
     if path is None:
@@ -46,7 +48,10 @@ def load_audio(cut: Any, sampling_rate: int = WHISPER_RATE_HZ) -> Samples:
         samples, rate = _read_span(path, cut)
     if rate != sampling_rate:
         samples = soxr.resample(samples, rate, sampling_rate)
-    return np.ascontiguousarray(samples, dtype=np.float32)
+    found = np.ascontiguousarray(samples, dtype=np.float32)
+    if not np.isfinite(found).all():
+        raise DataError(NOT_FINITE, file=path or cut.id, do="repair or remove it")
+    return found
 
 
 def recording_of(path: Path, recording_id: str) -> Recording:
@@ -74,11 +79,16 @@ def decoded_samples(path: Path) -> int:
     """How many samples per channel really decode, which a truncated file's header does not show.
 
     Raises:
-        DataError: decoding fails.
+        DataError: decoding fails, or a sample is NaN or infinite.
     """
     try:
         with soundfile.SoundFile(path) as file:
-            return sum(len(block) for block in file.blocks(DECODE_BLOCK_SAMPLES, dtype="float32"))
+            count = 0
+            for block in file.blocks(DECODE_BLOCK_SAMPLES, dtype="float32"):
+                if not np.isfinite(block).all():
+                    raise DataError(NOT_FINITE, file=path, do="repair or remove it")
+                count += len(block)
+            return count
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise _undecodable(path, error) from None
 
@@ -138,6 +148,7 @@ def _mono(samples: np.ndarray[Any, Any], cut: Any) -> Samples:
 
 
 def _through_lhotse(cut: Any) -> Samples:
+    require_files(cut)
     try:
         samples = cut.load_audio()
     except Exception as error:  # Lhotse raises whatever its backends raise

@@ -8,6 +8,7 @@ from typing import Any
 from lhotse import CutSet, MonoCut
 
 from speech_analogy.corpora.audio import recording_of
+from speech_analogy.corpora.cut_checks import require_sound_cuts
 from speech_analogy.corpora.read import CUTS_SUFFIXES, read_cuts
 from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, prompt_of, speaker_name
 from speech_analogy.errors import DataError
@@ -51,8 +52,12 @@ def cuts_of(source: str | Path | CutSet) -> CutSet:
     Raises:
         DataError: nothing there, or nothing that can be used; audio longer than a Whisper window.
     """
-    cuts = source if isinstance(source, CutSet) else _from_path(Path(source))
-    eager = cuts.to_eager()
+    if isinstance(source, CutSet):
+        listed = list(source)  # `to_eager` would drop all but the last cut of an id without a word
+        require_sound_cuts(listed)
+        eager = CutSet.from_cuts(listed)
+    else:
+        eager = _from_path(Path(source)).to_eager()
     for cut in eager:
         if cut.duration > LONGEST_CUT_S:
             raise DataError(

@@ -86,7 +86,7 @@ def _utterance(
     custom = {"split": folder.name} if folder is not None else {}
     prompt = values.get("prompt")
     return CorpusUtterance(
-        id=str(values.get("id") or identity_of(audio, root)),
+        id=identity_of(audio, root) if values.get("id") in (None, "") else str(values["id"]),
         audio=audio,
         text="" if values[text_column] is None else str(values[text_column]),
         speaker=str(values[speaker_column]) if speaker_column and values[speaker_column] else options.speaker,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,7 @@ def utterances(path: Path, options: HuggingFaceOptions) -> Iterator[CorpusUttera
         DataError: the package `datasets` is missing, or it cannot load the dataset.
         ConfigError: a column is not there, or audio must be unpacked and `decode_to` is not given.
     """
+    taken = _Taken()
     for split, rows in _load(path, options).items():
         columns = list(rows.column_names)
         names = {
@@ -68,7 +70,30 @@ def utterances(path: Path, options: HuggingFaceOptions) -> Iterator[CorpusUttera
             if found := next((name for name in usual if name in columns), None):
                 names[role] = found
         for number, row in enumerate(_undecoded(rows, names["audio"])):
-            yield _utterance(row, names, f"{split}-{number:06d}", split, path, options)
+            yield _utterance(row, names, f"{split}-{number:06d}", split, path, options, taken)
+
+
+class _Taken:
+    """Identities and names of files that are taken, so that no row's audio comes under another row's text."""
+
+    def __init__(self) -> None:
+        self._identities: set[str] = set()
+        self._files: set[str] = set()
+
+    def identity(self, wanted: str, split: str) -> str:
+        """The one that the row has, with its split where an earlier row has it, and a number where that is taken."""
+        names = (wanted, f"{split}/{wanted}", *(f"{split}/{wanted}-{number}" for number in range(2, 1 << 20)))
+        found = next(name for name in names if name not in self._identities)
+        self._identities.add(found)
+        return found
+
+    def stem(self, identity: str) -> str:
+        """Of the file for an identity; what differs only by `/`, `-` or case has a digest behind it."""
+        stem = identity.replace("/", "-")
+        if stem.casefold() in self._files:
+            stem = f"{stem}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+        self._files.add(stem.casefold())
+        return stem
 
 
 def _load(path: Path, options: HuggingFaceOptions) -> Mapping[str, Any]:
@@ -130,9 +155,11 @@ def _utterance(
     split: str,
     path: Path,
     options: HuggingFaceOptions,
+    taken: _Taken,
 ) -> CorpusUtterance | Problem:
-    identity = str(row.get(names.get("id", ""), identity))
-    audio = _audio_file(row[names["audio"]], identity, path, options)
+    given = row.get(names.get("id", ""))
+    identity = taken.identity(identity if given is None else str(given), split)
+    audio = _audio_file(row[names["audio"]], taken.stem(identity), path, options)
     if audio is None:
         return Problem(identity, os.fspath(path), MISSING_AUDIO)
     used = set(names.values())
@@ -145,12 +172,12 @@ def _utterance(
         text=str(row[names["text"]] or ""),
         speaker=speaker_name(row.get(names.get("speaker", ""))),
         domain=str(row.get(names.get("domain", "")) or options.domain or path.name),
-        language=str(row.get(names.get("language", ""), options.language)),
+        language=str(row.get(names.get("language", "")) or options.language),
         custom={"split": split} | extra,
     )
 
 
-def _audio_file(value: Any, identity: str, path: Path, options: HuggingFaceOptions) -> Path | None:
+def _audio_file(value: Any, stem: str, path: Path, options: HuggingFaceOptions) -> Path | None:
     """The file behind an audio value; bytes are written below `decode_to`."""
     content = value["bytes"] if isinstance(value, dict) else None
     name = value["path"] if isinstance(value, dict) else value
@@ -161,7 +188,7 @@ def _audio_file(value: Any, identity: str, path: Path, options: HuggingFaceOptio
                           field="decode_to", do="name a folder for it")  # fmt: skip
     known = (suffix for magic, suffix in SUFFIX_OF_MAGIC.items() if content.startswith(magic))
     suffix = Path(name).suffix if name else next(known, ".audio")
-    out = options.decode_to / f"{identity.replace('/', '-')}{suffix}"
+    out = options.decode_to / f"{stem}{suffix}"
     with whole_file(out) as temporary:
         temporary.write_bytes(content)
     return out

@@ -12,6 +12,7 @@ from typing import Any
 
 from lhotse import CutSet
 
+from speech_analogy.corpora.cut_checks import require_sound_cuts
 from speech_analogy.corpora.reading import CorpusReading, Reader, ReaderOptions, build_cuts
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import whole_file
@@ -99,7 +100,7 @@ def read_cuts(path: str | Path) -> CutSet:
     """Read cuts from .jsonl.gz or .jsonl into memory.
 
     Raises:
-        DataError: the file is missing, not a file of cuts, or empty.
+        DataError: the file is missing, not a file of cuts, or empty; cuts that cannot be used: see `cut_checks`.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,6 +113,7 @@ def read_cuts(path: str | Path) -> CutSet:
         raise DataError(f"not a file of Lhotse cuts: {reason}", file=path) from None
     if empty:
         raise DataError("the cuts file holds no cut", file=path)
+    require_sound_cuts(cuts, path)
     return cuts
 
 

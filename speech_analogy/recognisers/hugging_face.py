@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import torch
 from transformers.utils import logging
 
 from speech_analogy.errors import CheckpointError
+
+NAMED = 3  # tensors in a message
 
 
 @contextmanager
@@ -29,6 +33,32 @@ def loading(folder: Path, model: str) -> Iterator[None]:
         if type(error).__name__ != "SafetensorError":
             raise
         raise CheckpointError(f"is corrupt: {error}", file=folder / "model.safetensors") from None
+
+
+def whole_model(architecture: Any, folder: Path, **options: Any) -> Any:
+    """`architecture.from_pretrained(folder)`, which succeeds on half a model and draws the rest at random.
+
+    Raises:
+        CheckpointError: tensors are missing, left over or of another shape, or hold NaN or infinity.
+    """
+    model, found = architecture.from_pretrained(folder, output_loading_info=True, **options)
+    for what, key in (("are missing", "missing_keys"), ("are not the model's", "unexpected_keys"),
+                      ("have other shapes than config.json says", "mismatched_keys")):  # fmt: skip
+        names = sorted(name if isinstance(name, str) else str(name[0]) for name in found[key])
+        if names:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            rule = f"{len(names)} tensors {what}: {', '.join(names[:NAMED])}{more}"
+            do = "check that weights and config.json belong together"
+            raise CheckpointError(rule, file=folder, do=do)
+    broken = [name for name, tensor in model.state_dict().items() if not _finite(tensor)]
+    if broken:
+        rule = f"{len(broken)} tensors hold NaN or infinity: {', '.join(broken[:NAMED])}"
+        raise CheckpointError(rule, file=folder, do="use the weights from before that")
+    return model
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor.sum(dtype=torch.float64)))
 
 
 @contextmanager

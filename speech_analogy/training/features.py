@@ -86,8 +86,6 @@ class FeatureStore:
 
     def _key(self, cut: Any) -> str:
         """What the features depend on: the recording, what is done to it, the window and the kind of features."""
-        if self._folder is None:
-            return f"{cut.id} {cut.recording_id} {cut.start} {cut.duration}"
         content = cut.to_dict()
         for name in ("supervisions", "custom", "id"):
             content.pop(name, None)

@@ -39,6 +39,7 @@ from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import window_record
 from speech_analogy.training.batching import TrainingBatch, epoch_batches, prefetch, twin_batches
 from speech_analogy.training.clock import Clock
+from speech_analogy.training.diverging import require_finite_loss, require_finite_weights
 from speech_analogy.training.ewc import Anchor
 from speech_analogy.training.features import KEPT_BYTES, FeatureStore
 from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
@@ -96,6 +97,7 @@ def finetune(
     Raises:
         CheckpointError: `out` exists, or the base cannot be loaded.
         DataError: the cuts cannot be used.
+        TrainingError: a loss or a weight became NaN or infinite; nothing is written.
         ConfigError: `ewc` without `remember`, and what the options themselves refuse.
     """
     options, out = options or FinetuneOptions(), Path(out)
@@ -212,6 +214,7 @@ class _Run:
                 batch = next(batches)
                 clock.lap("waiting")
                 loss, rate = self._step(step, batch, clock)
+                require_finite_loss(loss, step + 1, self.options.learning_rate)
                 losses.append(loss)
                 row: dict[str, Any] = {"step": step + 1, "epoch": self._epoch(step), "loss": loss}
                 row |= {"learning_rate": rate, "utterances_per_second": len(self._flat[step].cuts) / clock.total}
@@ -231,6 +234,7 @@ class _Run:
             shutil.rmtree(self.working / ADAPTER_FOLDER, ignore_errors=True)
             self.adapters.save(self.working / ADAPTER_FOLDER)
             self.adapters.merge()
+        require_finite_weights(self.recogniser.model, self.options.learning_rate)
         last = losses[-len(self.epochs[-1]) :]
         return sum(last) / len(last) if last else float("nan")
 

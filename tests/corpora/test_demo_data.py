@@ -14,12 +14,12 @@ from speech_analogy.corpora import CorpusReading, load_audio, read_corpus
 
 DATA = Path(__file__).parents[2] / "recipes" / "demo" / "data"
 COUNTS = {
-    "source": {"animals": 60, "clothing": 48, "child-other": 50, "adult-other": 50},
+    "source": {"animals": 51, "clothing": 36, "child-other": 57, "adult-other": 57},
     "test": {"food": 56, "places": 52},
 }
-SPEAKERS = {"source": 88, "test": 42}
-MINUTES = {"source": 11.9, "test": 7.0}
-TEXTS = 193
+SPEAKERS = {"source": 84, "test": 42}
+MINUTES = {"source": 10.5, "test": 7.0}
+TEXTS = 150
 MEGABYTES = 12
 PARTS = list(COUNTS)
 

@@ -21,7 +21,7 @@ from transformers.models.wav2vec2_conformer.modeling_wav2vec2_conformer import W
 
 from data_synth.text.spoken import has_digits, spoken_form
 from speech_analogy.errors import CheckpointError, ConfigError, DataError
-from speech_analogy.recognisers.hugging_face import loading, no_bars
+from speech_analogy.recognisers.hugging_face import loading, no_bars, whole_model
 from speech_analogy.recognisers.log_mel import spoken_log_mel
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, Backend, Compute
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Padding
@@ -67,7 +67,7 @@ class ConformerRecogniser:
 
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
         with loading(folder, f"a {self.called}"):
-            model = self.architecture.from_pretrained(folder, dtype=torch.float32)
+            model = whole_model(self.architecture, folder, dtype=torch.float32)
             self.tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(folder)
             self.extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
         if self.extractor.sampling_rate != SAMPLING_RATE_HZ:

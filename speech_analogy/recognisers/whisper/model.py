@@ -23,7 +23,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
 
 from speech_analogy.foundation.files import follow_umask
-from speech_analogy.recognisers.hugging_face import loading, no_bars
+from speech_analogy.recognisers.hugging_face import loading, no_bars, whole_model
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, REPEATED_TOKENS, Attempt, Backend, Compute, WindowText
 from speech_analogy.recognisers.whisper.attention import ATTENTION
 from speech_analogy.recognisers.whisper.completing import complete_folder
@@ -92,7 +92,7 @@ class WhisperRecogniser(WhisperFrontEnd):
 
     def __init__(self, folder: Path, *, language: str = "en", device: str | torch.device = "cpu") -> None:
         with loading(folder, "a Whisper model"):
-            model: Any = TrainableWhisper.from_pretrained(folder, dtype=torch.float32, attn_implementation=ATTENTION)
+            model: Any = whole_model(TrainableWhisper, folder, dtype=torch.float32, attn_implementation=ATTENTION)
         super().__init__(folder, model.config, model.generation_config, language)
         model.model.encoder = _trimmable(model.model.encoder)
         for module in model.modules():

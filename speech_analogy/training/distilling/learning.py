@@ -34,6 +34,7 @@ from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, padding
 from speech_analogy.training.batching import epoch_batches
 from speech_analogy.training.distilling.lessons import Lesson, Lessons, lesson_loss, seconds_of, teach
 from speech_analogy.training.distilling.options import DistilOptions
+from speech_analogy.training.diverging import require_finite_loss, require_finite_weights
 from speech_analogy.training.memory import keep_freed_memory
 from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.precision import autocast_precision
@@ -154,6 +155,7 @@ def _learn(
             torch.nn.utils.clip_grad_norm_(parameters.values(), options.clip_norm)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
+            require_finite_loss(loss.item(), step + 1, options.learning_rate)
             rows.append({"step": step + 1, "epoch": plan[step][0] + 1, "loss": loss.item(), "learning_rate": rate})
             shown.note(loss=f"{loss.item():.3f}")
             shown.update()
@@ -161,6 +163,7 @@ def _learn(
                 _write_log(log, rows)
                 save_state(working, len(rows), "", parameters, optimiser)
                 saved = time.monotonic()
+    require_finite_weights(student.model, options.learning_rate)
     _write_log(log, rows)
     student.model.eval()
     by_epoch = [[row["loss"] for row in rows if row["epoch"] == epoch + 1] for epoch in range(options.epochs)]
