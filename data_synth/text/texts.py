@@ -233,7 +233,7 @@ def _table_entries(path: Path, file: IO[str], column: str | None) -> Iterator[tu
         for row in reader:
             yield reader.line_num, _ours({key: value for key, value in row.items() if isinstance(value, str)}, names)
     except csv.Error as error:
-        raise DataError(f"line {reader.line_num} is not {kind[1:].upper()}: {error}", file=path) from None
+        raise DataError(f"line {reader.reader.line_num} is not {kind[1:].upper()}: {error}", file=path) from None
 
 
 def _names_of(columns: Iterable[str], column: str | None) -> dict[str, str] | None:

@@ -71,6 +71,8 @@ def _from_table(table: Path, root: Path, options: FolderOptions) -> Iterator[Cor
         elif text_column is None:
             name = options.text_column or " or ".join(TEXT_COLUMNS)
             yield Problem(f"line {number}", str(table), f"no text (column {name})")
+        elif isinstance(values[text_column], list | dict | bool) or not isinstance(values[file_column], str):
+            yield Problem(f"line {number}", str(table), f"{text_column} and {file_column} must be strings")
         else:
             yield _utterance(values, table, root, options, file_column, text_column)
 
@@ -128,7 +130,12 @@ def identity_of(file: Path, root: Path) -> str:
 
 
 def _column(values: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
-    return next((name for name in ((named,) if named else usual) if name in values), None)
+    wanted = (named,) if named else usual
+    exact = next((name for name in wanted if name in values), None)
+    if exact is not None or named:
+        return exact
+    folded = {str(name).strip().casefold(): name for name in values}  # `Text`, ` file_name`
+    return next((folded[name] for name in wanted if name in folded), None)
 
 
 def recognises(path: Path) -> bool:
