@@ -49,7 +49,8 @@ def _utterance(
     identity = str(values.get("id") or _identity(audio, manifest, values.get("offset"), taken))
     try:
         offset = float(values.get("offset") or 0.0)
-        duration = None if values.get("offset") is None else float(values["duration"])
+        given = values.get("duration")  # without it the rest of the file, but a segment must have one
+        duration = None if given is None and values.get("offset") is None else float(values["duration"])
     except (KeyError, TypeError, ValueError):
         return Problem(identity, str(manifest), f"line {number}: offset or duration is not a number")
     prompt = values.get("prompt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from collections import Counter
@@ -25,9 +26,11 @@ MOST_UNKNOWN = 0.5  # share of utterances without a speaker above which speakers
 NO_SPEAKER = frozenset({"", UNKNOWN_SPEAKER, "none", "null", "nan", "n/a", "-", "?"})  # as corpora write it
 CHECKING_THREADS = min(8, os.cpu_count() or 1)
 HEADER_TOLERANCE_SAMPLES = 1
+SPAN_TOLERANCE_S = 0.025  # by which a stated end may miss the audio's
 
 MISSING_AUDIO = "the audio file is missing"
 EMPTY_TEXT = "the text is empty"
+NOT_UNICODE = "id, text, speaker, domain or file name is not valid Unicode (a lone surrogate)"
 NO_SAMPLES = "the audio has no samples"
 DUPLICATE_ID = "the id occurs twice; the first is kept"
 
@@ -168,6 +171,8 @@ def _cut(entry: CorpusUtterance | Problem, decode: bool | None) -> MonoCut | Pro
         return entry
     if not entry.text.strip():
         return Problem(entry.id, str(entry.audio), EMPTY_TEXT)
+    if not all(map(_is_unicode, (entry.id, entry.text, entry.speaker, entry.domain, str(entry.audio)))):
+        return Problem(ascii(entry.id), ascii(str(entry.audio)), NOT_UNICODE)
     try:
         recording = recording_of(entry.audio, entry.id)
         if recording.num_samples <= 0:
@@ -180,11 +185,25 @@ def _cut(entry: CorpusUtterance | Problem, decode: bool | None) -> MonoCut | Pro
         rule = "the audio is truncated: fewer samples decode than its header says"
         return Problem(entry.id, str(entry.audio), rule)
     duration = recording.duration - entry.start_s if entry.duration_s is None else entry.duration_s
+    if not (math.isfinite(entry.start_s) and math.isfinite(duration)):
+        return Problem(entry.id, str(entry.audio), "start or duration is no finite number")
+    over = entry.start_s + duration - recording.duration
+    if entry.start_s < 0 or over > SPAN_TOLERANCE_S:
+        return Problem(entry.id, str(entry.audio), "the span lies outside the audio")
+    if abs(over) <= SPAN_TOLERANCE_S:  # rounded in the manifest: it ends where the audio ends
+        duration = recording.duration - entry.start_s
     if duration * recording.sampling_rate < 1:
         return Problem(entry.id, str(entry.audio), NO_SAMPLES)
-    if entry.start_s < 0 or entry.start_s + duration > recording.duration + 1 / recording.sampling_rate:
-        return Problem(entry.id, str(entry.audio), "the span lies outside the audio")
     return _mono_cut(entry, recording, duration)
+
+
+def _is_unicode(text: str | None) -> bool:
+    """False for a lone surrogate, which JSON can hold and UTF-8 cannot."""
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _mono_cut(entry: CorpusUtterance, recording: Any, duration: float) -> MonoCut:

@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from speech_analogy.corpora import CorpusReading, import_corpus, read_corpus
 from speech_analogy.corpora import huggingface as reader
+from speech_analogy.corpora.audio import load_audio
 from speech_analogy.errors import ConfigError, DataError
 from tests.corpora.sounds import write_tone
 
@@ -120,3 +122,27 @@ def test_faults(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty: `datasets` cannot load it"):
         read(tmp_path / "empty", tmp_path)
+
+
+@needs_datasets
+def test_audio_and_text_of_a_row_never_part(tmp_path: Path) -> None:
+    """Ids that two splits share or one has twice, that differ by `/` and `-` or by case alone, or that are null."""
+    (tmp_path / "data").mkdir()
+    for split, ids in {"train": ["x", "a/b", "a-b", "A-B", None, None], "test": ["x", "x", "a/b"]}.items():
+        pitches = [300 + 50 * number + (400 if split == "test" else 0) for number in range(len(ids))]
+        audio = []
+        for pitch in pitches:
+            path = write_tone(tmp_path / f"{split}-{pitch}.flac", hertz=pitch)
+            audio.append({"bytes": path.read_bytes(), "path": path.name})
+        texts = [f"hertz {pitch}" for pitch in pitches]
+        rows = {"audio": audio, "text": texts, "id": ids, "language": [None] * len(ids)}
+        datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "data" / f"{split}-00000.parquet")
+    reading = read(tmp_path / "data", tmp_path)
+    cuts = list(reading.cuts)
+    assert reading.problems == []
+    assert len({cut.id for cut in cuts}) == len(cuts) == 9
+    assert "None" not in {cut.id for cut in cuts} | {cut.supervisions[0].language for cut in cuts}
+    for cut in cuts:
+        spectrum = np.abs(np.fft.rfft(load_audio(cut)))
+        hertz = np.argmax(spectrum) / cut.duration
+        assert cut.supervisions[0].text == f"hertz {round(hertz / 50) * 50}"

@@ -26,7 +26,7 @@ def test_paths_fields_and_defaults(tmp_path: Path) -> None:
         tmp_path / "manifests",
         [
             {"audio_filepath": "../wavs/a.wav", "text": "hello", "duration": 0.5, "speaker": 12, "lang": "de"},
-            {"audio_filepath": str(far.resolve()), "text": "bye", "duration": 9, "domain": "end", "pnc": "yes"},
+            {"audio_filepath": str(far.resolve()), "text": "bye", "duration": 0.5, "domain": "end", "pnc": "yes"},
         ],
     )
     first, second = read_corpus("nemo", path, progress=False).cuts

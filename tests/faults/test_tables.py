@@ -76,3 +76,49 @@ def test_nothing_is_called_none(tmp_path: Path) -> None:
     assert sorted(texts(found)) == ["a", "b", "c"]
     assert {cut.supervisions[0].language for cut in found.cuts} == {"en"}
     assert "None" not in {cut.supervisions[0].speaker for cut in found.cuts}
+
+
+def nemo(folder: Path, **values: object) -> CorpusReading:
+    """One line about `a.wav`, which lasts half a second, and one that is sound."""
+    table(folder, "unused.csv", "x")
+    lines = [{"audio_filepath": "a.wav", "text": "one", **values}, {"audio_filepath": "b.wav", "text": "two"}]
+    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return read_corpus("nemo", folder / "manifest.jsonl", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "span"),
+    [
+        ({"duration": 0.2}, (0.0, 0.2)),  # a part's text: the part alone
+        ({"duration": 0.49}, (0.0, 0.5)),
+        ({"duration": 0.51}, (0.0, 0.5)),
+        ({"offset": 0.25, "duration": 0.26}, (0.25, 0.25)),
+        ({"offset": 0.1, "duration": 0.2}, (0.1, 0.2)),
+    ],
+)
+def test_a_nemo_line_says_how_much_of_the_file_its_text_is(
+    tmp_path: Path, values: dict[str, float], span: tuple[float, float]
+) -> None:
+    cut = next(iter(nemo(tmp_path, **values).cuts))
+    assert (cut.start, cut.duration) == pytest.approx(span)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"duration": 0.7}, "outside the audio"),
+        ({"duration": float("nan")}, "no finite number"),
+        ({"offset": float("inf"), "duration": 0.1}, "no finite number"),
+        ({"offset": -0.1, "duration": 0.2}, "outside the audio"),
+        ({"offset": 0.1}, "not a number"),
+        ({"duration": "long"}, "not a number"),
+        ({"text": "a \ud800 surrogate"}, "not valid Unicode"),
+        ({"id": "\udc00"}, "not valid Unicode"),
+    ],
+)
+def test_a_nemo_line_that_cannot_be_is_one_listed_problem(tmp_path: Path, values: dict[str, object], said: str) -> None:
+    found = nemo(tmp_path, **values)
+    assert len(list(found.cuts)) == 1
+    [problem] = found.problems
+    assert said in problem.rule
+    problem.id.encode()
