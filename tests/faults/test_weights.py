@@ -112,3 +112,21 @@ def test_a_last_step_that_spoils_the_weights_is_noticed(
     with pytest.raises(TrainingError, match="holds NaN or infinity"):
         finetune(CutSet.from_cuts(list(noises)[:2]), small_whisper, tmp_path / "model", options, progress=False)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(("missing", "said"), [("tokenizer", "tokenizer is missing"), ("generation", "no_timestamps")])
+def test_a_folder_without_its_companions_names_the_file_and_where_it_is(
+    small_whisper: Path, noises: CutSet, tmp_path: Path, missing: str, said: str
+) -> None:
+    model = changed(small_whisper, tmp_path / "model", dict)
+    (model / "provenance.json").write_text(json.dumps({"base": "openai/whisper-tiny.en"}))
+    for file in model.iterdir():
+        if file.name.startswith((missing, "vocab", "merges") if missing == "tokenizer" else missing):
+            file.unlink()
+    few = CutSet.from_cuts(list(noises)[:2])
+    for verb in (
+        lambda: transcribe(few, model, progress=False),
+        lambda: finetune(few, model, tmp_path / "out", progress=False),
+    ):
+        with pytest.raises(CheckpointError, match=rf"{missing}.*{said}.*openai/whisper-tiny\.en"):
+            verb()

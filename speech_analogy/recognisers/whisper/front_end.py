@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
-from speech_analogy.errors import ConfigError
+from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.foundation.digests import sha256
 from speech_analogy.recognisers.hugging_face import loading
 from speech_analogy.recognisers.log_mel import log_mel, spoken_log_mel
+from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.windows import Padding
 
 # Tokens capped by duration: fast English speech is about 5 words, 6 tokens a second; loops are longer.
@@ -59,9 +60,11 @@ class WhisperFrontEnd:
         if like is not None:
             self.tokenizer, self.extractor = like.tokenizer, like.extractor
         else:
+            require_tokenizer(folder)
             with loading(folder, "a Whisper model"):
                 self.tokenizer = tokenizer_of(folder)
                 self.extractor = WhisperFeatureExtractor.from_pretrained(folder)
+        require_generation(folder, generation)
         self.folder, self.language = folder, language
         self.prompt = prompt_of_model(config, generation, language)
         self.no_speech_token = int(generation.no_timestamps_token_id) - 1  # in every vocabulary of Whisper's
@@ -97,6 +100,32 @@ class WhisperFrontEnd:
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Transcripts of token ids, prompt left out."""
         return [text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True)]
+
+
+def require_tokenizer(folder: Path) -> None:
+    """Refuse a folder without its tokenizer, which transformers would replace by an empty one.
+
+    Raises:
+        CheckpointError: the file that is missing, and whose to copy.
+    """
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        base = provenance(folder).get("base", "the model it was tuned from")
+        do = f"copy the tokenizer's files ({', '.join(TOKENIZER_FILES)}) from {base}"
+        raise CheckpointError("the tokenizer is missing", file=folder / "tokenizer.json", do=do)
+
+
+def require_generation(folder: Path, generation: Any) -> None:
+    """Refuse a model that does not say which token means no time stamps, without which no prompt can be made.
+
+    Raises:
+        CheckpointError: generation_config.json is missing, or of a time before it said so.
+    """
+    if getattr(generation, "no_timestamps_token_id", None) is None:
+        raise CheckpointError(
+            "must be there, and hold no_timestamps_token_id",
+            file=folder / "generation_config.json",
+            do=f"copy it from {provenance(folder).get('base', 'the model it was tuned from')}",
+        )
 
 
 def tokenizer_of(folder: Path) -> WhisperTokenizer:
