@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lhotse import MonoCut
+from lhotse import MonoCut, MultiCut
 
 from speech_analogy.errors import DataError
 
@@ -37,7 +37,9 @@ def require_sound_cuts(cuts: Iterable[Any], file: Path | None = None) -> None:
 
 def require_files(cut: Any, file: Path | None = None) -> None:
     """Refuse a cut whose audio is made by a command or fetched from an address, before Lhotse does either."""
-    for track in [cut] if isinstance(cut, MonoCut) else [one.cut for one in getattr(cut, "tracks", [])] or [cut]:
+    for track in (
+        [cut] if isinstance(cut, MonoCut | MultiCut) else [one.cut for one in getattr(cut, "tracks", [])] or [cut]
+    ):
         recording = getattr(track, "recording", None)
         for source in () if recording is None else recording.sources:
             if source.type not in AUDIO_IN:

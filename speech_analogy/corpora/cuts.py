@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lhotse import CutSet, MonoCut
+from lhotse import CutSet, MonoCut, MultiCut
 
 from speech_analogy.corpora.audio import recording_of
 from speech_analogy.corpora.cut_checks import require_sound_cuts
@@ -42,7 +42,8 @@ def prompt_of_cut(cut: Any) -> str:
 
 def audio_path(cut: Any) -> str:
     """The file behind a cut, or an empty string for audio that is not one plain file."""
-    source = cut.recording.sources[0] if isinstance(cut, MonoCut) and cut.recording else None
+    plain = isinstance(cut, MonoCut | MultiCut) and cut.recording is not None
+    source = cut.recording.sources[0] if plain else None
     return str(source.source) if source is not None and source.type == "file" else ""
 
 
@@ -116,6 +117,10 @@ def read_unlabelled(path: Path) -> tuple[CutSet, int]:
     return CutSet.from_cuts(kept), len(cuts) - len(kept)
 
 
-def _plain_cut(path: Path, name: str) -> MonoCut:
+def _plain_cut(path: Path, name: str) -> MonoCut | MultiCut:
+    """Of all of a file; several channels are heard as their mean."""
     recording = recording_of(path, name)
-    return MonoCut(id=name, start=0, duration=recording.duration, channel=0, recording=recording)
+    several = recording.num_channels > 1
+    kind: type[MonoCut | MultiCut] = MultiCut if several else MonoCut
+    channel: Any = recording.channel_ids if several else 0
+    return kind(id=name, start=0, duration=recording.duration, channel=channel, recording=recording)

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from lhotse import CutSet, MonoCut, SupervisionSegment
+from lhotse import CutSet, MonoCut, MultiCut, SupervisionSegment
+from pydantic import Field
 
 from speech_analogy.corpora.audio import decoded_samples, decodes_fast, recording_of
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.options import Options
 from speech_analogy.foundation.progress import bar
 
+Usable: TypeAlias = MonoCut | MultiCut
 PROMPT_DIGITS = 16  # hex digits of sha256 that name a prompt
 UNKNOWN_SPEAKER = "unknown"
 MOST_UNKNOWN = 0.5  # share of utterances without a speaker above which speakers count as unknown
@@ -78,6 +80,9 @@ class CorpusReading:
             minutes[cut.custom["domain"]] += cut.duration / 60
         lines = [f"{self.read} read, {counts.total()} kept ({minutes.total():.1f} min)"]
         lines += [f"  {domain}: {n} ({minutes[domain]:.1f} min)" for domain, n in sorted(counts.items())]
+        mixed = sum(isinstance(cut, MultiCut) for cut in self.cuts)
+        if mixed:
+            lines.append(f"  mixed down from several channels: {mixed}")
         rules = Counter(problem.rule for problem in self.problems)
         lines += [f"  left out, {rule}: {n}" for rule, n in rules.most_common()]
         return "\n".join(lines)
@@ -90,6 +95,9 @@ class ReaderOptions(Options):
     # Decode files once, so that a broken one is found now and not during training. None: all but Ogg (Opus,
     # Vorbis), where it takes long and a truncated file shows by its header.
     decode: bool | None = None
+    channel: int | None = Field(
+        default=None, ge=0, description="of audio that has several, counted from 0; None: the mean of all"
+    )
     progress: bool = True
 
 
@@ -141,7 +149,7 @@ def build_cuts(found: Iterable[CorpusUtterance | Problem], options: ReaderOption
     """
     entries = list(found)
     problems: list[Problem] = []
-    cuts: list[MonoCut] = []
+    cuts: list[Usable] = []
     for result in _checked(entries, options):
         (problems if isinstance(result, Problem) else cuts).append(result)
     if not cuts:
@@ -149,23 +157,23 @@ def build_cuts(found: Iterable[CorpusUtterance | Problem], options: ReaderOption
     return CorpusReading(CutSet.from_cuts(cuts), problems, len(entries))
 
 
-def _checked(entries: list[CorpusUtterance | Problem], options: ReaderOptions) -> Iterator[MonoCut | Problem]:
+def _checked(entries: list[CorpusUtterance | Problem], options: ReaderOptions) -> Iterator[Usable | Problem]:
     seen: set[str] = set()
     with (
         ThreadPoolExecutor(CHECKING_THREADS) as pool,
         bar(len(entries), "audio", "clips", show=options.progress) as shown,
     ):
-        for entry, cut in zip(entries, pool.map(lambda e: _cut(e, options.decode), entries), strict=True):
+        for entry, cut in zip(entries, pool.map(lambda e: _cut(e, options), entries), strict=True):
             shown.update()
-            if isinstance(cut, MonoCut) and cut.id in seen:
+            if not isinstance(cut, Problem) and cut.id in seen:
                 assert isinstance(entry, CorpusUtterance)
                 cut = Problem(entry.id, str(entry.audio), DUPLICATE_ID)
-            if isinstance(cut, MonoCut):
+            if not isinstance(cut, Problem):
                 seen.add(cut.id)
             yield cut
 
 
-def _cut(entry: CorpusUtterance | Problem, decode: bool | None) -> MonoCut | Problem:
+def _cut(entry: CorpusUtterance | Problem, options: ReaderOptions) -> Usable | Problem:
     """One utterance as a cut, or what is wrong with it."""
     if isinstance(entry, Problem):
         return entry
@@ -177,7 +185,9 @@ def _cut(entry: CorpusUtterance | Problem, decode: bool | None) -> MonoCut | Pro
         recording = recording_of(entry.audio, entry.id)
         if recording.num_samples <= 0:
             return Problem(entry.id, str(entry.audio), NO_SAMPLES)
-        wanted = decodes_fast(recording) if decode is None else decode
+        if options.channel is not None and options.channel not in recording.channel_ids:
+            return Problem(entry.id, str(entry.audio), f"the audio has no channel {options.channel}")
+        wanted = decodes_fast(recording) if options.decode is None else options.decode
         decoded = decoded_samples(entry.audio) if wanted else recording.num_samples
     except DataError as error:
         return Problem(entry.id, str(entry.audio), error.rule)
@@ -194,7 +204,7 @@ def _cut(entry: CorpusUtterance | Problem, decode: bool | None) -> MonoCut | Pro
         duration = recording.duration - entry.start_s
     if duration * recording.sampling_rate < 1:
         return Problem(entry.id, str(entry.audio), NO_SAMPLES)
-    return _mono_cut(entry, recording, duration)
+    return _usable(entry, recording, duration, options.channel)
 
 
 def _is_unicode(text: str | None) -> bool:
@@ -206,7 +216,9 @@ def _is_unicode(text: str | None) -> bool:
     return True
 
 
-def _mono_cut(entry: CorpusUtterance, recording: Any, duration: float) -> MonoCut:
+def _usable(entry: CorpusUtterance, recording: Any, duration: float, channel: int | None) -> Usable:
+    """A cut of one channel; where there are several and none is named, one of all, which is heard as their mean."""
+    several = recording.num_channels > 1 and channel is None
     supervision = SupervisionSegment(
         id=entry.id,
         recording_id=entry.id,
@@ -222,11 +234,12 @@ def _mono_cut(entry: CorpusUtterance, recording: Any, duration: float) -> MonoCu
         "kind": entry.kind,
         "prompt": entry.prompt or prompt_of(entry.text),
     }
-    return MonoCut(
+    kind: type[Usable] = MultiCut if several else MonoCut
+    return kind(
         id=entry.id,
         start=entry.start_s,
         duration=duration,
-        channel=recording.channel_ids[0],
+        channel=recording.channel_ids if several else recording.channel_ids[0] if channel is None else channel,
         recording=recording,
         supervisions=[supervision],
         custom=custom,

@@ -116,3 +116,25 @@ def test_a_file_of_cuts_names_itself(cut: MonoCut, tmp_path: Path) -> None:
     write_cuts(CutSet.from_cuts([cut, cut]), tmp_path / "cuts.jsonl.gz")
     with pytest.raises(DataError, match=r"cuts\.jsonl\.gz: id: two cuts"):
         read_cuts(tmp_path / "cuts.jsonl.gz")
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_two_channels_are_mixed_down_whichever_of_them_speaks(tmp_path: Path, side: int) -> None:
+    """By default their mean, and it is said how many were; a channel can be named."""
+    speech = tone(1.0)
+    both = np.zeros((len(speech), 2), dtype=np.float32)
+    both[:, side] = speech
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    soundfile.write(corpus / "a.wav", both, RATE_HZ)
+    (corpus / "a.txt").write_text("a word")
+    reading = read_corpus("folder", corpus, progress=False)
+    assert "mixed down from several channels: 1" in reading.summary()
+    [cut] = reading.cuts
+    write_cuts(reading.cuts, tmp_path / "cuts.jsonl")
+    for one in (cut, *read_cuts(tmp_path / "cuts.jsonl"), *cuts_of(corpus / "a.wav")):
+        np.testing.assert_allclose(load_audio(one), speech / 2, atol=1e-3)
+    [quiet] = read_corpus("folder", corpus, progress=False, channel=1 - side).cuts
+    assert np.abs(load_audio(quiet)).max() < 1e-3
+    with pytest.raises(DataError, match="no channel 2"):
+        read_corpus("folder", corpus, progress=False, channel=2)
