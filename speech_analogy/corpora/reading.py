@@ -25,6 +25,7 @@ Usable: TypeAlias = MonoCut | MultiCut
 PROMPT_DIGITS = 16  # hex digits of sha256 that name a prompt
 UNKNOWN_SPEAKER = "unknown"
 MOST_UNKNOWN = 0.5  # share of utterances without a speaker above which speakers count as unknown
+MOST_CHARACTERS_S, SPOKEN_FAST_S = 50, 1.0  # the fastest speech has half of that; and for a hasty cut
 NO_SPEAKER = frozenset({"", UNKNOWN_SPEAKER, "none", "null", "nan", "n/a", "-", "?"})  # as corpora write it
 CHECKING_THREADS = min(8, os.cpu_count() or 1)
 HEADER_TOLERANCE_SAMPLES = 1
@@ -204,6 +205,8 @@ def _cut(entry: CorpusUtterance | Problem, options: ReaderOptions) -> Usable | P
         duration = recording.duration - entry.start_s
     if duration * recording.sampling_rate < 1:
         return Problem(entry.id, str(entry.audio), NO_SAMPLES)
+    if len(entry.text) > MOST_CHARACTERS_S * (duration + SPOKEN_FAST_S):
+        return Problem(entry.id, str(entry.audio), "the text is longer than can be spoken in the time")
     return _usable(entry, recording, duration, options.channel)
 
 

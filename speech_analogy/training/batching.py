@@ -7,14 +7,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from lhotse import CutSet
 from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
 
 from speech_analogy.corpora.cuts import text_of
-from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser
+from speech_analogy.errors import DataError
+from speech_analogy.recognisers.families import family_of
+from speech_analogy.recognisers.protocol import IGNORED_LABEL, Recogniser, TimedRecogniser
 from speech_analogy.recognisers.windows import Window, window_seconds
 from speech_analogy.training.features import FeatureStore
 
@@ -24,6 +26,22 @@ ROUNDING = 1e-6  # of a row
 PREFETCHED = 2  # batches prepared while one is trained on
 
 T = TypeVar("T")
+
+
+def require_writable_texts(cuts: CutSet, recogniser: Recogniser) -> None:
+    """Refuse, before the first step, a text that is longer than the model can write.
+
+    Raises:
+        DataError: with the cut's id.
+    """
+    if not family_of(recogniser).timestamps:
+        return
+    timed = cast("TimedRecogniser", recogniser)
+    for cut in cuts:
+        text = text_of(cut)
+        if len(text.encode()) > timed.most_label_tokens and timed.label_tokens(text) > timed.most_label_tokens:
+            rule = f"{cut.id}: the text has more than the {timed.most_label_tokens} tokens that the model can write"
+            raise DataError(rule, value=timed.label_tokens(text), do="cut the recording into utterances")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,13 @@ from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import window_record
-from speech_analogy.training.batching import TrainingBatch, epoch_batches, prefetch, twin_batches
+from speech_analogy.training.batching import (
+    TrainingBatch,
+    epoch_batches,
+    prefetch,
+    require_writable_texts,
+    twin_batches,
+)
 from speech_analogy.training.clock import Clock
 from speech_analogy.training.diverging import require_finite_loss, require_finite_weights
 from speech_analogy.training.ewc import Anchor
@@ -114,6 +120,7 @@ def finetune(
     folder = resolve_weights(str(base))
     recogniser = load_recogniser(folder, language=options.language, device=accelerator.device)
     require_timestamps(family_of(recogniser), options)
+    require_writable_texts(cuts, recogniser)
     base_fingerprint = fingerprint(open_checkpoint(folder))
     remembered = None if remember is None else cuts_of(remember)
     content = digest(cuts) if remembered is None else f"{digest(cuts)} {digest(remembered)}"

@@ -18,6 +18,7 @@ from speech_analogy.corpora.read import read_corpus, read_cuts, write_cuts
 from speech_analogy.errors import DataError
 from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.training.features import FeatureStore
+from speech_analogy.training.finetune import finetune
 from tests.conftest import make_corpus
 from tests.corpora.sounds import RATE_HZ, tone, write_tone
 
@@ -138,3 +139,18 @@ def test_two_channels_are_mixed_down_whichever_of_them_speaks(tmp_path: Path, si
     assert np.abs(load_audio(quiet)).max() < 1e-3
     with pytest.raises(DataError, match="no channel 2"):
         read_corpus("folder", corpus, progress=False, channel=2)
+
+
+def test_more_text_than_can_be_spoken_or_written(small_whisper: Path, tmp_path: Path) -> None:
+    """Listed at import, and refused by fine-tuning where cuts come from elsewhere: cut off, it teaches to stop."""
+    corpus = tmp_path / "corpus"
+    for name, text in (("a", "word " * 1801), ("b", "a word")):
+        write_tone(corpus / f"{name}.wav", 4.9)
+        (corpus / f"{name}.txt").write_text(text)
+    reading = read_corpus("folder", corpus, progress=False)
+    assert [cut.id for cut in reading.cuts] == ["b"]
+    assert [problem.rule for problem in reading.problems] == ["the text is longer than can be spoken in the time"]
+    long = cut_of(corpus / "a.wav", "a", text="word " * 1801)
+    with pytest.raises(DataError, match=r"a: the text has more than the \d+ tokens"):
+        finetune(CutSet.from_cuts([long]), small_whisper, tmp_path / "model", progress=False)
+    assert not list(tmp_path.glob("*model*"))

@@ -22,6 +22,7 @@ from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
 
+from speech_analogy.errors import DataError
 from speech_analogy.foundation.files import follow_umask
 from speech_analogy.recognisers.hugging_face import loading, no_bars, whole_model
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, REPEATED_TOKENS, Attempt, Backend, Compute, WindowText
@@ -123,6 +124,9 @@ class WhisperRecogniser(WhisperFrontEnd):
 
         Returns:
             inputs (batch, tokens) int64 and targets (batch, tokens) int64, -100 where nothing is to be learned.
+
+        Raises:
+            DataError: a text is longer than the model can write.
         """
         return self._teacher_forced([(self.prompt, self._tokens(text)) for text in texts])
 
@@ -163,7 +167,10 @@ class WhisperRecogniser(WhisperFrontEnd):
     def _teacher_forced(self, rows: Sequence[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of (prompt, tokens to be learned)."""
         end, most = self.config.eos_token_id, self.config.max_target_positions
-        whole = [[*[*prompt, *row][:most], end] for prompt, row in rows]
+        longest = max((len(prompt) + len(row) for prompt, row in rows), default=0)
+        if longest > most:  # cut off, it would teach the model to stop in the middle
+            raise DataError(f"a text has more than the {most} tokens that the model can write", value=longest)
+        whole = [[*prompt, *row, end] for prompt, row in rows]
         width = max(map(len, whole)) - 1
         inputs = torch.full((len(rows), width), end, dtype=torch.int64)
         targets = torch.full((len(rows), width), IGNORED_LABEL, dtype=torch.int64)
