@@ -198,6 +198,29 @@ def link_tree(source: Path, target: Path, *ignored: str) -> None:
     shutil.copytree(source, target, copy_function=link, ignore=shutil.ignore_patterns(*ignored))
 
 
+def copy_tree(source: Path, target: Path) -> None:
+    """A folder's files once more; where the file system can, they share their blocks until one is changed.
+
+    Args:
+        target: must not exist.
+    """
+    shutil.copytree(source, target, copy_function=_copy)
+
+
+def _copy(source: str | Path, target: str | Path) -> None:
+    with Path(source).open("rb") as old, Path(target).open("wb") as new:
+        left = os.fstat(old.fileno()).st_size
+        try:
+            while left > 0:
+                passed = os.copy_file_range(old.fileno(), new.fileno(), left)
+                if not passed:
+                    break
+                left -= passed
+        except (OSError, AttributeError):  # between two file systems, or not on this system
+            shutil.copyfileobj(old, new)
+    shutil.copystat(source, target)
+
+
 def link(source: str | Path, target: str | Path) -> None:
     """A second name for a file: a hard link, or a copy where links are not possible."""
     try:

@@ -251,3 +251,32 @@ def test_names_to_build_under_are_hidden_and_differ(tmp_path: Path) -> None:
     made = {files.beside(tmp_path / "out") for _ in range(100)}
     assert len(made) == 100
     assert all(path.parent == tmp_path and path.name.startswith(".out.partial-") for path in made)
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_a_copy_may_be_changed_and_the_original_stays(
+    tmp_path: Path, kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the kernel copies nothing, or a part and then fails."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "inside").mkdir(parents=True)
+    content = bytes(range(256)) * 5_000
+    for file in (source / "weights", source / "inside" / "weights"):
+        file.write_bytes(content)
+    (source / "empty").touch()
+    if not kernel:
+        copy, calls = os.copy_file_range, []
+
+        def fails_midway(old: int, new: int, count: int) -> int:
+            calls.append(count)
+            if len(calls) % 2 == 0:
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+            return copy(old, new, 1000)
+
+        monkeypatch.setattr(os, "copy_file_range", fails_midway)
+    files.copy_tree(source, target)
+    copies = [file for file in sorted(target.rglob("*")) if file.is_file()]
+    assert [file.read_bytes() for file in copies] == [b"", content, content]
+    with (target / "weights").open("r+b") as file:
+        file.write(b"edited")
+    assert (source / "weights").read_bytes() == content

@@ -17,7 +17,7 @@ from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER, Output
 from speech_analogy.adaptation.stages.work import FEATURES_FOLDER
 from speech_analogy.evaluation.environment import machine_record, package_versions
 from speech_analogy.evaluation.results import DefaultValue, Results
-from speech_analogy.foundation.files import beside, follow_umask, link_tree, replace_folder, write_whole
+from speech_analogy.foundation.files import beside, copy_tree, follow_umask, replace_folder, write_whole
 from speech_analogy.merging.io.model_folder import finish
 
 RESULTS_FILE, KEY_FILE = "results.json", "plan.sha256"
@@ -60,10 +60,10 @@ def is_measured(plan: Plan) -> bool:
 
 
 def publish(plan: Plan, model: Output) -> Path:
-    """A stage's model under the run's own name for it; hard links, or copies where links are not possible."""
+    """A copy of a stage's model under the run's own name for it: it may be changed there, and the stage stays whole."""
     target = plan.run / MODEL_FOLDER
     building = beside(target)
-    link_tree(plan.path(model), building)
+    copy_tree(plan.path(model), building)
     finish(building)
     follow_umask(building)
     replace_folder(building, target)
