@@ -7,10 +7,12 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import sweep, whole_folder, write_json
+from speech_analogy.foundation.progress import say
 
 STATE_FILE, WEIGHTS_FILE, MOMENTS_FILE = "state.json", "weights.safetensors", "moments.safetensors"
 STATE_PATTERN = "step-*"
@@ -20,7 +22,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 def save_state(
     folder: Path, step: int, key: str, parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer
 ) -> None:
-    """Write the state after `step` steps beside its final name, rename it, and drop the one before.
+    """Write the state after `step` steps beside its final name, rename it, and drop all but the one before.
 
     Args:
         folder: where states live.
@@ -39,29 +41,50 @@ def save_state(
         save_file({name: p.detach().contiguous() for name, p in parameters.items()}, building / WEIGHTS_FILE)
         save_file(moments, building / MOMENTS_FILE)
         write_json(building / STATE_FILE, {"step": step, "key": key})
-    for old in before:
+    for old in before[:-1]:  # one stays, for the case that this one is damaged
         shutil.rmtree(old, ignore_errors=True)
 
 
 def load_state(
     folder: Path, key: str, parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer
 ) -> int:
-    """Put the newest state with this key into parameters and optimiser; returns its step, 0 if there is none."""
+    """Put the newest whole state with this key into parameters and optimiser; returns its step, 0 if there is none.
+
+    A damaged state is said and removed, and the one before it is taken; states of another key are removed.
+    """
     for state in reversed(_states(folder)):
-        content = json.loads((state / STATE_FILE).read_text(encoding="utf-8"))
-        if content["key"] != key:
-            continue
-        weights, moments = load_file(state / WEIGHTS_FILE), load_file(state / MOMENTS_FILE)
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(weights[name])
-                optimiser.state[parameter] = {
-                    kind: moments[f"{kind}/{name}"].to(parameter.device if kind != "step" else "cpu")
-                    for kind in _MOMENTS
-                    if f"{kind}/{name}" in moments
-                }
-        return int(content["step"])
+        try:
+            content = json.loads((state / STATE_FILE).read_text(encoding="utf-8"))
+            step, own = int(content["step"]), content["key"] == key
+            weights, moments = (load_file(state / name) if own else {} for name in (WEIGHTS_FILE, MOMENTS_FILE))
+            whole = {name: tensor.shape for name, tensor in weights.items()} == {
+                name: parameter.shape for name, parameter in parameters.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+            own, whole = True, False
+        if own and whole:
+            _put(parameters, optimiser, weights, moments)
+            return step
+        if own:
+            say(f"{state} is damaged: going on from what was kept before it")
+        shutil.rmtree(state, ignore_errors=True)
     return 0
+
+
+def _put(
+    parameters: dict[str, torch.nn.Parameter],
+    optimiser: torch.optim.Optimizer,
+    weights: dict[str, torch.Tensor],
+    moments: dict[str, torch.Tensor],
+) -> None:
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+            optimiser.state[parameter] = {
+                kind: moments[f"{kind}/{name}"].to(parameter.device if kind != "step" else "cpu")
+                for kind in _MOMENTS
+                if f"{kind}/{name}" in moments
+            }
 
 
 def _states(folder: Path) -> list[Path]:
