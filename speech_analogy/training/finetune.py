@@ -26,8 +26,9 @@ from torch.utils.tensorboard import SummaryWriter
 from speech_analogy import __version__
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
-from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.errors import CheckpointError, ConfigError, TrainingError
 from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.locks import held
 from speech_analogy.foundation.progress import bar
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
@@ -101,7 +102,7 @@ def finetune(
         remember: with `ewc`, the utterances that the base must not forget.
 
     Raises:
-        CheckpointError: `out` exists, or the base cannot be loaded.
+        CheckpointError: `out` exists, the base cannot be loaded, or another process trains towards `out`.
         DataError: the cuts cannot be used.
         TrainingError: a loss or a weight became NaN or infinite; nothing is written.
         ConfigError: `ewc` without `remember`, and what the options themselves refuse.
@@ -127,38 +128,57 @@ def finetune(
     key = _key(options, content, base_fingerprint, accelerator)
     working = out.with_name(f".{out.name}.training")
     start = time.perf_counter()
-    store = FeatureStore(recogniser, options.window, features, KEPT_BYTES if options.epochs > 1 else 0)
-    run = _Run(recogniser, cuts, options, accelerator, working, key, store, description, progress)
-    if options.ewc is not None and remembered is not None:
-        run.anchor = Anchor(
-            recogniser,
-            remembered,
-            options.ewc,
-            run.parameters,
-            options.window,
-            store,
-            accelerator.autocast,
-            run.progress,
-        )
-    loss = run.train()
-    if accelerator.is_main_process:
-        record = {
-            "schema": 1,
-            "base": provenance(folder).get("base", str(base)),
-            "base_fingerprint": base_fingerprint,
-            "window": window_record(options.window),
-            "language": options.language,
-            "tuned_on": tuned_on(cuts),
-            **seen_in(cuts, folder, options.language),
-            "hyper_parameters": options.model_dump(exclude={"save_every_s", "language", "window"}),
-            "steps": run.steps,
-            "precision": {"no": "fp32"}.get(precision, precision),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "creator": f"speech-analogy {__version__}",
-        }
-        publish_tuned(recogniser, working, out, record)
+    with _alone_in(working, accelerator):
+        store = FeatureStore(recogniser, options.window, features, KEPT_BYTES if options.epochs > 1 else 0)
+        run = _Run(recogniser, cuts, options, accelerator, working, key, store, description, progress)
+        if options.ewc is not None and remembered is not None:
+            run.anchor = Anchor(
+                recogniser,
+                remembered,
+                options.ewc,
+                run.parameters,
+                options.window,
+                store,
+                accelerator.autocast,
+                run.progress,
+            )
+        loss = run.train()
+        if accelerator.is_main_process:
+            record = {
+                "schema": 1,
+                "base": provenance(folder).get("base", str(base)),
+                "base_fingerprint": base_fingerprint,
+                "window": window_record(options.window),
+                "language": options.language,
+                "tuned_on": tuned_on(cuts),
+                **seen_in(cuts, folder, options.language),
+                "hyper_parameters": options.model_dump(exclude={"save_every_s", "language", "window"}),
+                "steps": run.steps,
+                "precision": {"no": "fp32"}.get(precision, precision),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "creator": f"speech-analogy {__version__}",
+            }
+            publish_tuned(recogniser, working, out, record)
     accelerator.wait_for_everyone()
     return Finetuned(out, run.steps, len(cuts) * options.epochs, time.perf_counter() - start, loss)
+
+
+@contextmanager
+def _alone_in(working: Path, accelerator: Accelerator) -> Iterator[None]:
+    """One training at a time towards one output; of one that diverged nothing is left to go on from.
+
+    Raises:
+        CheckpointError: another process is at it.
+    """
+    if not accelerator.is_main_process:
+        yield
+        return
+    with held(working, CheckpointError):
+        try:
+            yield
+        except TrainingError:
+            shutil.rmtree(working, ignore_errors=True)
+            raise
 
 
 class _Run:

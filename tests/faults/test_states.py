@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from lhotse import CutSet
 from safetensors.torch import save_file
 
+from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.locks import held
+from speech_analogy.training.finetune import finetune
+from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.state import load_state, save_state
 
 STEPS = (3, 6, 9)
@@ -87,3 +92,16 @@ def test_another_trainings_states_are_gone(states: Path) -> None:
     assert load_state(states, "other", fresh, optimiser(fresh)) == 0
     save_state(states, 9, "other", fresh, optimiser(fresh))
     assert load_state(states, "other", fresh, optimiser(fresh)) == 9
+
+
+def test_two_trainings_towards_one_output(small_whisper: Path, noises: CutSet, tmp_path: Path) -> None:
+    """One works; the other says so in one line, and leaves the first one's states alone."""
+    few, out = CutSet.from_cuts(list(noises)[:2]), tmp_path / "model"
+    with (
+        held(tmp_path / ".model.training"),
+        pytest.raises(CheckpointError, match=r"\.model\.training: another process"),
+    ):
+        finetune(few, small_whisper, out, progress=False)
+    assert not out.exists()
+    finetune(few, small_whisper, out, FinetuneOptions(epochs=1), progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
