@@ -279,7 +279,10 @@ def _seen() -> tuple[str | None, int]:
 
 @pytest.mark.parametrize(
     ("names", "expected"),
-    [(("3", "5"), {("3", max(1, cores() // 2)), ("5", max(1, cores() // 2))}), ((), {(None, 1)})],
+    [
+        (("3", "5"), {("3", max(1, cores() // 2)), ("5", max(1, cores() // 2))}),
+        pytest.param((), {(None, 1)}, marks=pytest.mark.slow),
+    ],
 )
 def test_every_process_of_a_run_sees_one_gpu(
     names: tuple[str, ...], expected: set[tuple[str | None, int]], monkeypatch: pytest.MonkeyPatch

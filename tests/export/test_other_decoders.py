@@ -40,7 +40,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if ".fc1." in name or name.endswith(".fc2.weight"):
             shape = [4 * 64 if size == 32 else size for size in tensor.shape]
             tensors[name] = 0.02 * torch.randn(shape, generator=generator)
-    end = tensors["model.decoder.embed_tokens.weight"][END]
+    end = 0.02 * torch.randn(64, generator=generator)  # the padding's row is zero until it is trained
+    tensors["model.decoder.embed_tokens.weight"][END] = end
     tensors["model.decoder.layer_norm.weight"] *= 0.05
     tensors["model.decoder.layer_norm.bias"] = 20 * end / end.norm()
     folder = tmp_path_factory.mktemp("weights") / "small"

@@ -29,7 +29,7 @@ PICKLES = {
     ("data_synth/run/serve.py", "pickle.load"),
     ("speech_analogy/export/openai_file.py", "torch.save"),  # openai-whisper reads no other form
 }
-WITHOUT_A_PACKAGE = {"benchmarks", "house", "recipes"}
+WITHOUT_A_PACKAGE = {"benchmarks", "faults", "house", "recipes"}
 """Folders of tests that mirror no folder of the packages."""
 
 FILES = sources(REPOSITORY)

@@ -24,6 +24,7 @@ from tests.adaptation.building import stages_in_this_process
 from tests.conftest import REPOSITORY, SHARED
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
+pytestmark = pytest.mark.slow
 
 SLICE = [
     "split.source_utterances=12",
@@ -136,7 +137,6 @@ def _start(run: Path, base: Path) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.slow
 def test_killed_during_synthesis_fine_tuning_and_evaluation(
     phone_line: Path, small_whisper: Path, tmp_path: Path
 ) -> None:
@@ -157,7 +157,6 @@ def test_killed_during_synthesis_fine_tuning_and_evaluation(
         assert (run / "hypotheses" / path.name).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.slow
 def test_speechocean762_slice(small_whisper: Path, tmp_path: Path) -> None:
     if not (SHARED / "speechocean762").is_dir():
         pytest.skip("the speechocean762 data are not beside the checkout (../shared/data/speechocean762)")
@@ -167,7 +166,6 @@ def test_speechocean762_slice(small_whisper: Path, tmp_path: Path) -> None:
     assert done.results.test.domains == ["clothing"]
 
 
-@pytest.mark.slow
 def test_search_chooses_on_source_speech(small_whisper: Path, tmp_path: Path) -> None:
     overrides = [
         *PHONE_SLICE, f"base={small_whisper}", "systems=[source_real, mixed]", "training_of={}",
@@ -187,7 +185,6 @@ def test_search_chooses_on_source_speech(small_whisper: Path, tmp_path: Path) ->
         assert picked == [best["wer"]]
 
 
-@pytest.mark.slow
 def test_systems_and_strategies_of_one_recipe(small_whisper: Path, tmp_path: Path) -> None:
     """Models that go on from others, models made of models, every strategy of λ, controls and forgetting in one run."""
     names = [

@@ -62,6 +62,8 @@ class Values:
         place = self.content
         for section in sections:
             place = place.setdefault(section, {})
+            if not isinstance(place, dict):  # null turns a section off
+                return
         value = list(choice.value) if isinstance(choice.value, tuple) else choice.value
         if place.setdefault(last, value) == value:
             self.defaults.append(choice)

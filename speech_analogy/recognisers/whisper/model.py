@@ -167,9 +167,8 @@ class WhisperRecogniser(WhisperFrontEnd):
     def _teacher_forced(self, rows: Sequence[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of (prompt, tokens to be learned)."""
         end, most = self.config.eos_token_id, self.config.max_target_positions
-        longest = max((len(prompt) + len(row) for prompt, row in rows), default=0)
-        if longest > most:  # cut off, it would teach the model to stop in the middle
-            raise DataError(f"a text has more than the {most} tokens that the model can write", value=longest)
+        if any(len(prompt) + len(row) > most for prompt, row in rows):  # cut off, it would teach the model to stop
+            raise DataError(f"a text has more than the {most} tokens that the model can write")
         whole = [[*prompt, *row, end] for prompt, row in rows]
         width = max(map(len, whole)) - 1
         inputs = torch.full((len(rows), width), end, dtype=torch.int64)

@@ -24,6 +24,7 @@ QUICK = [
     "training={epochs: 1, precision: fp32}",
     "synthesis={source: &spoken {engines: [hibari], gates: null, voices_per_text: 1}, target: *spoken}",
     "scales=[0, 1]",
+    "widen.utterances=2",
 ]
 
 

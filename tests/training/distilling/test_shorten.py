@@ -27,13 +27,9 @@ from speech_analogy.training.distilling.shorten import shorten
 from tests.cli.running import fails
 from tests.cli.running import run_in_a_process as run
 from tests.conftest import make_corpus
+from tests.training.distilling.audio import untexted
 
 OPTIONS = ShortenOptions(learning_rate=3e-4, epochs=3, batch_size=4, save_every_s=0, precision="fp32")
-
-
-def untexted(cuts: CutSet) -> CutSet:
-    """Audio alone."""
-    return CutSet.from_cuts(cut.drop_supervisions() for cut in list(cuts)[:8])
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +124,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(
     assert logs[0] == logs[1]
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_folder_of_audio(small_whisper: Path, tmp_path: Path) -> None:
     """The folder's texts are not needed; the same command again is a user's mistake, in one line."""
     corpus = make_corpus(tmp_path / "corpus", 3)

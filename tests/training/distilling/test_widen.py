@@ -27,7 +27,7 @@ from speech_analogy.training.distilling.widen import widen
 from tests.cli.running import fails
 from tests.cli.running import run_in_a_process as run
 from tests.conftest import make_corpus
-from tests.training.distilling.test_shorten import untexted
+from tests.training.distilling.audio import untexted
 
 OPTIONS = WidenOptions(learning_rate=3e-4, epochs=4, batch_size=2, save_every_s=0, precision="fp32")
 
@@ -137,6 +137,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in load_file(out / "model.safetensors").items())
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_folder_of_audio(tuned: Path, small_whisper: Path, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus", 3)
     (corpus / "metadata.csv").unlink()
