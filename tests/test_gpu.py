@@ -45,6 +45,9 @@ from tests.cli.running import run_in_a_process as run
 from tests.pretended_gpu import OnGpu, pretended_gpu
 from tests.small_conformer import make_conformer
 
+pytestmark = pytest.mark.slow  # whole runs, or many models
+
+
 OPTIONS = FinetuneOptions(learning_rate=1e-3, epochs=1, batch_size=8, precision="fp32")
 TRIMMED = DecodingOptions(window="trimmed")
 ON_CPU = DecodingOptions(window="trimmed", device="cpu")
@@ -281,7 +284,7 @@ def _seen() -> tuple[str | None, int]:
     ("names", "expected"),
     [
         (("3", "5"), {("3", max(1, cores() // 2)), ("5", max(1, cores() // 2))}),
-        pytest.param((), {(None, 1)}, marks=pytest.mark.slow),
+        ((), {(None, 1)}),
     ],
 )
 def test_every_process_of_a_run_sees_one_gpu(

@@ -24,6 +24,9 @@ from speech_analogy.report.domains import table_markdown
 from tests.conftest import make_corpus
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
+
+pytestmark = pytest.mark.slow  # whole runs, or many models
+
 DOMAINS = ("a", "b", "c")
 
 
@@ -195,7 +198,6 @@ def test_unknown_targets_are_named(recipe: Path, tmp_path: Path) -> None:
         plan_domains(recipe, tmp_path, domains=["x"])
 
 
-@pytest.mark.slow
 def test_every_domain_with_every_seed(recipe: Path, whole: Path, tmp_path: Path) -> None:
     """The speech is the same, A and B are trained once a seed, and the table has a row a domain."""
     run = tmp_path / "run"

@@ -15,6 +15,8 @@ from tests.conftest import make_corpus
 
 pytest.importorskip("hibari", reason="hibari-tts is not installed")
 
+pytestmark = pytest.mark.slow  # whole runs, or many models
+
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory, small_whisper: Path) -> Path:

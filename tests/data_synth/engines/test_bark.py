@@ -236,6 +236,7 @@ def test_offloading_brings_every_part_to_its_device_and_changes_nothing(together
         assert same(one, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("voice", ["small", f"small/{PRESET}"])
 def test_nothing_of_it_is_left_off_the_gpu(voice: str, engine: BarkEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = [replace(utterance, voice=voice) for utterance in BATCH[:4]]
