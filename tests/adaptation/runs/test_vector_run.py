@@ -22,7 +22,6 @@ QUICK = [
     "training={epochs: 1, precision: fp32}",
     "synthesis.target={engines: [hibari], gates: null, voices_per_text: 1}",
     "scales=[0, 1]",
-    "widen=null",  # the published model is then the sum itself
     "other_decoders=null",  # random weights write to the end of every window there
 ]
 
@@ -65,6 +64,8 @@ def test_the_base_and_the_scale_are_the_vectors(folder: Path, models: dict[str, 
     said = f"source: none; the gap vector {folder / 'gap.safetensors'} (many; a headset) stands for it"
     assert said in prepared.found
     assert GAP_EXPECTATION in prepared.found
+    assert recipe.widen is None
+    assert "widen.utterances" not in chosen  # what is published is what the table measured
     assert [name for name in planned.plan.stages if name.startswith("finetune")] == ["finetune-target_synthetic"]
     assert not (folder / "planned").exists()
 
