@@ -170,8 +170,7 @@ class Recipe(Options):
     evaluation: EvaluationOptions = Field(default_factory=EvaluationOptions)
     widen: RecipeWidening | None = Field(
         default=None,
-        description="the published model is taught 30 s windows, which every other decoder has; with publish: auto "
-        "it is measured after that, the row of a system that is named is of before",
+        description="the published model is taught 30 s windows, which every other decoder has; its row is of after",
     )
     other_decoders: OtherDecodersOptions | None = Field(
         default=None, description="where the published model is tried besides our own decoder"

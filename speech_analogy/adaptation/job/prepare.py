@@ -305,12 +305,12 @@ def _other_choices(values: Values, corpus: CorpusFound | None, unlabelled: bool)
             yield choice
     if family_of(base).timestamps:
         yield evidence.packed()
+    if family_of(base).can_be_shortened:
+        yield from evidence.widened()
     if corpus is not None:
         yield evidence.systems()
     if values.given("vector") is None:
         yield evidence.published(unlabelled)
-        if values.given("publish") == AUTO and family_of(base).can_be_shortened:  # it is measured after the pass
-            yield from evidence.widened()
         if values.given("publish") != AUTO:  # else the stand-ins choose λ
             yield evidence.scale_strategy(unlabelled)
 

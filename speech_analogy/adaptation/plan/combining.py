@@ -85,6 +85,20 @@ def add_widened(draft: Draft, published: str) -> str:
     return names.WIDENED
 
 
+def evaluated_parts(recipe: Recipe) -> list[str]:
+    """What every system transcribes: the part that is reported, if there is one, and what it retains of the source."""
+    kept = "source_dev" if recipe.report_forgetting else None
+    return list(dict.fromkeys(part for part in (recipe.reported_part, kept) if part is not None))
+
+
+def add_published_evaluation(draft: Draft, made: str) -> None:
+    """The model that the run ends with on the reported part, and on held-out source speech where that is reported."""
+    for part in evaluated_parts(draft.recipe):
+        if part in draft.cuts:
+            params = EvaluateParams(**draft.transcription(names.PUBLISHED, part), model=draft.stages[made]["model"])
+            draft.add(names.evaluation(part, names.PUBLISHED), params, draft.decoding_cost(part))
+
+
 def add_mean_model(draft: Draft, system: str) -> Stage:
     """The mean of finished models as a model folder."""
     for name in MEANS[system]:

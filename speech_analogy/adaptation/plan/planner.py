@@ -13,8 +13,10 @@ from speech_analogy.adaptation.plan.combining import (
     add_combined,
     add_mean,
     add_mean_model,
+    add_published_evaluation,
     add_widened,
     add_written,
+    evaluated_parts,
     published_stage,
 )
 from speech_analogy.adaptation.plan.cut_sets import add_speech
@@ -140,7 +142,10 @@ class Planner:
 
     def _add_published(self) -> None:
         self._add_model()
-        self._add_in_decoders(add_widened(self.draft, published_stage(self.recipe)))
+        made = add_widened(self.draft, published_stage(self.recipe))
+        if made == names.WIDENED and not self.recipe.decides:
+            add_published_evaluation(self.draft, made)
+        self._add_in_decoders(made)
 
     def _add_in_decoders(self, published: str) -> None:
         """The published model in other decoders, on some of the reported part."""
@@ -174,9 +179,3 @@ class Planner:
             add_mean_model(self.draft, self.recipe.publish)
         elif self.recipe.publish is not None:
             add_written(self.draft, self.recipe.publish)
-
-
-def evaluated_parts(recipe: Recipe) -> list[str]:
-    """What every system transcribes: the part that is reported, if there is one, and what it retains of the source."""
-    kept = "source_dev" if recipe.report_forgetting else None
-    return list(dict.fromkeys(part for part in (recipe.reported_part, kept) if part is not None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from speech_analogy.adaptation.plan import names
-from speech_analogy.adaptation.plan.combining import add_widened
+from speech_analogy.adaptation.plan.combining import add_published_evaluation, add_widened
 from speech_analogy.adaptation.plan.cut_sets import side_options, spoken_with
 from speech_analogy.adaptation.plan.draft import Draft
 from speech_analogy.adaptation.plan.estimate import START_S, Size, decode_cost, synthesis_cost
@@ -62,11 +62,7 @@ def add_published(draft: Draft) -> None:
     models = _trained(draft, trained_for(draft.recipe.stand_ins))
     made_of = PublishedParams(models=models, decision=_decision(draft), **draft.base)
     draft.add(names.PUBLISHED, made_of, START_S)
-    model = draft.stages[add_widened(draft, names.PUBLISHED)]["model"]
-    part = draft.recipe.evaluation.part
-    if part in draft.cuts:
-        params = EvaluateParams(**draft.transcription(names.PUBLISHED, part), model=model)
-        draft.add(names.evaluation(part, names.PUBLISHED), params, draft.decoding_cost(part))
+    add_published_evaluation(draft, add_widened(draft, names.PUBLISHED))
 
 
 def add_decided(draft: Draft, system: str, part: str) -> None:

@@ -55,6 +55,8 @@ class _Row:
     stages: list[str]
     kept: list[str]
     """The stages that evaluated it on held-out source speech, where forgetting is reported."""
+    before: str = ""
+    """The stage that evaluated it before its finishing pass, which knows its λ."""
 
     @property
     def label(self) -> str:
@@ -72,7 +74,7 @@ def collect(
     hypotheses: dict[_Measured, list[Hypothesis]] = {}
     tested = Grouping([], recipe.evaluation.cluster)
     dropped = 0
-    for row in _rows(recipe, plan, estimate):
+    for row in _rows(recipe, plan, ours):
         file = f"hypotheses/{row.label}.jsonl"
         system, found, dropped = _measured(plan, row, recipe.evaluation.cluster)
         tested = tested if tested.rows else found
@@ -86,6 +88,8 @@ def collect(
             update["scale"] = None  # halfway between two models is no λ that anyone chose
         elif row.system == "analogy":
             update["chosen"] = chosen is not None and row.scale == chosen["scale"]
+        if row.before:
+            update |= {"name": row.system, "scale": _read(plan, row.before, "score")["system"].get("scale")}
         systems.append(system.model_copy(update=update))
         hypotheses[(row.system, row.scale)] = found.rows
         (plan.run / "hypotheses").mkdir(exist_ok=True)
@@ -130,16 +134,20 @@ def _in_decoders(plan: Plan) -> list[DecoderResult]:
     return [DecoderResult.model_validate(row) for row in _read(plan, names.IN_DECODERS, "found")]
 
 
-def _rows(recipe: Recipe, plan: Plan, estimate: Estimate | None) -> list[_Row]:
-    """Every row of the table; what was decided on is evaluated as the model that is published."""
-    if estimate is None:
-        return _rows_of(recipe) if recipe.reported_part else []
-    published = names.evaluation(recipe.evaluation.part, names.PUBLISHED)
-    if published not in plan.stages:  # there is no test
-        return []
-    others = [row for row in _rows_of(recipe) if row.system != estimate.system]
-    kept = next((row.kept for row in _rows_of(recipe) if row.system == estimate.system), [])
-    return [*others, _Row(estimate.system, None, [published], kept)]
+def _rows(recipe: Recipe, plan: Plan, ours: _Measured) -> list[_Row]:
+    """Every row of the table; that of the published system is of the model that the run ends with."""
+    if recipe.decides and names.evaluation(recipe.evaluation.part, names.PUBLISHED) not in plan.stages:
+        return []  # there is no test
+    rows = _rows_of(recipe) if recipe.reported_part else []
+    published = ours if recipe.decides or recipe.publish in (None, ours[0]) else (recipe.publish, None)
+    stages = [names.evaluation(part, names.PUBLISHED) for part in (recipe.evaluation.part, "source_dev")]
+    if stages[0] not in plan.stages:
+        return rows
+    kept = [stages[1]] if recipe.report_forgetting and stages[1] in plan.stages else []
+    own = _Row(*published, stages[:1], kept)
+    if recipe.decides:  # it comes last, and is there where it is not asked for too
+        return [*(row for row in rows if row.system != published[0]), own]
+    return [replace(own, before=row.stages[0]) if (row.system, row.scale) == published else row for row in rows]
 
 
 def _rows_of(recipe: Recipe) -> list[_Row]:
@@ -147,8 +155,8 @@ def _rows_of(recipe: Recipe) -> list[_Row]:
 
     def row(system: str, scale: float | None) -> _Row:
         parts = [recipe.evaluation.part, "source_dev" if recipe.report_forgetting else None]
-        stages = [[] if part is None else _stages(recipe, part, system, scale) for part in parts]
-        return _Row(system, scale, *stages)
+        stages, kept = ([] if part is None else _stages(recipe, part, system, scale) for part in parts)
+        return _Row(system, scale, stages, kept)
 
     return [
         row(system, scale)

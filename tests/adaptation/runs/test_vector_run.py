@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from speech_analogy.adaptation.job.evidence import GAP_EXPECTATION
 from speech_analogy.adaptation.runs.adapt import Adaptation, adapt, plan_run
 from speech_analogy.errors import ConfigError
 from speech_analogy.merging.vectors.task_vector import TaskVector
+from speech_analogy.recognisers.model_record import provenance
 from tests.adaptation.building import loaded, moved
 from tests.adaptation.job.material import DISHES, make_source
 
@@ -23,7 +26,9 @@ QUICK = [
     "synthesis.target={engines: [hibari], gates: null, voices_per_text: 1}",
     "scales=[0, 1]",
     "other_decoders=null",  # random weights write to the end of every window there
+    "widen=null",
 ]
+TAUGHT = [*QUICK[:-1], "widen.utterances=2"]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,7 @@ def done(folder: Path) -> Adaptation:
 
 
 def test_the_base_and_the_scale_are_the_vectors(folder: Path, models: dict[str, Path]) -> None:
-    planned = plan_run(asked(folder), folder / "planned", overrides=QUICK)
+    planned = plan_run(asked(folder), folder / "planned", overrides=QUICK[:-1])
     recipe, prepared = planned.recipe, planned.prepared
     assert prepared is not None
     assert recipe.base == str(models["base"])
@@ -64,8 +69,8 @@ def test_the_base_and_the_scale_are_the_vectors(folder: Path, models: dict[str, 
     said = f"source: none; the gap vector {folder / 'gap.safetensors'} (many; a headset) stands for it"
     assert said in prepared.found
     assert GAP_EXPECTATION in prepared.found
-    assert recipe.widen is None
-    assert "widen.utterances" not in chosen  # what is published is what the table measured
+    assert recipe.widen is not None
+    assert chosen["widen.utterances"] == recipe.widen.utterances
     assert [name for name in planned.plan.stages if name.startswith("finetune")] == ["finetune-target_synthetic"]
     assert not (folder / "planned").exists()
 
@@ -84,6 +89,22 @@ def test_it_ends_with_c_plus_the_vector(done: Adaptation, models: dict[str, Path
     assert measured == {("zero_shot", None), ("target_synthetic", None), *(("analogy", s) for s in (0, scale, 1))}
     assert GAP_EXPECTATION in done.results.found
     assert not list((done.run / "stages").glob("*source*"))
+
+
+def test_the_published_row_is_of_after_the_finishing_pass(done: Adaptation, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(done.run, tmp_path / "run")
+    taught = adapt(asked(folder), tmp_path / "run", overrides=TAUGHT, progress=False, workers=1)
+    (score,) = (taught.run / "stages").glob("evaluate-published-*/score.json")
+    measured = json.loads(score.read_text())["system"]
+    before, after = ({one.scale: one for one in run.results.systems if one.name == "analogy"} for run in (done, taught))
+    assert set(after) == set(before)
+    assert taught.results.selection is not None
+    chosen = after[taught.results.selection.scale]
+    assert chosen.chosen
+    assert chosen.wer == measured["wer"]
+    assert chosen.seconds == measured["seconds"]
+    assert taught.model is not None
+    assert provenance(taught.model)["widened"]["utterances"] == 2
 
 
 def test_its_recipe_does_nothing_more(done: Adaptation) -> None:

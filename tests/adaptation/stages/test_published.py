@@ -63,11 +63,13 @@ def test_it_changes_no_other_stage_and_what_is_tried_elsewhere_is_its_model(part
     published = {"systems": ["mixed"], "publish": "mixed"}
     widened = {**published, "widen": {"utterances": 4}}
     before, after = (folders_of(recipe_of(**keys), parts, tmp_path) for keys in (published, widened))
-    assert set(after) - set(before) == {WIDENED}
-    assert before == {name: folder for name, folder in after.items() if name != WIDENED}
+    new = {WIDENED, "evaluate-published"}
+    assert set(after) - set(before) == new
+    assert before == {name: folder for name, folder in after.items() if name not in new}
     plan = plan_of_parts(recipe_of(**widened, other_decoders={"utterances": 2}), parts, tmp_path)
     assert "finetune-mixed" in plan.stages[WIDENED].needs
     assert WIDENED in plan.stages["published-in-other-decoders"].needs
+    assert WIDENED in plan.stages["evaluate-published"].needs
 
 
 @pytest.mark.parametrize("system", ["analogy", "mean_of_mixed_and_analogy"])
