@@ -34,6 +34,7 @@ from speech_analogy.errors import ConfigError, SynthesisError
 from speech_analogy.foundation.digests import canonical_json
 from speech_analogy.foundation.options import Options, config_error
 from speech_analogy.foundation.suggest import nearest
+from speech_analogy.plain_text import plain, typed_secrets
 
 COMMAND_VARIABLE, FILE_VARIABLE = "DATA_SYNTH_COMMAND", "DATA_SYNTH_COMMAND_FILE"
 PLACEHOLDERS = ("text_file", "out", "voice", "speed", "seed")
@@ -180,7 +181,8 @@ def _run(arguments: list[str], text_file: Path, complaint: Path, timeout_s: floa
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
     if status != 0:
-        said = " ".join(complaint.read_text(encoding="utf-8", errors="replace").split())[-COMPLAINT_CHARACTERS:]
+        told = complaint.read_text(encoding="utf-8", errors="replace")
+        said = plain(told, *typed_secrets(arguments))[-COMPLAINT_CHARACTERS:]  # masked before it is cut
         raise RuntimeError(f"exit status {status}: {said or 'the program says nothing'}")
 
 

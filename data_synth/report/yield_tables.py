@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from data_synth.report.yields import Band, Yields
+from speech_analogy.plain_text import shown
 
 
 def band_name(band: Band) -> str:
@@ -57,7 +58,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(raw: str) -> str:
-    return re.sub(r"([\\`*_\[\]|#<])", r"\\\1", " ".join(raw.split()))
+    return re.sub(r"([\\`*_\[\]|#<])", r"\\\1", shown(" ".join(raw.split())))
 
 
 def _percent(part: int, whole: int) -> str:

@@ -7,6 +7,7 @@ kept on disk under a hash of what was asked, so a run that is started again has 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO, Any, TypeAlias
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator
 
@@ -29,6 +31,7 @@ from speech_analogy.errors import DataError, SynthesisError
 from speech_analogy.foundation.digests import derive, digest
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.options import Options
+from speech_analogy.plain_text import masked, without
 
 Complete: TypeAlias = Callable[[str, int], str]  # (prompt, seed) -> answer
 
@@ -39,6 +42,7 @@ Write {lines} more utterances of this domain. They must be different from these 
 language and style. Write one utterance a line, without numbering, quotation marks or comments."""
 ID_PREFIX = "lm-"  # of the id of a text that a model wrote
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0  # before a request is tried again
+LONGEST_ANSWER_BYTES = 16_000_000
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})  # HTTP statuses
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 BULLET = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,4}[.):]\s+)")
@@ -50,7 +54,9 @@ class ExpansionOptions(Options):
     """What a language model is asked for. All but the endpoint, its key and patience decide about the texts."""
 
     model: str = Field(min_length=1, description="its name at the endpoint")
-    endpoint: str = Field(default="http://localhost:8000/v1", description="base URL; /chat/completions is added")
+    endpoint: str = Field(
+        default="http://localhost:8000/v1", description="base URL, with user and password if need be; see `endpoint`"
+    )
     texts: int = Field(default=100, ge=1, description="new texts of every domain")
     examples: int = Field(default=10, ge=1, description="of the domain's own texts in a prompt")
     lines: int = Field(default=20, ge=1, le=200, description="texts asked for by a request")
@@ -68,6 +74,10 @@ class ExpansionOptions(Options):
     def _is_http(cls, endpoint: str) -> str:
         if not endpoint.startswith(("http://", "https://")):
             raise ValueError("endpoint must begin with http:// or https://")
+        try:
+            urlsplit(endpoint).port  # noqa: B018 - a port that is no number is an error of its own
+        except ValueError:
+            raise ValueError("endpoint must be http(s)://[user:password@]host[:port]/..., %-coded") from None
         return endpoint.rstrip("/")
 
 
@@ -185,46 +195,78 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def endpoint(options: ExpansionOptions) -> Complete:
-    """A model behind OpenAI's chat protocol, asked with the standard library."""
+    """A model behind OpenAI's chat protocol, asked with the standard library.
+
+    `/chat/completions` is added to the address. User and password in it are sent by HTTP's basic scheme, in place of
+    the key. Neither these nor the key are in any error or answer.
+    """
     opener = urllib.request.build_opener(_NoRedirect)
-    url = f"{options.endpoint}/chat/completions"
+    base, credentials = _without_user(options.endpoint)
+    url = f"{base}/chat/completions"
+    sent, secrets = _authorization(credentials, os.environ.get(options.key_variable, "").strip())
+
+    def refused(rule: str, do: str | None = None, value: str | None = None) -> SynthesisError:
+        return SynthesisError(masked(rule, *secrets), field=url, value=value and masked(value, *secrets)[:80], do=do)
 
     def complete(prompt: str, seed: int) -> str:
-        body: dict[str, Any] = {
+        asked: dict[str, Any] = {
             "model": options.model,
             "messages": [{"role": "user", "content": prompt}],
             "temperature": options.temperature,
             "seed": seed % 2**31,  # servers take signed 32-bit integers
         }
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(options.key_variable):
-            headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(url, json.dumps(body).encode("utf-8"), headers, method="POST")
+        headers = {"Content-Type": "application/json", **sent}
+        request = urllib.request.Request(url, json.dumps(asked).encode("utf-8"), headers, method="POST")
         for attempt in range(options.attempts):
             last = attempt + 1 == options.attempts
             try:
                 with opener.open(request, timeout=options.timeout_s) as response:
-                    return _content(response.read(), url)
+                    body = response.read(LONGEST_ANSWER_BYTES).decode("utf-8", errors="replace")
+                try:
+                    return without(_content(body), *secrets)
+                except _WrongFormError:
+                    raise refused("the answer is not one of the chat protocol", value=body) from None
+            except ValueError:  # it quotes the key
+                variable = f"check the environment variable {options.key_variable}"
+                raise refused("the key cannot be sent in a header of HTTP", variable) from None
             except urllib.error.HTTPError as error:
                 if last or error.code not in RETRIED:
                     do = "set its key" if error.code in (401, 403) else None
-                    raise SynthesisError(
+                    raise refused(
                         f"the language model refused: {error.code} {error.reason}",
-                        field=url,
-                        do=do and f"{do} in the environment variable {options.key_variable}",
+                        do and f"{do} in the environment variable {options.key_variable}",
                     ) from None
             except (OSError, HTTPException) as error:
                 if last:
                     reason = getattr(error, "reason", error)
-                    raise SynthesisError(f"the language model cannot be reached: {reason}", field=url) from None
+                    raise refused(f"the language model cannot be reached: {reason}") from None
             time.sleep(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt))
         raise AssertionError("the last attempt returns or raises")
 
     return complete
 
 
-def _content(body: bytes, url: str) -> str:
+def _without_user(address: str) -> tuple[str, str]:
+    """An address without user and password, and these as `user:password`; empty where there are none."""
+    parts = urlsplit(address)
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=host)), unquote(user)
+
+
+def _authorization(credentials: str, key: str) -> tuple[dict[str, str], list[str]]:
+    """The header that opens the endpoint, and what must be shown nowhere."""
+    secrets = [key, credentials, credentials.partition(":")[2]]
+    if credentials:
+        return {"Authorization": f"Basic {base64.b64encode(credentials.encode()).decode()}"}, secrets
+    return {"Authorization": f"Bearer {key}"} if key else {}, secrets
+
+
+class _WrongFormError(Exception):
+    """An answer that is not one of the chat protocol."""
+
+
+def _content(body: str) -> str:
     try:
         return str(json.loads(body)["choices"][0]["message"]["content"] or "")
-    except (ValueError, LookupError, TypeError):
-        raise SynthesisError("the answer is not one of the chat protocol", field=url, value=body[:80]) from None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise _WrongFormError from None

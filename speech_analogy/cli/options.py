@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from speech_analogy.foundation.plugins import registered
+from speech_analogy.plain_text import masked
 
 if TYPE_CHECKING:
     from speech_analogy.recognisers.decoding import DecodingOptions
@@ -105,5 +106,5 @@ def decoding_options(
 
 
 def typed_command() -> str:
-    """What was typed, without the path of the program."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """What was typed, without the path of the program and without passwords and keys, for records."""
+    return masked(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))

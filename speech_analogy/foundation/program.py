@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, cast
 
 import typer
 from typer.core import TyperGroup
 
 from speech_analogy.errors import SpeechAnalogyError
+from speech_analogy.plain_text import plain, shown
 
 USER_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130  # 128 + SIGINT, as shells count
@@ -28,6 +31,37 @@ class Verbs(TyperGroup):
             raise Interrupted from None
 
 
+class PlainStream:
+    """A text stream that writes out what would steer the terminal behind it.
+
+    Rich's consoles, whose styles are such characters, write to `rich_proxied_file`; their texts are `shown` one by one.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.rich_proxied_file = stream
+
+    def write(self, text: str) -> int:
+        """Write text; as many characters as it has are said to be written."""
+        self.rich_proxied_file.write(shown(text))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write lines, with their ends."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.rich_proxied_file, name)
+
+
+@contextmanager
+def plain_output() -> Iterator[None]:
+    """What is printed while the block lasts passes through a `PlainStream`. (Standard error has its own doors: `_fail`
+    and `progress`; libraries draw bars there.)"""
+    with redirect_stdout(cast(Any, PlainStream(sys.stdout))):
+        yield
+
+
 def run(app: typer.Typer, program: str, arguments: list[str] | None = None) -> None:
     """Run a program; ends by SystemExit, whatever happens.
 
@@ -37,7 +71,8 @@ def run(app: typer.Typer, program: str, arguments: list[str] | None = None) -> N
         arguments: in place of the command line's.
     """
     try:
-        status = typer.main.get_command(app).main(args=arguments, prog_name=program, standalone_mode=False)
+        with plain_output():
+            status = typer.main.get_command(app).main(args=arguments, prog_name=program, standalone_mode=False)
     except SpeechAnalogyError as error:
         status = _fail(program, str(error))
     except (Interrupted, KeyboardInterrupt, typer.Abort):
@@ -63,5 +98,5 @@ def _usage(program: str, error: Exception) -> int:
 
 
 def _fail(program: str, message: str) -> int:
-    print(f"{program}: {message}", file=sys.stderr)
+    print(f"{program}: {plain(message)}", file=sys.stderr)
     return USER_ERROR_STATUS

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from speech_analogy.foundation.page.wording import duration
+from speech_analogy.plain_text import masked, shown
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Task:
         amount = f"{self.done / scale:,.0f}" + (f" of {self.total / scale:,.0f}" if self.total else "")
         left = self.seconds_left(now)
         parts = [f"{amount} {unit}", self.note, "" if left is None else f"about {duration(left)} left"]
-        return f"{self.what}: {', '.join(filter(None, parts))}"
+        return shown(f"{self.what}: {', '.join(filter(None, parts))}")
 
 
 class Renderer(Protocol):
@@ -93,7 +94,7 @@ class Lines:
                 self._thread = None
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(shown(masked(text)), file=sys.stderr, flush=True)
 
     def _tick(self, wake: threading.Event) -> None:
         while not wake.wait(LINE_EVERY_S):
@@ -123,12 +124,12 @@ class Bars:
         self._lock = threading.Lock()
 
     def show(self, task: Task) -> None:
-        state = task.line(time.monotonic()).removeprefix(f"{task.what}: ")
+        state = task.line(time.monotonic()).removeprefix(shown(f"{task.what}: "))
         with self._lock:
             if not self._ids:
                 self._progress.start()
             if task.key not in self._ids:
-                self._ids[task.key] = self._progress.add_task(task.what, total=task.total, state=state)
+                self._ids[task.key] = self._progress.add_task(shown(task.what), total=task.total, state=state)
             self._progress.update(self._ids[task.key], total=task.total, completed=task.done, state=state)
 
     def end(self, task: Task) -> None:
@@ -139,7 +140,7 @@ class Bars:
                 self._progress.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(shown(masked(text)), markup=False, highlight=False, soft_wrap=True)
 
 
 class Sender:

@@ -138,6 +138,7 @@ def _require_hub(name: str) -> None:
     """One short question to the hub, so that a closed network is an answer and not a minute of retries."""
     import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     import huggingface_hub
 
@@ -152,6 +153,8 @@ def _require_hub(name: str) -> None:
             pass  # it answered
         except OSError as error:
             reason = f"{endpoint} does not answer: {getattr(error, 'reason', error)}"
+        except (HTTPException, ValueError):  # it may quote a password
+            reason = f"{endpoint} is no address"
     if reason:
         raise WeightsUnavailableError(
             f"not on this machine, and no model hub can be reached ({reason})",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
+from speech_analogy.plain_text import shown
 from speech_analogy.report import certainty, decoders, expectation, ranking
 from speech_analogy.systems import labels
 
@@ -239,9 +240,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[in
 
 def text(raw: str) -> str:
     """Text of a corpus or recipe as Markdown text: one line, no markup, no new table cell."""
-    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", " ".join(raw.split())).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", shown(" ".join(raw.split()))).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def code(raw: str) -> str:
     """Text for between two backticks."""
-    return " ".join(raw.split()).replace("`", "").replace("|", "")
+    return shown(" ".join(raw.split())).replace("`", "").replace("|", "")

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from speech_analogy.errors import SynthesisError, one_line
 from speech_analogy.foundation.options import Options
+from speech_analogy.plain_text import masked
 
 if TYPE_CHECKING:
     import torch
@@ -173,6 +174,7 @@ def hub_silence() -> str:
     """Why the hub cannot be reached; empty where it answers. Asked once a process, for 5 s at most."""
     import urllib.error
     import urllib.request
+    from http.client import HTTPException
 
     import huggingface_hub
 
@@ -184,7 +186,9 @@ def hub_silence() -> str:
     except urllib.error.HTTPError:
         return ""  # it answered
     except OSError as error:
-        return f"{endpoint} does not answer: {getattr(error, 'reason', error)}"
+        return masked(f"{endpoint} does not answer: {getattr(error, 'reason', error)}")
+    except (HTTPException, ValueError):  # it may quote a password
+        return masked(f"{endpoint} is no address")
     return ""
 
 
