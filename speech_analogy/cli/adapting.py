@@ -318,8 +318,10 @@ def adapt_recipe(
     from speech_analogy.adaptation.execution.protocol import make_executor
     from speech_analogy.adaptation.plan.estimate import weights_bytes
     from speech_analogy.adaptation.plan.machine_pace import machine_pace
+    from speech_analogy.adaptation.records.mark import NOT_AS_WRITTEN
     from speech_analogy.adaptation.runs import adapt as job
     from speech_analogy.adaptation.runs.checks import check_run
+    from speech_analogy.adaptation.runs.damaged import damaged_stages
     from speech_analogy.adaptation.runs.measured import describe
 
     doer = make_executor(how.executor, how.workers)
@@ -327,11 +329,14 @@ def adapt_recipe(
     if planned.prepared is not None and show:
         print("\n".join([*planned.prepared.found, ""]), flush=True)
     if dry_run:
+        damaged = damaged_stages(planned.plan)
+        planned.plan.leave_out(damaged)
         check_run(planned.recipe, [planned.plan])
         if not show:
             return
         size = weights_bytes(planned.recipe.base)
         print(describe(planned.plan, doer, size, machine_pace(show=not how.quiet)))
+        print(*(f"{name}: {NOT_AS_WRITTEN}: {what}; to be made anew" for name, what in damaged.items()), sep="\n")
         return
     done = job.adapt_planned(
         planned, executor=how.executor, workers=how.workers, progress=not how.quiet, command=typed_command()

@@ -28,6 +28,7 @@ from speech_analogy.cli.options import (
 )
 from speech_analogy.cli.training import finetune_command, shorten_command, widen_command
 from speech_analogy.cli.transcribing import transcribe_command
+from speech_analogy.cli.verifying import verify_command
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.plugins import registered
 from speech_analogy.foundation.program import Verbs, run
@@ -49,6 +50,7 @@ app.command(name="voices")(voices_command)
 app.command(name="systems")(systems_command)
 app.command(name="adapt")(adapt_command)
 app.command(name="init")(init_command)
+app.command(name="verify")(verify_command)
 app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from speech_analogy.errors import DataError
+from speech_analogy.evaluation.environment import Making
 from speech_analogy.evaluation.significance import FEWEST_CLUSTERS
 from speech_analogy.evaluation.stand_in_estimate import Estimate
 from speech_analogy.foundation.files import write_whole
@@ -190,7 +191,7 @@ class DefaultValue(Options):
 class Results(Options):
     """`results.json`, schema 1."""
 
-    later: ClassVar = ("published", "estimate", "other_decoders", "found", "defaults")
+    later: ClassVar = ("published", "estimate", "other_decoders", "found", "defaults", "made")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     test: Test
@@ -205,9 +206,12 @@ class Results(Options):
     )
     found: list[str] = Field(default_factory=list, description="what the user's texts and recordings are, a line each")
     defaults: list[DefaultValue] = Field(default_factory=list, description="the values that nobody gave")
-    command: str = ""
+    command: str = Field(default="", description="that made it, or most of its stages; so versions and machine")
     versions: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, str] = Field(default_factory=dict)
+    made: list[Making] = Field(
+        default_factory=list, description="what made which stages, where that is not the same for all"
+    )
     seconds: dict[str, float] = Field(default_factory=dict, description="stage -> wall time")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from speech_analogy.evaluation.environment import differences
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
 from speech_analogy.plain_text import shown
@@ -219,6 +220,7 @@ def _provenance(results: Results) -> list[str]:
     if results.seconds:
         stages = (f"{text(name)} {wording.duration(seconds)}" for name, seconds in results.seconds.items())
         facts.append(f"time: {', '.join(stages)}; in all {wording.duration(sum(results.seconds.values()))}")
+    facts += [f"made otherwise: {text(line)}" for line in differences(results.made)]
     listed = "\n".join(f"- {fact}" for fact in facts)
     command = f"```sh\n{results.command.replace('```', '')}\n```" if results.command else ""
     return [listed, command]

@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from speech_analogy.evaluation.environment import differences
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.foundation.page import wording
 from speech_analogy.foundation.page.templating import template_environment
@@ -77,6 +78,7 @@ def render(results: Results, run: Path) -> str:
         dev_curve=dev_curve(results),
         test_curve=test_curve(results),
         doubt=certainty.mark(results),
+        differences=differences,
         caution=" ".join(certainty.cautions(results)),
         spoken=certainty.spoken(results),
         parted=certainty.is_parted(results),

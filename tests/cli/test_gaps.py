@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lhotse import CutSet
 
-from speech_analogy.adaptation.plan.stage import DONE_FILE
+from speech_analogy.adaptation.records.mark import DONE_FILE
 from speech_analogy.merging.vectors.task_vector import TaskVector
 from speech_analogy.training.finetune import finetune
 from speech_analogy.training.options import FinetuneOptions

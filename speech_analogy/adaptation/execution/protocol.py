@@ -27,6 +27,7 @@ class Job:
         inputs: stage -> folder, of every stage that this one reads.
         made_elsewhere: the same stage, finished, in another run: it is taken over.
         progress: whether it is shown.
+        command: what the user typed, for the record.
     """
 
     stage: Stage
@@ -35,6 +36,7 @@ class Job:
     inputs: dict[str, Path]
     made_elsewhere: Path | None
     progress: bool
+    command: str = ""
 
 
 @dataclass(frozen=True)

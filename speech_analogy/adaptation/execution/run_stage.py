@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 import time
 from pathlib import Path
 
 from speech_analogy.adaptation.execution.protocol import Job
-from speech_analogy.adaptation.plan.stage import DONE_FILE
+from speech_analogy.adaptation.records.mark import damage, mark, require_whole
+from speech_analogy.adaptation.stages.params.base import Elsewhere
 from speech_analogy.foundation.files import follow_umask, link_tree
 
 SECONDS_SUFFIX = ".seconds"  # of the file beside a stage that is being built: its work so far
@@ -17,13 +17,18 @@ TICK_S = 1.0
 
 
 def run_stage(job: Job) -> None:
-    """Do one stage: fill `building`, rename it to `final`. Runs in a worker process."""
-    if job.made_elsewhere is not None:
+    """Do one stage: fill `building`, rename it to `final`. Runs in a worker process.
+
+    Raises:
+        DamagedStageError: a file that it reads is not what the stage that made it has written.
+        SpeechAnalogyError: what the stage found wrong.
+    """
+    if job.made_elsewhere is not None and damage(job.made_elsewhere, thorough=True) is None:
         shutil.rmtree(job.building, ignore_errors=True)
         link_tree(job.made_elsewhere, job.building)
     else:
         _fill(job)
-    if job.final.exists():  # whole but for its mark: cannot happen by a kill, so it is somebody's copy
+    if job.final.exists():  # it is damaged, or somebody's copy without its mark
         shutil.rmtree(job.final)
     _seconds_file(job.building).unlink(missing_ok=True)
     follow_umask(job.building)
@@ -31,9 +36,12 @@ def run_stage(job: Job) -> None:
 
 
 def _fill(job: Job) -> None:
-    from speech_analogy.adaptation.stages.registry import do  # heavy: only workers pay for it
+    from speech_analogy.adaptation.records.making import made_here  # heavy: only workers pay for it
+    from speech_analogy.adaptation.stages.registry import do
     from speech_analogy.adaptation.stages.work import Work
 
+    for folder in (*job.inputs.values(), *_elsewhere(job)):
+        require_whole(folder)
     job.building.mkdir(parents=True, exist_ok=True)
     spent, start = _spent(job.building), time.monotonic()
     stop = threading.Event()
@@ -44,8 +52,15 @@ def _fill(job: Job) -> None:
     finally:
         stop.set()
         timekeeper.join()
-    record = {"name": job.stage.name, "seconds": round(spent + time.monotonic() - start, 1)}
-    (job.building / DONE_FILE).write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+    follow_umask(job.building)
+    mark(job.building, job.stage.name, round(spent + time.monotonic() - start, 1), made_here(job.command))
+
+
+def _elsewhere(job: Job) -> list[Path]:
+    """Finished stages of other plans that the stage reads."""
+    values = [getattr(job.stage.params, name) for name in type(job.stage.params).model_fields]
+    listed = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return [one.folder for one in listed if isinstance(one, Elsewhere)]
 
 
 def _seconds_file(building: Path) -> Path:

@@ -8,6 +8,7 @@ from speech_analogy.adaptation.execution.protocol import Executor, Finished, Job
 from speech_analogy.adaptation.plan.estimate import clock, cost_of, urgencies, wall_clock_of
 from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace
 from speech_analogy.adaptation.plan.stage import Plan, Stage
+from speech_analogy.adaptation.records.mark import DamagedStageError
 from speech_analogy.foundation import progress
 from speech_analogy.foundation.locks import held
 
@@ -16,11 +17,20 @@ LOOK_S = 5.0  # between two looks at the time that is left
 
 
 def execute(
-    plan: Plan, executor: Executor, *, show: bool = True, base_bytes: int = 0, pace: MachinePace = REFERENCE
+    plan: Plan,
+    executor: Executor,
+    *,
+    show: bool = True,
+    base_bytes: int = 0,
+    pace: MachinePace = REFERENCE,
+    command: str = "",
 ) -> None:
     """Do every stage that is not done. Killed and started again, it goes on where it was.
 
+    A finished stage whose files turn out damaged when another one reads them is made anew, once.
+
     Args:
+        command: what the user typed, for the record.
         base_bytes, pace: for the time left; see `cost_of`.
 
     Raises:
@@ -30,17 +40,25 @@ def execute(
     with held(plan.run, RunError):
         todo = plan.undone()
         if todo:
-            _Schedule(plan, todo, executor, show, base_bytes, pace).run()
+            _Schedule(plan, todo, executor, show, base_bytes, pace, command).run()
 
 
 class _Schedule:
     """The stages that are left, which are at work, and how long it will still take."""
 
     def __init__(
-        self, plan: Plan, todo: list[Stage], executor: Executor, show: bool, base_bytes: int, pace: MachinePace
+        self,
+        plan: Plan,
+        todo: list[Stage],
+        executor: Executor,
+        show: bool,
+        base_bytes: int,
+        pace: MachinePace,
+        command: str,
     ) -> None:
         self.plan, self.executor, self.show = plan, executor, show
-        self.base_bytes, self.pace = base_bytes, pace
+        self.base_bytes, self.pace, self.command = base_bytes, pace, command
+        self.mended: set[str] = set()
         self.waiting = {stage.name: stage for stage in todo}
         self.running: dict[str, Stage] = {}
         self.began: dict[str, float] = {}
@@ -76,11 +94,14 @@ class _Schedule:
                     self.plan.inputs(stage.name),
                     self.plan.made_elsewhere(stage.name),
                     self.show,
+                    self.command,
                 )
             )
 
     def _finish(self, finished: Finished) -> None:
         stage = self.running.pop(finished.name)
+        if isinstance(finished.error, DamagedStageError) and self._mend(finished.error, stage):
+            return
         if finished.error is not None:
             raise finished.error
         seconds = time.monotonic() - self.began[stage.name]
@@ -90,8 +111,24 @@ class _Schedule:
             eta = f", about {clock(self._left_s())} left" if self.waiting or self.running else ""
             progress.say(f"[{self._done()}/{self.total}] {stage.name} took {clock(seconds)}{eta}")
 
+    def _mend(self, error: DamagedStageError, reader: Stage) -> bool:
+        """Have a damaged stage done again, and what wanted to read it after that; once, or the disk is at fault."""
+        found = next((stage for stage in self.plan if self.plan.folder(stage.name).name == error.field), None)
+        if found is None:
+            return False
+        if found.name not in self.waiting and found.name not in self.running:
+            if found.name in self.mended:
+                return False
+            self.mended.add(found.name)
+            self.waiting[found.name] = found
+            self.urgency[found.name] = self.urgency[reader.name]
+            if self.show:
+                progress.say(f"{found.name}: {error.rule}; it is made anew")
+        self.waiting[reader.name] = reader
+        return True
+
     def _done(self) -> int:
-        return self.total - len(self.waiting) - len(self.running)
+        return max(0, self.total - len(self.waiting) - len(self.running))
 
     def _left_s(self) -> float:
         now, correction = time.monotonic(), self.taken / self.estimated

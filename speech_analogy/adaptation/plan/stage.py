@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from speech_analogy.adaptation.records.mark import DONE_FILE, Mark
 from speech_analogy.adaptation.stages.params.base import Output, StageParams
 
 HASH_DIGITS = 12
-DONE_FILE = "stage.json"
 STAGES_FOLDER = "stages"  # of a run
 
 
@@ -78,6 +78,7 @@ class Plan:
         self.run, self.siblings = run, tuple(siblings)
         self.stages: dict[str, Stage] = {}
         self._hashes: dict[str, str] = {}
+        self._left_out: frozenset[str] = frozenset()
         for stage in stages:
             if stage.name in self.stages:
                 raise ValueError(f"two stages are called {stage.name}")
@@ -124,7 +125,11 @@ class Plan:
         return _sha256("\n".join(self.folder(stage.name).name for stage in self))
 
     def is_done(self, name: str) -> bool:
-        return (self.folder(name) / DONE_FILE).is_file()
+        return name not in self._left_out and (self.folder(name) / DONE_FILE).is_file()
+
+    def leave_out(self, names: Iterable[str]) -> None:
+        """Count finished stages as undone from here on, in this object alone."""
+        self._left_out = frozenset(names)
 
     def undone(self) -> list[Stage]:
         """The stages that are left to do."""
@@ -141,8 +146,11 @@ class Plan:
 
     def seconds(self, name: str) -> float:
         """Wall time that a finished stage took, over all of its starts."""
-        content = json.loads((self.folder(name) / DONE_FILE).read_text(encoding="utf-8"))
-        return float(content["seconds"])
+        return self.mark(name).seconds
+
+    def mark(self, name: str) -> Mark:
+        """What a finished stage says of itself."""
+        return Mark.read(self.folder(name))
 
 
 def _sha256(text: str) -> str:

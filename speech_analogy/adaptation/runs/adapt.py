@@ -18,6 +18,7 @@ from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.plan.user_planner import UserPlanner
 from speech_analogy.adaptation.recipe import Recipe, override_keys, parse_recipe, read_overridden
 from speech_analogy.adaptation.runs.checks import check_run
+from speech_analogy.adaptation.runs.damaged import set_aside_damaged
 from speech_analogy.adaptation.runs.measured import measure, publish
 from speech_analogy.adaptation.runs.overlap import require_new_recordings, require_new_test
 from speech_analogy.adaptation.split import read_cuts_of, split
@@ -181,6 +182,9 @@ def adapt_planned(
     """Do what `plan_run` planned; see `adapt`."""
     doer = make_executor(executor, workers)
     resolved, plan, prepared = planned.recipe, planned.plan, planned.prepared
+    made = names.PUBLISHED if resolved.decides else names.model(resolved.publish or "analogy")
+    published = plan.stages.get(names.WIDENED, plan.stages.get(made))
+    set_aside_damaged(plan, () if published is None else (published.name,), show=progress)
     check_run(resolved, [plan])
     found: list[str] = []
     defaults: list[DefaultValue] = []
@@ -192,7 +196,5 @@ def adapt_planned(
         resolved, plan, planned.path, doer, progress=progress, command=command, found=found, defaults=defaults
     )
     system = results.published or resolved.publish or "analogy"
-    made = names.PUBLISHED if resolved.decides else names.model(system)
-    stage = plan.stages.get(names.WIDENED, plan.stages.get(made))
-    model = None if stage is None else publish(plan, stage["model"])
+    model = None if published is None else publish(plan, published["model"])
     return Adaptation(plan.run, model, system, results)

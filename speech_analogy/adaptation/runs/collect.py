@@ -19,6 +19,7 @@ from speech_analogy.adaptation.stages.params.training_params import FinetunePara
 from speech_analogy.adaptation.stages.scale_selection import regret
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_cuts
+from speech_analogy.evaluation.environment import Making
 from speech_analogy.evaluation.evaluate import compare_hypotheses, pooled
 from speech_analogy.evaluation.grouping import Cluster, Grouping, grouped
 from speech_analogy.evaluation.normalise import normaliser, normaliser_name
@@ -63,10 +64,12 @@ class _Row:
         return self.system if self.scale is None else f"{self.system}-{self.scale:g}"
 
 
-def collect(
-    recipe: Recipe, plan: Plan, path: Path, command: str, versions: dict[str, str], machine: dict[str, str]
-) -> Results:
-    """Read every score, copy the hypotheses into the run's folder and compare the analogy with all others."""
+def collect(recipe: Recipe, plan: Plan, path: Path, made: Sequence[Making]) -> Results:
+    """Read every score, copy the hypotheses into the run's folder and compare the analogy with all others.
+
+    Args:
+        made: what made the stages, that of most of them first; see `makings`.
+    """
     chosen = _choice(plan, names.CHOOSE_SCALE)
     estimate = _estimate(recipe, plan)
     ours = (estimate.system, None) if estimate else ("analogy", chosen["scale"] if chosen else None)
@@ -115,9 +118,10 @@ def collect(
         other_decoders=_in_decoders(plan),
         selection=_selection(recipe, plan, chosen, systems),
         counts=_counts(trained),
-        command=command,
-        versions=versions,
-        machine=machine,
+        command=made[0].command,
+        versions=made[0].shown(),
+        machine=made[0].machine,
+        made=list(made) if len(made) > 1 else [],
         seconds={stage.name: plan.seconds(stage.name) for stage in plan},
     )
 

@@ -24,6 +24,7 @@ from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe, load_recipe
 from speech_analogy.adaptation.runs.adapt import base_key_of
 from speech_analogy.adaptation.runs.checks import check_run
+from speech_analogy.adaptation.runs.damaged import set_aside_damaged
 from speech_analogy.adaptation.runs.measured import left_to_do, measure, remove_models
 from speech_analogy.adaptation.runs.overlap import require_new_test
 from speech_analogy.adaptation.runs.target import Source, Target, TargetPlanner, Voices, size_of_speech
@@ -179,6 +180,8 @@ def do_domains(
         SpeechAnalogyError: the weights, an engine or the run's folder are not right.
     """
     doer = make_executor(executor, workers)
+    for plan in (job.corpus, *(plan for target in job.targets for plan in (target.speech, target.plan))):
+        set_aside_damaged(plan, show=progress)
     job.check()
     table = job.table
     if table.rows:
@@ -187,8 +190,8 @@ def do_domains(
         if not target.is_finished():
             if progress:
                 say(f"target {number} of {len(job.targets)}: {target.label}")
-            execute(job.corpus, doer, show=progress)
-            execute(target.speech, doer, show=progress)
+            execute(job.corpus, doer, show=progress, command=command)
+            execute(target.speech, doer, show=progress, command=command)
             measure(target.recipe, target.plan, job.path, doer, progress=progress, command=command)
         name = str(target.plan.run.relative_to(job.run))
         table = table.with_run(target.domain, target.plan.run, target.seed, name)

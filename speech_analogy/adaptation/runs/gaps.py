@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speech_analogy.adaptation.plan import names
-from speech_analogy.adaptation.plan.stage import DONE_FILE, HASH_DIGITS, STAGES_FOLDER
+from speech_analogy.adaptation.plan.stage import HASH_DIGITS, STAGES_FOLDER
+from speech_analogy.adaptation.records.mark import DONE_FILE, require_whole
 from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.files import require_free, write_whole
@@ -73,7 +74,7 @@ def pair_of(run: str | Path) -> Pair:
     """B and A of a finished run.
 
     Raises:
-        DataError: the run has not finished them, they were removed, or it holds several.
+        DataError: the run has not finished them, they were removed or damaged, or it holds several.
     """
     real, synthetic = (_model_of(Path(run), CORNERS[side]) for side in ("plus", "minus"))
     return real, synthetic
@@ -99,4 +100,5 @@ def _model_of(run: Path, system: str) -> Path:
             value=", ".join(folder.name for folder in found),
             do="give the ones that belong together as --real and --synthetic",
         )
+    require_whole(found[0])
     return found[0] / MODEL_FOLDER

@@ -13,14 +13,14 @@ from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace, 
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.runs.collect import collect
+from speech_analogy.adaptation.runs.key import RESULTS_FILE, is_measured, write_key
+from speech_analogy.adaptation.runs.makings import makings
 from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER, Output
 from speech_analogy.adaptation.stages.work import FEATURES_FOLDER
-from speech_analogy.evaluation.environment import machine_record, package_versions
+from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import DefaultValue, Results
-from speech_analogy.foundation.files import beside, copy_tree, follow_umask, replace_folder, write_whole
+from speech_analogy.foundation.files import beside, copy_tree, follow_umask, replace_folder
 from speech_analogy.merging.io.model_folder import finish
-
-RESULTS_FILE, KEY_FILE = "results.json", "plan.sha256"
 
 
 def measure(
@@ -43,20 +43,20 @@ def measure(
         defaults: the values that nobody gave, for the record.
     """
     pace = machine_pace(show=True) if progress and plan.undone() else REFERENCE
-    execute(plan, executor, show=progress, base_bytes=weights_bytes(recipe.base), pace=pace)
+    execute(plan, executor, show=progress, base_bytes=weights_bytes(recipe.base), pace=pace, command=command)
     shutil.rmtree(plan.run / FEATURES_FOLDER, ignore_errors=True)
-    results = collect(recipe, plan, path, command, package_versions(), machine_record())
+    results = collect(recipe, plan, path, makings(plan, _earlier(plan), command))
     results = results.model_copy(update={"found": list(found), "defaults": list(defaults)})
     results.write(plan.run / RESULTS_FILE)
-    write_whole(plan.run / KEY_FILE, plan.digest())
+    write_key(plan, [RESULTS_FILE, *(one.hypotheses_file for one in results.systems)])
     return results
 
 
-def is_measured(plan: Plan) -> bool:
-    """Was the run done with this very plan? Its models may have been removed since."""
-    key = plan.run / KEY_FILE
-    whole = key.is_file() and (plan.run / RESULTS_FILE).is_file()
-    return whole and key.read_text(encoding="utf-8") == plan.digest()
+def _earlier(plan: Plan) -> Results | None:
+    try:
+        return Results.read(plan.run / RESULTS_FILE)
+    except DataError:
+        return None
 
 
 def publish(plan: Plan, model: Output) -> Path:

@@ -20,7 +20,7 @@ from speech_analogy.adaptation.plan.estimate import START_S, Size, synthesis_cos
 from speech_analogy.adaptation.plan.planner import Planner
 from speech_analogy.adaptation.plan.stage import Plan, Stage
 from speech_analogy.adaptation.recipe import Recipe
-from speech_analogy.adaptation.runs.measured import is_measured
+from speech_analogy.adaptation.runs.key import is_measured
 from speech_analogy.adaptation.split import Split, texts_of
 from speech_analogy.adaptation.stages.params.base import Elsewhere
 from speech_analogy.adaptation.stages.params.speech_params import (

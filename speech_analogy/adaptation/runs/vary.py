@@ -17,7 +17,9 @@ from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.runs.adapt import adapt, plan_of
 from speech_analogy.adaptation.runs.checks import check_run
-from speech_analogy.adaptation.runs.measured import RESULTS_FILE, is_measured, left_to_do, remove_models
+from speech_analogy.adaptation.runs.damaged import set_aside_damaged
+from speech_analogy.adaptation.runs.key import RESULTS_FILE, is_measured
+from speech_analogy.adaptation.runs.measured import left_to_do, remove_models
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.files import write_whole
@@ -111,8 +113,10 @@ def do_variation(
     Raises:
         SpeechAnalogyError: the weights, an engine or a run's folder are not right.
     """
-    job.check()
     plans = list(job.plans.values())
+    for plan in plans:
+        set_aside_damaged(plan, show=progress)
+    job.check()
     for number, (value, plan) in enumerate(job.plans.items(), start=1):
         if not is_measured(plan):
             if progress:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from speech_analogy.adaptation.plan.stage import DONE_FILE
+from speech_analogy.adaptation.records.mark import DONE_FILE
 from speech_analogy.adaptation.runs.gaps import pair_of, write_gap
 from speech_analogy.errors import CheckpointError, DataError
 from speech_analogy.merging.io.checkpoints import open_checkpoint
