@@ -246,6 +246,6 @@ def _enlarged(texts: Texts, server: Mapping[str, Any], cache: Path) -> Texts:
 
 
 def _mapping(path: str | Path) -> dict[str, Any]:
-    from speech_analogy.foundation.user_files import read_mapping
+    from speech_analogy.foundation.user_files.mappings import read_mapping
 
     return read_mapping(Path(path))

@@ -19,7 +19,8 @@ from data_synth.text.texts import Text, folded
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.digests import derive
 from speech_analogy.foundation.suggest import nearest
-from speech_analogy.foundation.user_files import read_mapping, read_text
+from speech_analogy.foundation.user_files.mappings import read_mapping
+from speech_analogy.foundation.user_files.plain import read_text
 
 TEMPLATE_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 SLOT = re.compile(r"\s*([^\s:{}]+)\s*(?::\s*([^\s:{}]+)\s*)?")

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from data_synth.text.fingerprints import Fingerprints
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.digests import digest
+from speech_analogy.foundation.user_files.plain import TOO_LONG, is_folder, read_lines
+from speech_analogy.foundation.user_files.tables import NOT_AN_OBJECT, BrokenLine, header_of, table_rows
 
 ID_DIGITS = 12  # of the sha256 of text and domain
 DEFAULT_DOMAIN = "target"
 TEXT_FIELD, ID_FIELD, DOMAIN_FIELD = "text", "id", "domain"
 SLURP_FIELDS = {"sentence": TEXT_FIELD, "slurp_id": ID_FIELD, "scenario": DOMAIN_FIELD}  # SLURP's names -> ours
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
+TEXT_TABLES = (".csv", ".tsv", ".jsonl")
+MISSING = "the file of texts is missing"
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # but for white space
 TEXT_COLUMNS = (TEXT_FIELD, "sentence", "transcript", "transcription", "utterance", "phrase", "query", "prompt")
 """What a column of texts is called where none is named: the first of these that a file has, capitals aside."""
 COLUMN_ADVICE = "name the column of the texts as FILE:COLUMN"
@@ -62,6 +64,19 @@ def _summary(texts: int, lines: int, blank: int, duplicates: int) -> str:
 def folded(words: str) -> str:
     """What two texts of one domain must not share: the words without case and superfluous white space."""
     return " ".join(words.split()).casefold()
+
+
+def _single_spaced(words: str) -> str:
+    """White space made single; control characters, which nobody can say, count as such beside anything else."""
+    return " ".join(CONTROL.sub(" ", words).split()) or " ".join(words.split())
+
+
+def _is_unicode(words: str) -> bool:
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_texts(path: Path, domain: str = DEFAULT_DOMAIN, column: str | None = None) -> list[Text]:
@@ -136,9 +151,10 @@ class TextFile:
     def _lines(self) -> Iterator[tuple[int, Text | None]]:
         """Number and text of every line; None of a blank one."""
         for line, entry in _entries(self._path, self._column):
-            words = " ".join(entry.get(TEXT_FIELD, "").split())
-            where = entry.get(DOMAIN_FIELD, "").strip() or self._domain
-            given = entry.get(ID_FIELD, "").strip()
+            words, where, given = (_single_spaced(entry.get(name, "")) for name in (TEXT_FIELD, DOMAIN_FIELD, ID_FIELD))
+            if not all(map(_is_unicode, (words, where, given))):
+                raise DataError(f"line {line} is not valid Unicode (a lone surrogate)", file=self._path)
+            where = where or self._domain
             yield line, (Text(given, words, where) if given else Text.of(words, where)) if words else None
 
     def _stat(self) -> tuple[int, int] | None:
@@ -165,110 +181,81 @@ class TextFile:
         )
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    """A file of texts; what goes wrong while it is read becomes one line."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield file
-    except FileNotFoundError:
-        raise DataError("the file of texts is missing", file=path) from None
-    except IsADirectoryError:
-        raise DataError("is a folder", file=path, do="name a .txt, .csv, .tsv or .jsonl file") from None
-    except UnicodeDecodeError:
-        raise DataError("is not UTF-8", file=path, value=f"byte {_undecodable(path)}") from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", file=path) from None
-
-
-def _undecodable(path: Path) -> int:
-    """The first byte that is not UTF-8."""
-    try:
-        path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.start
-    return 0
-
-
 def _entries(path: Path, column: str | None) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and fields of every line."""
     suffix = path.suffix.lower()
-    with _opened(path) as file:
-        if suffix == ".txt":
-            if column is not None:
-                raise DataError("a text file has no columns", file=path, value=column, do="name the file alone")
-            yield from _plain_entries(file)
-        elif suffix in SEPARATORS:
-            yield from _table_entries(path, file, column)
-        elif suffix == ".jsonl":
-            yield from _jsonl_entries(path, file, column)
-        else:
-            raise DataError("must be .txt, .csv, .tsv or .jsonl", file=path, field="suffix", value=suffix)
+    if suffix == ".txt":
+        if column is not None:
+            raise DataError("a text file has no columns", file=path, value=column, do="name the file alone")
+        return _plain_entries(path)
+    if suffix in TEXT_TABLES:
+        return _table_entries(path, column, needs_a_header=suffix != ".jsonl")
+    if is_folder(path):
+        raise DataError("is a folder", file=path, do="name a .txt, .csv, .tsv or .jsonl file")
+    raise DataError("must be .txt, .csv, .tsv or .jsonl", file=path, field="suffix", value=suffix)
 
 
-def _plain_entries(file: IO[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    lines = (part for line in file for part in line.splitlines())  # form feeds and the like end a line too
-    return ((number, {TEXT_FIELD: line}) for number, line in enumerate(lines, start=1))
+def _plain_entries(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Of a text file; form feeds and the like end a line too."""
+    number = 0
+    for place, line in read_lines(path, missing=MISSING):
+        if line is None:
+            raise DataError(f"line {place}: {TOO_LONG}", file=path, do="write a text a line")
+        for part in line.splitlines():
+            number += 1
+            yield number, {TEXT_FIELD: part}
 
 
-def _table_entries(path: Path, file: IO[str], column: str | None) -> Iterator[tuple[int, dict[str, str]]]:
-    kind = path.suffix.lower()
-    reader = csv.DictReader(
-        file,
-        strict=True,
-        delimiter=SEPARATORS[kind],
-        quoting=csv.QUOTE_MINIMAL if kind == ".csv" else csv.QUOTE_NONE,  # in TSV a quotation mark is one
-    )
-    try:
-        names = _names_of(reader.fieldnames or [], column)
+def _table_entries(path: Path, column: str | None, needs_a_header: bool) -> Iterator[tuple[int, dict[str, str]]]:
+    names = _names_of(header_of(path, missing=MISSING), column) if needs_a_header else None
+    if needs_a_header and names is None:
+        named = ", ".join(header_of(path)) or "nothing"
+        rule = "the first line must name a column"
+        raise DataError(rule, file=path, field=column or TEXT_FIELD, value=named, do=COLUMN_ADVICE)
+    for row in table_rows(path, missing=MISSING):
+        if isinstance(row, BrokenLine):
+            raise _broken(path, row)
+        number, entry = row
         if names is None:
-            named = ", ".join(reader.fieldnames or ["nothing"])
-            raise DataError(
-                "the first line must name a column",
-                file=path,
-                field=column or TEXT_FIELD,
-                value=named,
-                do=COLUMN_ADVICE,
-            )
-        for row in reader:
-            yield reader.line_num, _ours({key: value for key, value in row.items() if isinstance(value, str)}, names)
-    except csv.Error as error:
-        raise DataError(f"line {reader.reader.line_num} is not {kind[1:].upper()}: {error}", file=path) from None
+            yield number, _from_object(path, number, entry, column)
+        else:
+            yield number, {ours: entry[name] or "" for name, ours in names.items() if name in entry}
+
+
+def _broken(path: Path, row: BrokenLine) -> DataError:
+    if row.why:
+        return DataError(f"line {row.line} is not JSON: {row.why}", file=path)
+    if row.rule == NOT_AN_OBJECT:
+        return DataError(
+            f"line {row.line} must have a string", file=path, field=TEXT_FIELD, do='write {"text": "..."} a line'
+        )
+    do = "put a text that holds the separator between quotation marks" if path.suffix.lower() == ".csv" else None
+    return DataError(f"line {row.line}: {row.rule}", file=path, do=do)
 
 
 def _names_of(columns: Iterable[str], column: str | None) -> dict[str, str] | None:
     """A file's names -> ours: of its texts, ids and domains; None where no column is one of texts."""
-    known = set(columns)
-    if column is None and TEXT_FIELD not in known and {"sentence", "scenario"} <= known:
+    known = list(columns)
+    if column is None and TEXT_FIELD not in known and {"sentence", "scenario"} <= set(known):
         return SLURP_FIELDS
+    folded_names = {name.strip().casefold(): name for name in reversed(known)}
     if column is None:
-        usual = {name.casefold(): name for name in reversed(list(columns))}
-        column = next((usual[name] for name in TEXT_COLUMNS if name in usual), None)
-    return {column: TEXT_FIELD, ID_FIELD: ID_FIELD, DOMAIN_FIELD: DOMAIN_FIELD} if column in known else None
+        column = next((folded_names[name] for name in TEXT_COLUMNS if name in folded_names), None)
+    if column not in known:
+        return None
+    others = (name if name in known else folded_names.get(name, name) for name in (ID_FIELD, DOMAIN_FIELD))
+    return dict(zip(others, (ID_FIELD, DOMAIN_FIELD), strict=True)) | {column: TEXT_FIELD}
 
 
-def _ours(entry: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """An entry under our names."""
-    return {ours: entry[name] for name, ours in names.items() if name in entry}
-
-
-def _jsonl_entries(path: Path, file: IO[str], column: str | None) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"line {number} is not JSON: {error}", file=path) from None
-        names = _names_of(entry, column) if isinstance(entry, dict) else None
-        ours = {} if names is None else _ours(entry, names)
-        if not isinstance(ours.get(TEXT_FIELD), str):
-            found = ", ".join(sorted(map(str, entry))) if isinstance(entry, dict) else type(entry).__name__
-            raise DataError(
-                f"line {number} must have a string",
-                file=path,
-                field=column or TEXT_FIELD,
-                value=found,
-                do=COLUMN_ADVICE,
-            )
-        yield number, {key: str(value) for key, value in ours.items() if isinstance(value, str | int)}
+def _from_object(path: Path, number: int, entry: dict[str, Any], column: str | None) -> dict[str, str]:
+    """A JSON object's fields under our names."""
+    names = _names_of(entry, column) or {}
+    ours = {own: entry[name] for name, own in names.items() if entry.get(name) is not None}
+    if not isinstance(ours.get(TEXT_FIELD), str):
+        found = ", ".join(sorted(entry))
+        rule = f"line {number} must have a string"
+        raise DataError(rule, file=path, field=column or TEXT_FIELD, value=found, do=COLUMN_ADVICE)
+    for name, value in ours.items():
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise DataError(f"line {number} must have a string", file=path, field=name, value=value)
+    return {name: str(value) for name, value in ours.items()}

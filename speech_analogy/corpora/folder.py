@@ -14,8 +14,9 @@ from speech_analogy.corpora.reading import (
     Reader,
     ReaderOptions,
 )
-from speech_analogy.corpora.tables import TABLE_SUFFIXES, read_rows
+from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.user_files.tables import TABLE_SUFFIXES
 
 FOLDER_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".aiff", ".aif")
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
@@ -141,7 +142,7 @@ def _column(values: dict[str, Any], named: str | None, usual: tuple[str, ...]) -
 def recognises(path: Path) -> bool:
     """A folder with audio in it or a metadata file, or a table."""
     if path.is_file():
-        return path.suffix in TABLE_SUFFIXES
+        return path.suffix.lower() in TABLE_SUFFIXES
     return any(file.suffix.lower() in FOLDER_AUDIO_SUFFIXES or file.name in METADATA_NAMES for file in path.rglob("*"))
 
 

@@ -13,7 +13,7 @@ from speech_analogy.evaluation.significance import FEWEST_CLUSTERS
 from speech_analogy.evaluation.stand_in_estimate import Estimate
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.options import Options, config_error
-from speech_analogy.foundation.user_files import read_text
+from speech_analogy.foundation.user_files.plain import read_text
 
 
 class Hypothesis(Options):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from speech_analogy.errors import DataError
-from speech_analogy.foundation.user_files import read_mapping
+from speech_analogy.foundation.user_files.mappings import read_mapping
 
 
 @pytest.mark.parametrize(

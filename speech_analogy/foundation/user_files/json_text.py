@@ -1,0 +1,101 @@
+"""JSON of strangers: bounded in depth and in the length of its numbers, every key once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from speech_analogy.errors import DataError, SpeechAnalogyError
+from speech_analogy.foundation.user_files.plain import MOST_BYTES, NO_FILE, read_text
+
+DEEPEST = 64  # containers within containers
+LONGEST_NUMBER = 100  # digits of an integer
+TOO_DEEP = f"more than {DEEPEST} lists or objects within each other"
+
+
+def parse_json(text: str) -> Any:
+    """What a JSON text says; NaN and Infinity are taken as Python does.
+
+    Raises:
+        json.JSONDecodeError: it is not JSON.
+        ValueError: in a few words: an object has a key twice, it is nested too deeply, or a number is too long.
+    """
+    try:
+        found = json.loads(text, object_pairs_hook=_unique, parse_int=_integer)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    if text.count("[") + text.count("{") > DEEPEST and too_deep(found):
+        raise ValueError(TOO_DEEP)
+    return found
+
+
+def read_json(
+    path: Path,
+    error: type[SpeechAnalogyError] = DataError,
+    *,
+    missing: str = NO_FILE,
+    do: str | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> Any:
+    """What a JSON file says.
+
+    Args:
+        missing, do: what is said where nothing is there.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: it is missing, too large, not UTF-8, or see `parse_json`.
+    """
+    text = read_text(path, error, missing=missing, do=do, most_bytes=most_bytes)
+    try:
+        return parse_json(text)
+    except ValueError as problem:
+        raise error(f"is not JSON: {problem}", file=path) from None
+
+
+def read_object(
+    path: Path,
+    error: type[SpeechAnalogyError] = DataError,
+    *,
+    missing: str = NO_FILE,
+    do: str | None = None,
+) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: see `read_json`; or it holds something else.
+    """
+    found = read_json(path, error, missing=missing, do=do)
+    if not isinstance(found, dict):
+        raise error("must hold a JSON object", file=path, value=type(found).__name__)
+    return found
+
+
+def too_deep(value: Any, most: int = DEEPEST) -> bool:
+    """Whether lists and mappings lie within each other more than `most` times."""
+    level = [value]
+    for _ in range(most):
+        level = [child for parent in level for child in _children(parent) if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:LONGEST_NUMBER]!r} is there twice")
+    return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError(f"a number has more than {LONGEST_NUMBER} digits")
+    return int(digits)

@@ -1,0 +1,159 @@
+"""Text of files that a user or a stranger wrote: plain files alone, of bounded size, in UTF-8."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from speech_analogy.errors import DataError, SpeechAnalogyError
+
+MOST_BYTES = 128 << 20  # of a document that is read whole
+LONGEST_LINE_BYTES = 4 << 20
+NO_FILE = "cannot be read: there is no such file"
+SAVE_AS_UTF8 = "save it as UTF-8"
+WITH_NULS = "holds NUL characters, as a file in UTF-16 does"
+TOO_LONG = f"the line is longer than {LONGEST_LINE_BYTES >> 20} MiB"
+UTF16 = re.compile(r"(?:[^\0]\0){4}|(?:\0[^\0]){4}")
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a plain file; False as well for a name that the system does not take."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; False as well for a name that the system does not take."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def open_plain(
+    path: Path,
+    error: type[SpeechAnalogyError] = DataError,
+    *,
+    missing: str = NO_FILE,
+    do: str | None = None,
+) -> BinaryIO:
+    """A plain file, open to be read; reading a pipe, a socket or a device might never end.
+
+    Args:
+        missing, do: what is said where nothing is there.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: it is missing, no plain file, or cannot be opened.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise error("is a folder", file=path, do="name a file")
+        if not stat.S_ISREG(mode):
+            raise error("is not a plain file", file=path, do="copy what it gives into a file first")
+        return path.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        raise error(missing, file=path, do=do) from None
+    except (OSError, ValueError) as problem:  # ValueError: a NUL or a lone surrogate in the name
+        raise error(f"cannot be read: {reason_of(problem)}", file=path) from None
+
+
+def read_bytes(
+    path: Path,
+    error: type[SpeechAnalogyError] = DataError,
+    *,
+    missing: str = NO_FILE,
+    do: str | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> bytes:
+    """A document's bytes.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: see `open_plain`; or it is larger than `most_bytes`.
+    """
+    with open_plain(path, error, missing=missing, do=do) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most_bytes:
+            raise error(f"the file must have at most {most_bytes} bytes", file=path, value=size)
+        try:
+            return file.read()
+        except OSError as problem:
+            raise error(f"cannot be read: {reason_of(problem)}", file=path) from None
+
+
+def read_text(
+    path: Path,
+    error: type[SpeechAnalogyError] = DataError,
+    *,
+    missing: str = NO_FILE,
+    do: str | None = None,
+    most_bytes: int = MOST_BYTES,
+) -> str:
+    """A document's text, in UTF-8 with or without a byte order mark.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: see `read_bytes`; or it is not UTF-8, or holds NULs.
+    """
+    content = read_bytes(path, error, missing=missing, do=do, most_bytes=most_bytes)
+    try:
+        text = content.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
+    except UnicodeDecodeError as problem:
+        raise error(f"not UTF-8 at byte {problem.start}", file=path, do=SAVE_AS_UTF8) from None
+    if "\0" in text:
+        raise error(WITH_NULS, file=path, do=SAVE_AS_UTF8)
+    return text
+
+
+def read_lines(path: Path, *, missing: str = NO_FILE) -> Iterator[tuple[int, str | None]]:
+    """The lines of a file of any length, as they end at `\\n` alone, with their numbers from 1; the ends stay on.
+
+    Other breaks (U+2028, U+0085, form feeds) are characters of a line. None stands for a line that is too long.
+
+    Raises:
+        DataError: see `open_plain`; or it is not UTF-8.
+    """
+    with open_plain(path, missing=missing) as file:
+        number = before = 0  # lines; bytes
+        while raw := _line(file, path):
+            number += 1
+            if len(raw) > LONGEST_LINE_BYTES:
+                before += len(raw) + _skip_line(file, path, raw)
+                yield number, None
+                continue
+            try:
+                line = raw.decode("utf-8")
+            except UnicodeDecodeError as problem:
+                rule = f"not UTF-8 at byte {before + problem.start}"
+                raise DataError(rule, file=path, value=f"line {number}", do=SAVE_AS_UTF8) from None
+            if "\0" in line and UTF16.search(line):
+                raise DataError(WITH_NULS, file=path, value=f"line {number}", do=SAVE_AS_UTF8)
+            yield number, line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+            before += len(raw)
+
+
+def reason_of(problem: Exception) -> str:
+    """What the system says of a file, in a few words."""
+    return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+
+
+def _line(file: BinaryIO, path: Path) -> bytes:
+    try:
+        return file.readline(LONGEST_LINE_BYTES + 1)
+    except OSError as problem:
+        raise DataError(f"cannot be read: {reason_of(problem)}", file=path) from None
+
+
+def _skip_line(file: BinaryIO, path: Path, begun: bytes) -> int:
+    """Go to the end of a line that was begun; returns the bytes that were left out."""
+    count, piece = 0, begun
+    while piece and not piece.endswith(b"\n"):
+        piece = _line(file, path)
+        count += len(piece)
+    return count
