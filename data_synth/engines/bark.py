@@ -31,6 +31,7 @@ from data_synth.engines.support.voice_facts import VoiceFacts
 from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError, one_line
 from speech_analogy.foundation.digests import derive
+from speech_analogy.foundation.user_files.json_text import read_object
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +120,7 @@ class BarkEngine(BatchEngine):
     def _preset_names(self, checkpoint: str) -> tuple[str, ...]:
         if checkpoint not in self._presets:
             path = self._source(checkpoint).file(PRESETS_FILE)
-            listed = json.loads(path.read_text(encoding="utf-8")) if path else {}
+            listed = read_object(path, SynthesisError) if path else {}
             self._presets[checkpoint] = tuple(name for name in listed if name != PRESETS_HOME)
         return self._presets[checkpoint]
 

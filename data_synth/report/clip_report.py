@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from speech_analogy.errors import DataError
 from speech_analogy.foundation.files import os_errors, replacing
 from speech_analogy.foundation.page.templating import template_environment
 from speech_analogy.foundation.page.wording import NBSP, duration
+from speech_analogy.foundation.user_files.json_text import read_object
 
 REPORT_NAME = "report.html"
 SHOWN_CLIPS = 12  # kept ones, and as many rejected ones
@@ -178,10 +178,9 @@ def _passed(gate: Any) -> bool:
 def _settings(folder: Path) -> dict[str, Any]:
     """The folder's settings; empty where they cannot be read."""
     try:
-        content = json.loads((folder / SETTINGS_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_object(folder / SETTINGS_NAME)
+    except DataError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _percent(part: float, whole: float) -> str:

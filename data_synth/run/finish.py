@@ -17,6 +17,7 @@ from data_synth.text.texts import Text
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.digests import derive
 from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.user_files.json_text import read_object
 
 UNSPEAKABLE = "unspeakable: the text has no letter and no digit"
 FINISHED_NAME = "finished.json"  # in the folder of a shard
@@ -184,9 +185,9 @@ def mark_finished(ledger: Path) -> None:
 def is_finished(ledger: Path) -> bool:
     """Whether a shard was marked as finished, and is as it was then."""
     try:
-        found = json.loads(ledger.with_name(FINISHED_NAME).read_bytes())
+        found = read_object(ledger.with_name(FINISHED_NAME))
         return bool(found == {"ledger_bytes": ledger.stat().st_size})
-    except (OSError, ValueError):
+    except (OSError, DataError):
         return False
 
 

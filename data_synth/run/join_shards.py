@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import filecmp
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ from data_synth.store.tars import SHAR_FOLDER, cuts_name, number_of
 from speech_analogy.errors import ConfigError, DataError, SynthesisError
 from speech_analogy.foundation.files import replacing
 from speech_analogy.foundation.progress import BYTES, bar
+from speech_analogy.foundation.user_files.json_text import read_object
 
 Transfer: TypeAlias = Literal["link", "copy", "move"]
 
@@ -96,13 +96,8 @@ def join_shards(
 def _open(folder: Path) -> _ShardFolder:
     """A folder that is a finished shard."""
     path = folder / SETTINGS_NAME
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError("the folder was not made by synthesize", file=path) from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", file=path) from None
-    if not isinstance(settings, dict) or not set(SHARD_FIELDS) <= settings.keys():
+    settings = read_object(path, missing="the folder was not made by synthesize")
+    if not set(SHARD_FIELDS) <= settings.keys():
         raise DataError("the folder is not a shard", file=folder, do="make shards with --shard I/N")
     if not is_finished(folder / LEDGER_NAME):
         rule = f"shard {settings['shard']}/{settings['of_shards']} is not finished"

@@ -12,6 +12,7 @@ from data_synth.store.clip_files import sweep_partials
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import PARTIAL_SUFFIX, write_whole
 from speech_analogy.foundation.locks import LOCK_NAME, held
+from speech_analogy.foundation.user_files.json_text import read_object
 
 SETTINGS_NAME = "settings.json"
 
@@ -47,17 +48,14 @@ def _refuse_strangers(out: Path) -> None:
 
 def _check_settings(out: Path, settings: dict[str, Any]) -> None:
     path = out / SETTINGS_NAME
-    if not path.is_file():
+    if not path.exists():
         _refuse_strangers(out)
         write_whole(path, json.dumps(settings, indent=2) + "\n")
         return
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"is not JSON: {error}", file=path, do="name a new folder") from None
-    for name in dict.fromkeys((*settings, *(found if isinstance(found, dict) else ()))):
-        if not isinstance(found, dict) or found.get(name) != settings.get(name):
-            was = found.get(name) if isinstance(found, dict) else found
+    found = read_object(path)
+    for name in dict.fromkeys((*settings, *found)):
+        if found.get(name) != settings.get(name):
+            was = found.get(name)
             raise ConfigError(
                 "the folder was begun with another value", file=path, field=name, value=was, do="name a new folder"
             )

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from speech_analogy.adaptation.data_options import corpus_of
 from speech_analogy.errors import ConfigError
+from speech_analogy.foundation.user_files.yaml_text import read_yaml
 
 EXTENDS = "extends"
 RECIPE_FILE = "recipe.yaml"
@@ -96,12 +95,8 @@ def merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mapping(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise ConfigError("no such recipe", file=file, do="name a recipe.yaml or the folder that holds one")
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"is not YAML: {error}", file=file) from None
+    do = "name a recipe.yaml or the folder that holds one"
+    content = read_yaml(file, ConfigError, missing="no such recipe", do=do)
     if not isinstance(content, dict):
         raise ConfigError("must be a mapping of keys to values", file=file, value=type(content).__name__)
     return content

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from speech_analogy.adaptation.data_options import CorpusOptions, SourceOptions, SplitOptions, TargetOptions
@@ -25,6 +24,7 @@ from speech_analogy.adaptation.stand_in_options import StandInOptions
 from speech_analogy.adaptation.vector_options import GivenVector
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.options import Options, config_error
+from speech_analogy.foundation.user_files.yaml_text import parse_yaml
 from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.protocol import Backend, Compute
 from speech_analogy.recognisers.windows import Window
@@ -382,6 +382,6 @@ def _override(content: dict[str, Any], override: str) -> None:
         if not isinstance(section, dict):
             raise ConfigError("this key has no keys below it", field=f"--set {key}", value=part)
     try:
-        section[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
+        section[last] = parse_yaml(value)
+    except ValueError:
         raise ConfigError("the value must be YAML", field=f"--set {key}", value=value) from None

@@ -17,6 +17,7 @@ from speech_analogy.corpora.read import read_corpus, write_cuts
 from speech_analogy.corpora.reading import CorpusReading
 from speech_analogy.corpora.splits import by_domain, hold_out_prompts, hold_out_speakers, ranked, subset
 from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.foundation.user_files.json_text import read_objects
 
 SOURCE_PARTS = ("source_train", "source_dev")
 PARTS = (*SOURCE_PARTS, "target_train", "target_dev", "test")
@@ -135,7 +136,10 @@ def write_texts(texts: Iterable[Text], path: Path) -> None:
 
 def read_texts(path: Path) -> list[Text]:
     """Read what `write_texts` wrote."""
-    return [Text(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    try:
+        return [Text(**row) for row in read_objects(path)]
+    except TypeError as error:
+        raise DataError(f"not a file of texts: {error}", file=path) from None
 
 
 def texts_of(cuts: CutSet, *, unique: bool = False) -> list[Text]:

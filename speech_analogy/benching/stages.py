@@ -14,6 +14,7 @@ from pydantic import Field
 from speech_analogy.benching.findings import Finding, StageFinding
 from speech_analogy.benching.machine import SIDES, describe, matmul_peak, peak_bytes
 from speech_analogy.errors import SpeechAnalogyError
+from speech_analogy.foundation.user_files.json_text import read_objects
 
 if TYPE_CHECKING:
     from speech_analogy.recognisers.protocol import Backend, Compute
@@ -94,8 +95,7 @@ def fine_tuning(job: BenchJob) -> StageFinding:
     counted = list(map(operations, batches))
     del operations  # and its model with it
     done = finetune(chosen, job.folder, job.scratch / "tuned", options, progress=False)
-    log = (done.folder / "training" / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in log]
+    rows = read_objects(done.folder / "training" / "log.jsonl")
     spent = [seconds_of(row, len(batch)) for row, batch in zip(rows, batches, strict=True)][1:]
     total = sum(seconds for seconds, _ in spent)
     outside = [share for _, share in spent if share is not None]

@@ -45,7 +45,7 @@ def running(title: str, threads: int | None, quiet: bool) -> Iterator[StreamOpti
 
 def _assignments(items: list[str]) -> dict[str, Any]:
     """`key=value` options; the value is read as YAML."""
-    import yaml
+    from speech_analogy.foundation.user_files.yaml_text import parse_yaml
 
     found: dict[str, Any] = {}
     for item in items:
@@ -53,8 +53,8 @@ def _assignments(items: list[str]) -> dict[str, Any]:
         if not equals or not key:
             raise ConfigError("must be KEY=VALUE", field="option", value=item)
         try:
-            found[key] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
+            found[key] = parse_yaml(value)
+        except ValueError:
             raise ConfigError("the value must be YAML", field=key, value=value) from None
     return found
 

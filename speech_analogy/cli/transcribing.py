@@ -65,7 +65,7 @@ def transcribe_command(
     quiet: Quiet = False,
 ) -> None:
     """Print transcripts, by default name, tab, text; or write each recording's in a format with times."""
-    from speech_analogy.corpora.read import CUTS_SUFFIXES
+    from speech_analogy.corpora.cut_files import CUTS_SUFFIXES
 
     decoding = decoding_options(window, beams, backend, compute, device, language, fallback)
     if not any(str(path).endswith(CUTS_SUFFIXES) for path in audio):

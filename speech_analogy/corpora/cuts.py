@@ -9,7 +9,8 @@ from lhotse import CutSet, MonoCut, MultiCut
 
 from speech_analogy.corpora.audio import recording_of
 from speech_analogy.corpora.cut_checks import require_sound_cuts
-from speech_analogy.corpora.read import CUTS_SUFFIXES, read_cuts
+from speech_analogy.corpora.cut_files import CUTS_SUFFIXES
+from speech_analogy.corpora.read import read_cuts
 from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, prompt_of, speaker_name
 from speech_analogy.errors import DataError
 

@@ -13,8 +13,8 @@ from speech_analogy.corpora.reading import (
     Problem,
     Reader,
     ReaderOptions,
+    read_rows,
 )
-from speech_analogy.corpora.tables import read_rows
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.user_files.tables import TABLE_SUFFIXES
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions
-from speech_analogy.corpora.tables import read_rows
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions, read_rows
 from speech_analogy.errors import DataError
 
 MANIFEST_SUFFIXES = (".json", ".jsonl")

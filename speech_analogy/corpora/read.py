@@ -12,14 +12,12 @@ from typing import Any
 
 from lhotse import CutSet
 
-from speech_analogy.corpora.cut_checks import require_sound_cuts
+from speech_analogy.corpora.cut_checks import sound_cuts
+from speech_analogy.corpora.cut_files import CUTS_SUFFIXES, cuts_in
 from speech_analogy.corpora.reading import CorpusReading, Reader, ReaderOptions, build_cuts
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.plugins import Plugins
-
-CUTS_SUFFIXES = (".jsonl.gz", ".jsonl")
-
 
 READERS: Plugins[Reader] = Plugins("speech_analogy.corpus_readers", "kind of corpus", field="kind")
 
@@ -103,18 +101,10 @@ def read_cuts(path: str | Path) -> CutSet:
         DataError: the file is missing, not a file of cuts, or empty; cuts that cannot be used: see `cut_checks`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError("the cuts file is missing", file=path, do="make it with `speech-analogy corpus import`")
-    try:
-        cuts = CutSet.from_file(path).to_eager()
-        empty = len(cuts) == 0
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"not a file of Lhotse cuts: {reason}", file=path) from None
-    if empty:
+    cuts = list(sound_cuts(cuts_in(path), path))
+    if not cuts:
         raise DataError("the cuts file holds no cut", file=path)
-    require_sound_cuts(cuts, path)
-    return cuts
+    return CutSet.from_cuts(cuts)
 
 
 def _read(reader: Reader, path: Path, options: ReaderOptions) -> CorpusReading:

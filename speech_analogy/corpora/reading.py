@@ -20,6 +20,7 @@ from speech_analogy.corpora.audio import decoded_samples, decodes_fast, recordin
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.options import Options
 from speech_analogy.foundation.progress import bar
+from speech_analogy.foundation.user_files.tables import BrokenLine, TableRow, table_rows
 
 Usable: TypeAlias = MonoCut | MultiCut
 PROMPT_DIGITS = 16  # hex digits of sha256 that name a prompt
@@ -119,6 +120,16 @@ class Reader:
     remote: bool = False
     recognises: Callable[[Path], bool] | None = None
     general: bool = False
+
+
+def read_rows(path: Path) -> Iterator[TableRow | Problem]:
+    """The rows of a table with their line numbers; a broken line is a problem, not an end.
+
+    Raises:
+        DataError: see `table_rows`.
+    """
+    for row in table_rows(path, missing="the metadata file is missing"):
+        yield Problem(f"line {row.line}", str(path), row.rule) if isinstance(row, BrokenLine) else row
 
 
 def normalised(text: str) -> str:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions
-from speech_analogy.corpora.tables import read_rows
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions, read_rows
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.user_files.json_text import read_object
 
 REAL_SPLITS = ("train", "devel", "test")
 SYNTHETIC_SPLIT = "train_synthetic"
 TEXT_FOLDER = Path("dataset") / "slurp"
 HEADSET_SUFFIX = "-headset"
-METADATA_NAME = "metadata.json"
+METADATA_NAME, NOT_SLURP = "metadata.json", "not SLURP's metadata"
 USER = re.compile(r"(?P<gender>[FM])(?P<language>[EO])-\d+")  # FE-488: female, native; MO: male, not native; UNK
 
 
@@ -82,18 +81,16 @@ def _split(table: Path, path: Path, audio: Path | None) -> _Split:
 
 def _speakers(metadata: Path) -> dict[str, str]:
     """Recording's file name -> `usrid`, from the only file that has it."""
-    if not metadata.is_file():
-        raise DataError("the file with SLURP's speakers is missing", file=metadata,
-                        do="get it from SLURP's repository, or set the option `speakers` to false")  # fmt: skip
+    do = "get it from SLURP's repository, or set the option `speakers` to false"
+    records = read_object(metadata, missing="the file with SLURP's speakers is missing", do=do, broken=NOT_SLURP)
     try:
-        records = json.loads(metadata.read_text(encoding="utf-8"))
         return {
             file: str(recording["usrid"])
             for record in records.values()
             for file, recording in record["recordings"].items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"not SLURP's metadata: {type(error).__name__} {error}", file=metadata) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{NOT_SLURP}: {type(error).__name__} {error}", file=metadata) from None
 
 
 def _recordings(split: _Split, speakers: dict[str, str], options: SlurpOptions) -> Iterator[CorpusUtterance | Problem]:

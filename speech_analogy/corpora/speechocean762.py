@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions
-from speech_analogy.corpora.tables import read_rows
+from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions, read_rows
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.user_files.plain import read_text
 
 SPLITS = ("train", "test")
 JSONL_NAME = "utterances.jsonl"
@@ -137,12 +137,9 @@ def _from_kaldi(root: Path, split: str, language: str) -> Iterator[CorpusUtteran
 
 def _kaldi_table(path: Path) -> dict[str, str]:
     """`key value ...` lines as a mapping; a file that is missing is empty."""
-    if not path.is_file():
+    if not path.exists():
         return {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 at byte {error.start}", file=path) from None
+    lines = read_text(path).split("\n")
     pairs = (line.split(maxsplit=1) for line in lines if line.strip())
     return {pair[0]: pair[1].strip() if len(pair) > 1 else "" for pair in pairs}
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 import numpy as np
 
@@ -19,10 +18,12 @@ from speech_analogy.evaluation.grouping import grouped
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.evaluation.significance import compare, holm
 from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.user_files.json_text import read_object
 
 OURS, AGAINST = "analogy", "target_synthetic"  # the paper's improvement is over fine-tuning on synthetic speech
 SUMMARY_FILE = "domains.json"
 SCHEMA = 2  # 1 had no utterances
+NO_TABLE = "not a table of domains"
 
 
 @dataclass(frozen=True)
@@ -231,15 +232,14 @@ class DomainTable:
         Raises:
             DataError: it is not there, or not such a table.
         """
-        if not path.is_file():
-            raise DataError("no table of domains here", file=path, do="name the domains.json of an earlier run")
+        do = "name the domains.json of an earlier run"
+        content = read_object(path, missing="no table of domains here", do=do, broken=NO_TABLE)
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if content.pop("schema") != SCHEMA:
                 raise ValueError(f"its schema is not {SCHEMA}")
             return cls(**{**content, "rows": [DomainRow(**row) for row in content["rows"]]})
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"not a table of domains: {error}", file=path) from None
+            raise DataError(f"{NO_TABLE}: {error}", file=path) from None
 
 
 def join(tables: Iterable[DomainTable]) -> DomainTable | None:

@@ -13,7 +13,7 @@ from speech_analogy.evaluation.significance import FEWEST_CLUSTERS
 from speech_analogy.evaluation.stand_in_estimate import Estimate
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.options import Options, config_error
-from speech_analogy.foundation.user_files.plain import read_text
+from speech_analogy.foundation.user_files.plain import TOO_LONG, read_lines, read_text
 
 
 class Hypothesis(Options):
@@ -228,14 +228,11 @@ class Results(Options):
     @classmethod
     def read(cls, path: Path) -> Results:
         """Read `results.json`; a DataError names what is wrong with it."""
-        if not path.is_file():
-            raise DataError("no results here", file=path, do="run `speech-analogy adapt RECIPE` first")
+        content = read_text(path, missing="no results here", do="run `speech-analogy adapt RECIPE` first")
         try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))._as_can_be_trusted()
+            return cls.model_validate_json(content)._as_can_be_trusted()
         except ValidationError as error:
             raise DataError(f"not a results file: {config_error(error, cls)}", file=path) from None
-        except ValueError:
-            raise DataError("not a results file: it is not UTF-8", file=path) from None
 
     def _as_can_be_trusted(self) -> Results:
         """Without the p-values that earlier versions gave with too few clusters."""
@@ -247,11 +244,11 @@ class Results(Options):
 
 def read_hypotheses(path: Path) -> list[Hypothesis]:
     """Read a system's hypotheses, one JSON object per line."""
-    if not path.is_file():
-        raise DataError("the hypotheses file is missing", file=path, do="run the recipe again")
     rows: list[Hypothesis] = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):  # texts may hold other breaks
-        if not line:
+    for number, line in read_lines(path, missing="the hypotheses file is missing", do="run the recipe again"):
+        if line is None:
+            raise DataError(f"line {number} is not a hypothesis: {TOO_LONG}", file=path)
+        if not line.strip():
             continue
         try:
             rows.append(Hypothesis.model_validate_json(line))

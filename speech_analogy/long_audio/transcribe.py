@@ -12,7 +12,7 @@ import numpy as np
 from lhotse import CutSet
 
 from data_synth.audio.samples import Samples
-from speech_analogy.corpora.read import CUTS_SUFFIXES
+from speech_analogy.corpora.cut_files import CUTS_SUFFIXES
 from speech_analogy.errors import DataError, SpeechAnalogyError
 from speech_analogy.evaluation.transcribe import TimedText, Transcript, Transcription, decode_arrays
 from speech_analogy.evaluation.transcribe import transcribe as transcribe_cuts

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.user_files.json_text import read_json
 
 
 def model_type_of(folder: Path) -> str | None:
@@ -16,20 +16,15 @@ def model_type_of(folder: Path) -> str | None:
         CheckpointError: the file is not JSON.
     """
     config = folder / "config.json"
-    try:
-        content = json.loads(config.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"is not JSON: {error}", file=config) from None
-    return content.get("model_type") if isinstance(content, dict) else None
+    content = read_json(config, CheckpointError)
+    found = content.get("model_type") if isinstance(content, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def provenance(folder: Path) -> dict[str, Any]:
     """What the toolkit wrote beside the weights: base, window, training; empty for a foreign folder."""
     path = folder / "provenance.json"
-    if not path.is_file():
+    if not path.exists():
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"is not JSON: {error}", file=path) from None
+    content = read_json(path, CheckpointError)
     return content if isinstance(content, dict) else {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.files import os_errors, write_json, write_whole
+from speech_analogy.foundation.user_files.json_text import parse_json
+from speech_analogy.foundation.user_files.plain import read_text
 from speech_analogy.recognisers.model_record import model_type_of, provenance
 from speech_analogy.report import cards, markdown, page
 
@@ -63,9 +64,14 @@ def _card(results: Results, run: Path, published: str | None) -> str | None:
 
 
 def _recorded(record: Path) -> str | None:
-    if not record.is_file():
+    if not record.exists():
         return None
+    do = "delete it, or give --system"
     try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["system"])
-    except (ValueError, KeyError, TypeError):
-        raise DataError("does not name a system", file=record, do="delete it, or give --system") from None
+        content = parse_json(read_text(record, do=do))
+    except ValueError:
+        content = None
+    system = content.get("system") if isinstance(content, dict) else None
+    if not isinstance(system, str):
+        raise DataError("does not name a system", file=record, do=do)
+    return system

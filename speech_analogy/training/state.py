@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,9 +9,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from speech_analogy.errors import CheckpointError
+from speech_analogy.errors import CheckpointError, DataError
 from speech_analogy.foundation.files import sweep, whole_folder, write_json
 from speech_analogy.foundation.progress import say
+from speech_analogy.foundation.user_files.json_text import read_object
 
 STATE_FILE, WEIGHTS_FILE, MOMENTS_FILE = "state.json", "weights.safetensors", "moments.safetensors"
 STATE_PATTERN = "step-*"
@@ -54,13 +54,13 @@ def load_state(
     """
     for state in reversed(_states(folder)):
         try:
-            content = json.loads((state / STATE_FILE).read_text(encoding="utf-8"))
+            content = read_object(state / STATE_FILE)
             step, own = int(content["step"]), content["key"] == key
             weights, moments = (load_file(state / name) if own else {} for name in (WEIGHTS_FILE, MOMENTS_FILE))
             whole = {name: tensor.shape for name, tensor in weights.items()} == {
                 name: parameter.shape for name, parameter in parameters.items()
             }
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError, DataError):
             own, whole = True, False
         if own and whole:
             _put(parameters, optimiser, weights, moments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from data_synth.audio.samples import Samples
 from data_synth.engines.support.voice_names import RESERVED_MARKS
 from speech_analogy.errors import SynthesisError, one_line
+from speech_analogy.foundation.user_files.json_text import read_json
 
 X_VECTOR_SIZE = 512
 X_VECTOR_SUFFIXES = (".npy", ".json")
@@ -47,8 +47,8 @@ def _parts(path: Path) -> Iterator[tuple[str, object]]:
         if path.suffix == ".npy":
             content: object = np.load(path, allow_pickle=False)
         else:
-            content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, EOFError) as error:
+            content = read_json(path, SynthesisError, broken="it cannot be read")
+    except (OSError, ValueError, EOFError, MemoryError) as error:
         raise SynthesisError(f"it cannot be read: {one_line(error)}", file=path) from None
     if isinstance(content, dict):
         yield from ((str(name), values) for name, values in content.items())

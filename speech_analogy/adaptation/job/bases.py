@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from speech_analogy.adaptation.job.evidence import DefaultChoice
-from speech_analogy.errors import ConfigError, WeightsUnavailableError
+from speech_analogy.errors import CheckpointError, ConfigError, WeightsUnavailableError
+from speech_analogy.foundation.user_files.json_text import read_object
 from speech_analogy.recognisers.weights import resolve_weights
 
 ENGLISH_BASES = ("pip:whisper-tiny.en", "openai/whisper-tiny.en", "pip:whisper-base", "openai/whisper-base")
@@ -47,7 +47,7 @@ def width_of(folder: Path) -> int | None:
 def refuse_other_language(base: str, folder: Path, language: str) -> None:
     """Raise ConfigError where the texts are in another language than English and the base knows English alone."""
     generation = folder / "generation_config.json"
-    said = json.loads(generation.read_text(encoding="utf-8")) if generation.is_file() else {}
+    said = read_object(generation, CheckpointError) if generation.is_file() else {}
     if said.get("is_multilingual", True) is False and not is_english(language):
         do = "take a multilingual one, such as pip:whisper-base"
         raise ConfigError(
@@ -56,5 +56,4 @@ def refuse_other_language(base: str, folder: Path, language: str) -> None:
 
 
 def _config(folder: Path) -> dict[str, object]:
-    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return content if isinstance(content, dict) else {}
+    return read_object(folder / "config.json", CheckpointError)

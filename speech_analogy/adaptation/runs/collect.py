@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +38,7 @@ from speech_analogy.evaluation.results import (
 )
 from speech_analogy.evaluation.significance import holm
 from speech_analogy.evaluation.stand_in_estimate import Estimate
+from speech_analogy.foundation.user_files.json_text import read_json
 from speech_analogy.systems.catalogue import COMBINATIONS, TRAININGS, searched_as
 
 _Measured = tuple[str, float | None]
@@ -296,7 +296,7 @@ def _choice(plan: Plan, stage: str) -> dict[str, Any] | None:
 
 def _read(plan: Plan, stage: str, output: str) -> Any:
     """The JSON of a stage's output."""
-    return json.loads(plan.path(plan.stages[stage][output]).read_text(encoding="utf-8"))
+    return read_json(plan.path(plan.stages[stage][output]))
 
 
 def _trained_on(recipe: Recipe, plan: Plan) -> dict[str, list[Any]]:

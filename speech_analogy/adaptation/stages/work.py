@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,6 +13,7 @@ from speech_analogy.corpora.read import read_cuts
 from speech_analogy.evaluation.evaluate import Evaluation
 from speech_analogy.evaluation.results import write_hypotheses
 from speech_analogy.foundation.files import write_json
+from speech_analogy.foundation.user_files.json_text import read_json
 
 FEATURES_FOLDER = "features"  # of a run, while it lasts
 
@@ -53,7 +53,7 @@ class Work(Generic[P_co]):
 
     def read(self, output: Output) -> Any:
         """The JSON of an output."""
-        return json.loads(self.path(output).read_text(encoding="utf-8"))
+        return read_json(self.path(output))
 
     def write(self, file: str, content: Any) -> None:
         """Write JSON into the stage's own folder."""

@@ -37,12 +37,13 @@ def read_json(
     *,
     missing: str = NO_FILE,
     do: str | None = None,
+    broken: str = "is not JSON",
     most_bytes: int = MOST_BYTES,
 ) -> Any:
     """What a JSON file says.
 
     Args:
-        missing, do: what is said where nothing is there.
+        missing, broken, do: what is said where nothing is there, or something else.
 
     Raises:
         SpeechAnalogyError: of the type `error`: it is missing, too large, not UTF-8, or see `parse_json`.
@@ -51,7 +52,7 @@ def read_json(
     try:
         return parse_json(text)
     except ValueError as problem:
-        raise error(f"is not JSON: {problem}", file=path) from None
+        raise error(f"{broken}: {problem}", file=path, do=do) from None
 
 
 def read_object(
@@ -60,15 +61,36 @@ def read_object(
     *,
     missing: str = NO_FILE,
     do: str | None = None,
+    broken: str = "is not JSON",
 ) -> dict[str, Any]:
     """The object that a JSON file holds.
 
     Raises:
         SpeechAnalogyError: of the type `error`: see `read_json`; or it holds something else.
     """
-    found = read_json(path, error, missing=missing, do=do)
+    found = read_json(path, error, missing=missing, do=do, broken=broken)
     if not isinstance(found, dict):
-        raise error("must hold a JSON object", file=path, value=type(found).__name__)
+        raise error(f"{broken}: it must be an object", file=path, value=type(found).__name__, do=do)
+    return found
+
+
+def read_objects(path: Path, *, missing: str = NO_FILE, do: str | None = None) -> list[dict[str, Any]]:
+    """The objects of a file that has one a line; blank lines are left out.
+
+    Raises:
+        DataError: the file is missing, larger than 128 MiB, not UTF-8, or a line is no object: it is named.
+    """
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(read_text(path, missing=missing, do=do).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = parse_json(line)
+        except ValueError as error:
+            raise DataError(f"line {number} is not JSON: {error}", file=path) from None
+        if not isinstance(row, dict):
+            raise DataError(f"line {number} must be an object", file=path, value=type(row).__name__)
+        found.append(row)
     return found
 
 

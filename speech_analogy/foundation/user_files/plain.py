@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import stat
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from speech_analogy.errors import DataError, SpeechAnalogyError
 
@@ -19,6 +20,12 @@ WITH_NULS = "holds NUL characters, as a file in UTF-16 does"
 TOO_LONG = f"the line is longer than {LONGEST_LINE_BYTES >> 20} MiB"
 UTF16 = re.compile(r"(?:[^\0]\0){4}|(?:\0[^\0]){4}")
 BYTE_ORDER_MARK = "\ufeff"
+
+
+class BinaryLines(Protocol):
+    """What has lines of bytes."""
+
+    def readline(self, size: int, /) -> bytes: ...
 
 
 def is_file(path: Path) -> bool:
@@ -111,7 +118,7 @@ def read_text(
     return text
 
 
-def read_lines(path: Path, *, missing: str = NO_FILE) -> Iterator[tuple[int, str | None]]:
+def read_lines(path: Path, *, missing: str = NO_FILE, do: str | None = None) -> Iterator[tuple[int, str | None]]:
     """The lines of a file of any length, as they end at `\\n` alone, with their numbers from 1; the ends stay on.
 
     Other breaks (U+2028, U+0085, form feeds) are characters of a line. None stands for a line that is too long.
@@ -119,23 +126,29 @@ def read_lines(path: Path, *, missing: str = NO_FILE) -> Iterator[tuple[int, str
     Raises:
         DataError: see `open_plain`; or it is not UTF-8.
     """
-    with open_plain(path, missing=missing) as file:
-        number = before = 0  # lines; bytes
-        while raw := _line(file, path):
-            number += 1
-            if len(raw) > LONGEST_LINE_BYTES:
-                before += len(raw) + _skip_line(file, path, raw)
-                yield number, None
-                continue
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as problem:
-                rule = f"not UTF-8 at byte {before + problem.start}"
-                raise DataError(rule, file=path, value=f"line {number}", do=SAVE_AS_UTF8) from None
-            if "\0" in line and UTF16.search(line):
-                raise DataError(WITH_NULS, file=path, value=f"line {number}", do=SAVE_AS_UTF8)
-            yield number, line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+    with open_plain(path, missing=missing, do=do) as file:
+        yield from lines_of(file, path)
+
+
+def lines_of(file: BinaryLines, path: Path) -> Iterator[tuple[int, str | None]]:
+    """As `read_lines`, of what is open: a file or, for one, what unpacks it."""
+    number = before = 0  # lines; bytes
+    while raw := _line(file, path):
+        number += 1
+        if len(raw) > LONGEST_LINE_BYTES:
             before += len(raw)
+            yield number, None
+            before += _skip_line(file, path, raw)
+            continue
+        try:
+            line = raw.decode("utf-8")
+        except UnicodeDecodeError as problem:
+            rule = f"not UTF-8 at byte {before + problem.start}"
+            raise DataError(rule, file=path, value=f"line {number}", do=SAVE_AS_UTF8) from None
+        if "\0" in line and UTF16.search(line):
+            raise DataError(WITH_NULS, file=path, value=f"line {number}", do=SAVE_AS_UTF8)
+        yield number, line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+        before += len(raw)
 
 
 def reason_of(problem: Exception) -> str:
@@ -143,14 +156,14 @@ def reason_of(problem: Exception) -> str:
     return getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
 
 
-def _line(file: BinaryIO, path: Path) -> bytes:
+def _line(file: BinaryLines, path: Path) -> bytes:
     try:
         return file.readline(LONGEST_LINE_BYTES + 1)
-    except OSError as problem:
+    except (OSError, EOFError, zlib.error) as problem:
         raise DataError(f"cannot be read: {reason_of(problem)}", file=path) from None
 
 
-def _skip_line(file: BinaryIO, path: Path, begun: bytes) -> int:
+def _skip_line(file: BinaryLines, path: Path, begun: bytes) -> int:
     """Go to the end of a line that was begun; returns the bytes that were left out."""
     count, piece = 0, begun
     while piece and not piece.endswith(b"\n"):

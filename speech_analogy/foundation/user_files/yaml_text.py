@@ -54,11 +54,12 @@ def read_yaml(
     *,
     missing: str = NO_FILE,
     do: str | None = None,
+    broken: str = "is not YAML",
 ) -> Any:
     """What a YAML file says.
 
     Args:
-        missing, do: what is said where nothing is there.
+        missing, broken, do: what is said where nothing is there, or something else.
 
     Raises:
         SpeechAnalogyError: of the type `error`: it is missing, larger than 8 MiB, not UTF-8, or see `parse_yaml`.
@@ -67,7 +68,7 @@ def read_yaml(
     try:
         return parse_yaml(text)
     except ValueError as problem:
-        raise error(f"is not YAML: {problem}", file=path) from None
+        raise error(f"{broken}: {problem}", file=path) from None
 
 
 class _Inspection:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.foundation.suggest import nearest
+from speech_analogy.foundation.user_files.yaml_text import read_yaml
 from speech_analogy.merging.engine.merger import MergeInput, MergePlan
 from speech_analogy.merging.engine.write import write_merge
 from speech_analogy.merging.io.checkpoints import Checkpoint, open_checkpoint
@@ -82,12 +82,13 @@ def read_merge_file(path: str | Path, find: Find | None = None) -> MergeFile:
         ConfigError: invalid YAML, an unknown key (with the nearest one), a form that has no meaning here.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ConfigError("no such merge file", file=path, do="give the path of a YAML file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or no date
-        raise ConfigError(f"the merge file must be YAML: {str(error)[:120]}", file=path) from None
+    content = read_yaml(
+        path,
+        ConfigError,
+        missing="no such merge file",
+        broken="the merge file must be YAML",
+        do="give the path of a YAML file",
+    )
     if not isinstance(content, Mapping):
         raise ConfigError("the merge file must be a mapping", file=path, value=type(content).__name__)
     _require_keys(path, content, TOP_KEYS, "")

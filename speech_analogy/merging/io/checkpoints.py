@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.user_files.json_text import read_object
 from speech_analogy.merging.io.header import ByteRange, read_header
 from speech_analogy.merging.io.pickles import read_pickled
 from speech_analogy.merging.tensors import TensorSource, pieces, raw_bytes
@@ -249,12 +249,4 @@ def _read_index(file: Path) -> tuple[_Table, dict[str, str]]:
 
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object from a file; {} where there is none."""
-    if not file.is_file():
-        return {}
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"the file must be JSON: {str(error)[:80]}", file=file) from None
-    if not isinstance(content, dict):
-        raise CheckpointError("the file must hold a JSON object", file=file, value=type(content).__name__)
-    return content
+    return read_object(file, CheckpointError, broken="the file must be JSON") if file.exists() else {}

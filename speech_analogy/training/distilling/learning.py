@@ -23,6 +23,7 @@ from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.progress import bar
+from speech_analogy.foundation.user_files.json_text import read_objects
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.recognisers.families import family_of
@@ -138,7 +139,7 @@ def _learn(
     log = working / "training" / "log.jsonl"
     log.parent.mkdir(exist_ok=True)
     done = load_state(working, "", parameters, optimiser)
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()[:done]] if done else []
+    rows = read_objects(log)[:done] if done else []
     bf16 = autocast_precision(options.precision) == "bf16"
     student.model.train()
     saved = time.monotonic()
