@@ -6,7 +6,7 @@ from typing import Any
 
 from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.draft import Draft
-from speech_analogy.adaptation.plan.estimate import START_S, Size, decode_cost, widen_cost
+from speech_analogy.adaptation.plan.estimate import NOTHING, START_S, Size, decode_cost, widen_cost
 from speech_analogy.adaptation.plan.stage import Stage
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.stages.evaluation import PART_IN_WORDS
@@ -74,14 +74,19 @@ def add_widened(draft: Draft, published: str) -> str:
     recipe = draft.recipe
     if recipe.widen is None or published not in draft.stages:
         return published
+    sets = [name for name in ("source_real", "target_synthetic") if name in draft.cuts]
     params = WidenedParams(
         model=draft.stages[published]["model"],
-        sets={name: draft.cuts[name] for name in ("source_real", "target_synthetic") if name in draft.cuts},
+        sets={name: draft.cuts[name] for name in sets},
         widen=recipe.widen,
         seed=recipe.seed,
         language=recipe.language,
     )
-    draft.add(names.WIDENED, params, widen_cost(recipe.widen))
+    taught = NOTHING
+    for name in sets:
+        share = recipe.widen.utterances / len(sets) / max(1, draft.size[name].utterances)
+        taught = taught.plus(draft.size[name].times(min(1.0, share)))
+    draft.add(names.WIDENED, params, widen_cost(recipe.widen, taught))
     return names.WIDENED
 
 

@@ -101,9 +101,14 @@ def finetune_cost(size: Size, epochs: int, training: FinetuneOptions) -> float:
     return START_S + FINETUNE_S * epochs * window_s
 
 
-def widen_cost(widen: RecipeWidening) -> float:
-    """Seconds on one core: as a fine-tuning in 30 s windows."""
-    return START_S + FINETUNE_S * FULL_WINDOW_S * widen.epochs * (1 - widen.trimmed_share) * widen.utterances
+def widen_cost(widen: RecipeWidening, taught: Size) -> float:
+    """Seconds on one core: as a fine-tuning in 30 s windows.
+
+    Args:
+        taught: the utterances.
+    """
+    window_s = (1 - widen.trimmed_share) * widen.alone * taught.full_s + widen.joined * taught.packed_s
+    return START_S + FINETUNE_S * widen.epochs * window_s
 
 
 def decode_cost(size: Size, window: Window) -> float:

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from functools import update_wrapper
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional as F
-from transformers import (
-    DynamicCache,
-    EncoderDecoderCache,
-    WhisperForConditionalGeneration,
-)
+from transformers import DynamicCache, EncoderDecoderCache
 from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder
+from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.files import follow_umask
@@ -29,44 +23,13 @@ from speech_analogy.recognisers.protocol import IGNORED_LABEL, REPEATED_TOKENS, 
 from speech_analogy.recognisers.whisper.attention import ATTENTION
 from speech_analogy.recognisers.whisper.completing import complete_folder
 from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
-from speech_analogy.recognisers.whisper.token_loss import token_loss
+from speech_analogy.recognisers.whisper.trainable import TrainableWhisper, trimmable
 from speech_analogy.recognisers.windows import FULL_WINDOW_S
 
 TIMESTAMP_STEP_S = 0.02
 
 # What the decoder calls its keys and values: transformers renames it, and warns on every process's first batch.
 CACHE = "cache" if "cache" in signature(WhisperDecoder.forward).parameters else "past_key_values"
-
-
-class TrimmedEncoder(WhisperEncoder):
-    """Whisper's encoder for any window up to 30 s: the sinusoidal positions are sliced to the frames there are."""
-
-    def forward(self, input_features: torch.Tensor, attention_mask: Any = None, **options: Any) -> BaseModelOutput:
-        """input_features: (batch, mels, frames), frames even -> last_hidden_state (batch, frames / 2, width)."""
-        hidden = F.gelu(self.conv1(input_features))
-        hidden = F.gelu(self.conv2(hidden)).permute(0, 2, 1)  # (batch, frames / 2, width)
-        hidden = hidden + self.embed_positions.weight[: hidden.shape[1]]
-        hidden = F.dropout(hidden, p=self.dropout, training=self.training)
-        for layer in self.layers:
-            hidden = layer(hidden, None)
-        return BaseModelOutput(last_hidden_state=self.layer_norm(hidden))
-
-
-class TrainableWhisper(WhisperForConditionalGeneration):
-    """The published class, which answers with its loss where targets are given: see `token_loss`."""
-
-    def forward(self, *given: Any, targets: torch.Tensor | None = None, **named: Any) -> Any:
-        if targets is None:
-            return super().forward(*given, **named)
-        # A dense gradient of the embedding is as large as it, and nearly all zeros. Processes that share it need one.
-        alone = self.device.type == "cpu" and not torch.distributed.is_initialized()
-        self.model.decoder.embed_tokens.sparse = alone
-        hidden = self.model(*given, **named).last_hidden_state
-        return token_loss(hidden, self.proj_out.weight, targets, in_place=alone)
-
-
-TrainableWhisper.__name__ = WhisperForConditionalGeneration.__name__  # what a saved config names
-update_wrapper(TrainableWhisper.forward, WhisperForConditionalGeneration.forward)  # `generate` reads the signature
 
 
 class TokensByDuration(StoppingCriteria):
@@ -95,7 +58,7 @@ class WhisperRecogniser(WhisperFrontEnd):
         with loading(folder, "a Whisper model"):
             model: Any = whole_model(TrainableWhisper, folder, dtype=torch.float32, attn_implementation=ATTENTION)
         super().__init__(folder, model.config, model.generation_config, language)
-        model.model.encoder = _trimmable(model.model.encoder)
+        model.model.encoder = trimmable(model.model.encoder)
         for module in model.modules():
             if isinstance(module, torch.nn.LayerNorm):
                 module.register_forward_hook(_cast_once)
@@ -388,13 +351,3 @@ def _cast_once(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> to
     """
     device = output.device.type
     return output.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else output
-
-
-def _trimmable(encoder: WhisperEncoder) -> TrimmedEncoder:
-    """The same parameters in an encoder that takes any window."""
-    with torch.device("meta"):
-        trimmed = TrimmedEncoder(encoder.config)
-    trimmed.load_state_dict(encoder.state_dict(), assign=True)
-    trimmed.embed_positions.requires_grad_(False)  # sinusoids
-    trimmed.train(encoder.training)
-    return trimmed

@@ -6,8 +6,6 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +15,6 @@ import torch
 from lhotse import CutSet
 
 from speech_analogy import __version__
-from speech_analogy.corpora.audio import load_audio
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError
@@ -31,10 +28,9 @@ from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.protocol import SequenceRecogniser
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ, Window, padding_of
-from speech_analogy.training.batching import epoch_batches
-from speech_analogy.training.distilling.lessons import Lesson, Lessons, lesson_loss, seconds_of, teach
+from speech_analogy.training.distilling.lessons import Lessons, teach
 from speech_analogy.training.distilling.options import DistilOptions
+from speech_analogy.training.distilling.steps import Direction, losses, plan_steps
 from speech_analogy.training.diverging import require_finite_loss, require_finite_weights
 from speech_analogy.training.memory import keep_freed_memory
 from speech_analogy.training.optimiser import decay_groups, schedule
@@ -55,23 +51,6 @@ class Distilled:
     seconds: float
     losses: list[float]
     """Mean of each epoch: squared error a token, state and dimension."""
-
-
-@dataclass(frozen=True)
-class Direction:
-    """From which window to which.
-
-    Attributes:
-        verb: of the working folder.
-        teacher: window in which the model itself is heard.
-        student: (number of batches, epoch) -> the window that each batch is shown in.
-        record: (the model's provenance, what was learned from, fingerprint of the model) -> what provenance says.
-    """
-
-    verb: str
-    teacher: Window
-    student: Callable[[int, int], Sequence[Window]]
-    record: Callable[[dict[str, Any], dict[str, Any], str], dict[str, Any]]
 
 
 def distil(
@@ -131,11 +110,7 @@ def _learn(
     """Match the teacher; returns the number of steps and the mean loss of each epoch."""
     parameters = {name: p for name, p in student.model.named_parameters() if p.requires_grad}
     optimiser = torch.optim.AdamW(decay_groups(parameters, 0.0), lr=options.learning_rate, fused=True)
-    plan: list[tuple[int, list[Any], Window]] = []
-    for epoch in range(options.epochs):
-        batches = epoch_batches(cuts, batch_size=options.batch_size, seed=options.seed, epoch=epoch)
-        windows = direction.student(len(batches), epoch)
-        plan += [(epoch, batch, window) for batch, window in zip(batches, windows, strict=True)]
+    plan = plan_steps(cuts, student, lessons, options, direction)
     log = working / "training" / "log.jsonl"
     log.parent.mkdir(exist_ok=True)
     done = load_state(working, "", parameters, optimiser)
@@ -144,20 +119,20 @@ def _learn(
     student.model.train()
     saved = time.monotonic()
     with bar(len(plan), f"student ({direction.verb})", "steps", show=progress, done=done) as shown:
-        for features, lesson in _prefetched([(batch, window) for _, batch, window in plan[done:]], student, lessons):
+        for loss_of in losses(plan[done:], student, lessons, options.states):
             step = len(rows)
             torch.manual_seed(options.seed * len(plan) + step)  # dropout, where a model has it
             rate = options.learning_rate * schedule(step, len(plan), options.warmup_share)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             with torch.autocast(student.device.type, dtype=torch.bfloat16, enabled=bf16):
-                loss = lesson_loss(student, features, lesson, options.states)
+                loss = loss_of()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(parameters.values(), options.clip_norm)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             require_finite_loss(loss.item(), step + 1, options.learning_rate)
-            rows.append({"step": step + 1, "epoch": plan[step][0] + 1, "loss": loss.item(), "learning_rate": rate})
+            rows.append({"step": step + 1, "epoch": plan[step].epoch + 1, "loss": loss.item(), "learning_rate": rate})
             shown.note(loss=f"{loss.item():.3f}")
             shown.update()
             if time.monotonic() - saved >= options.save_every_s and len(rows) < len(plan):
@@ -168,27 +143,7 @@ def _learn(
     _write_log(log, rows)
     student.model.eval()
     by_epoch = [[row["loss"] for row in rows if row["epoch"] == epoch + 1] for epoch in range(options.epochs)]
-    return len(plan), [sum(losses) / len(losses) for losses in by_epoch]
-
-
-def _prefetched(
-    batches: Sequence[tuple[list[Any], Window]], student: SequenceRecogniser, lessons: Lessons
-) -> Iterator[tuple[torch.Tensor, Lesson]]:
-    """Features (batch, mels, frames) and lessons, the next batch prepared while one is trained on."""
-
-    def make(batch: list[Any], window: Window) -> tuple[torch.Tensor, Lesson]:
-        waves = [load_audio(cut, SAMPLING_RATE_HZ) for cut in batch]
-        features = student.features(waves, seconds_of(batch, window), padding_of(window))
-        return features, lessons.read([cut.id for cut in batch])
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        waiting = None
-        for batch, window in batches:
-            ready, waiting = waiting, pool.submit(make, batch, window)
-            if ready is not None:
-                yield ready.result()
-        if waiting is not None:
-            yield waiting.result()
+    return len(plan), [sum(epoch) / len(epoch) for epoch in by_epoch]
 
 
 def _working_folder(out: Path, verb: str, about: dict[str, Any]) -> Path:

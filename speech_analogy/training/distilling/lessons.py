@@ -42,10 +42,16 @@ class Lessons:
     def path(self, utterance: str) -> Path:
         return self.folder / f"{hashlib.sha256(utterance.encode()).hexdigest()[:32]}.safetensors"
 
-    def write(self, utterance: str, inputs: torch.Tensor, states: torch.Tensor) -> None:
-        """Keep inputs (tokens,) int64 and states (states, tokens, width) float32."""
+    def write(self, utterance: str, text: str, inputs: torch.Tensor, states: torch.Tensor) -> None:
+        """Keep a text, its inputs (tokens,) int64 and states (states, tokens, width) float32."""
         with whole_file(self.path(utterance), error=CheckpointError) as building:
-            save_file({"inputs": inputs.contiguous(), "states": states.contiguous()}, building)
+            tensors = {"inputs": inputs.contiguous(), "states": states.contiguous()}
+            save_file(tensors, building, metadata={"text": text})
+
+    def text(self, utterance: str) -> str:
+        """What the teacher wrote."""
+        with safe_open(self.path(utterance), "pt") as file:
+            return str(file.metadata()["text"])
 
     def read(self, utterances: Sequence[str]) -> Lesson:
         """A batch of them, padded at the end."""
@@ -78,9 +84,9 @@ def teach(
             states = teacher.decoder_states(encoded[-1], inputs.to(teacher.device), every=wanted == "all").cpu()
             encoded.clear()
             counts = [_tokens(row, text) for row, text in zip(targets, texts, strict=True)]
-            for cut, row, state, count in zip(batch, inputs, states, counts, strict=True):
+            for cut, text, row, state, count in zip(batch, texts, inputs, states, counts, strict=True):
                 if cut.id not in kept:
-                    lessons.write(cut.id, row[:count].clone(), state[:, :count].float().clone())
+                    lessons.write(cut.id, text, row[:count].clone(), state[:, :count].float().clone())
             shown.update(len(left))
     return lessons
 

@@ -17,8 +17,9 @@ from lhotse import CutSet
 
 from speech_analogy.recognisers.devices import AUTO
 from speech_analogy.recognisers.windows import Window, window_record
-from speech_analogy.training.distilling.learning import Direction, Distilled, distil
+from speech_analogy.training.distilling.learning import Distilled, distil
 from speech_analogy.training.distilling.options import ShortenOptions
+from speech_analogy.training.distilling.steps import Direction
 
 
 def shorten(

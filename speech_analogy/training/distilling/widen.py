@@ -21,8 +21,9 @@ from speech_analogy.recognisers.devices import AUTO
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import Window
-from speech_analogy.training.distilling.learning import Direction, Distilled, distil
+from speech_analogy.training.distilling.learning import Distilled, distil
 from speech_analogy.training.distilling.options import WidenOptions
+from speech_analogy.training.distilling.steps import Direction
 
 
 def widen(
@@ -63,5 +64,5 @@ def widen(
         trimmed = set(draw.sample(range(batches), round(options.trimmed_share * batches)))
         return [own if at in trimmed else "full" for at in range(batches)]
 
-    direction = Direction("widening", own, student, record)
+    direction = Direction("widening", own, student, record, options.alone, options.joined)
     return distil(folder, cuts, Path(out), options, direction, device=device, progress=progress)

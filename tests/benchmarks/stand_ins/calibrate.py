@@ -94,8 +94,11 @@ def _holds(prediction: Prediction, value: float) -> bool:
 def truths(run: Path) -> dict[str, StandInScores]:
     """Target -> scores of all candidates on its test, of a run over several targets; empty for another run."""
     found = {}
-    for path in sorted(run.glob(f"targets/*/stages/truth-*/{SCORES_FILE}")):
-        found[path.parents[2].name] = StandInScores.model_validate_json(path.read_text(encoding="utf-8"))
+    for path in sorted(
+        run.glob(f"targets/**/stages/truth-*/{SCORES_FILE}")
+    ):  # targets/TARGET, or targets/TARGET/seed-0
+        target = path.relative_to(run / "targets").parts[0]
+        found[target] = StandInScores.model_validate_json(path.read_text(encoding="utf-8"))
     return found
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -16,13 +17,16 @@ from lhotse import CutSet
 from safetensors.torch import load_file
 
 from speech_analogy.corpora.audio import load_audio
+from speech_analogy.corpora.cuts import text_of
 from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import CheckpointError
 from speech_analogy.recognisers.families import native_window
 from speech_analogy.recognisers.loading import load_recogniser
+from speech_analogy.recognisers.protocol import SequenceRecogniser
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
-from speech_analogy.training.distilling.lessons import lesson_loss, teach
+from speech_analogy.training.distilling.lessons import Lessons, lesson_loss, teach
 from speech_analogy.training.distilling.options import WidenOptions
+from speech_analogy.training.distilling.steps import Alone, Direction, Joined, Step, plan_steps
 from speech_analogy.training.distilling.widen import widen
 from tests.cli.running import fails
 from tests.cli.running import run_in_a_process as run
@@ -91,11 +95,62 @@ def test_a_share_of_the_batches_stays_in_the_models_own_window(
         shown.append(features.shape[-1])
         return lesson_loss(student, features, *given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("speech_analogy.training.distilling.learning.lesson_loss", loss)
+    monkeypatch.setattr("speech_analogy.training.distilling.steps.lesson_loss", loss)
     widen(tuned, audio, tmp_path / "model", OPTIONS, progress=False)
     by_epoch = [[frames == 3000 for frames in shown[at : at + 4]] for at in range(0, 16, 4)]
     assert [sum(epoch) for epoch in by_epoch] == [3, 3, 3, 3]
     assert len({tuple(epoch) for epoch in by_epoch}) > 1
+
+
+@pytest.fixture
+def lessons(audio: CutSet, tmp_path: Path) -> Lessons:
+    """Of which one has no text and one that loops."""
+    made = Lessons(tmp_path / "lessons")
+    for number, cut in enumerate(audio):
+        text = {0: "  ", 1: "no more " * 12}.get(number, f"number {number}")
+        made.write(cut.id, text, torch.zeros(3, dtype=torch.int64), torch.zeros(1, 3, 4))
+    return made
+
+
+def _planned(audio: CutSet, tuned: Path, lessons: Lessons, **more: Any) -> list[Step]:
+    direction = Direction("widening", "trimmed", lambda batches, epoch: ["full"] * batches, dict, **more)
+    return plan_steps(audio, cast("SequenceRecogniser", load_recogniser(tuned)), lessons, OPTIONS, direction)
+
+
+def test_utterances_are_joined_with_the_teachers_texts(audio: CutSet, tuned: Path, lessons: Lessons) -> None:
+    plan = _planned(audio, tuned, lessons, joined=3)
+    spoken = [cut.id for cut in audio][2:]
+    orders, timed = set(), set()
+    for epoch in range(OPTIONS.epochs):
+        joined = [step for step in plan if isinstance(step, Joined) and step.epoch == epoch]
+        windows = [window for step in joined for window in step.windows]
+        placed = [one.cut for window in windows for one in window.placed if one.whole]
+        assert sorted(cut.id for cut in placed) == sorted(3 * spoken)
+        assert all(text_of(cut) == lessons.text(cut.id) for cut in placed)
+        orders.add(tuple(cut.id for cut in placed))
+        timed |= {window.timed for window in windows}
+    assert len(orders) == OPTIONS.epochs
+    assert timed == {True, False}
+    assert [step.epoch for step in plan] == sorted(step.epoch for step in plan)
+    assert _planned(audio, tuned, lessons, joined=3) == plan
+
+
+def test_a_share_is_shown_alone(audio: CutSet, tuned: Path, lessons: Lessons) -> None:
+    for share, count in ((1.0, len(audio)), (0.5, len(audio) // 2), (0.01, 1)):
+        plan = [step for step in _planned(audio, tuned, lessons, alone=share) if isinstance(step, Alone)]
+        shown = [sorted(cut.id for step in plan if step.epoch == epoch for cut in step.cuts) for epoch in (0, 1)]
+        assert len(set(shown[0])) == len(shown[0]) == count
+        assert shown[0] == shown[1]
+
+
+def test_joined_and_alone_by_turns(audio: CutSet, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of what is joined leaves the embedding's gradient to the other loss as that needs it."""
+    monkeypatch.setattr(Lessons, "text", lambda self, utterance: "and so on")
+    options = OPTIONS.model_copy(update={"epochs": 2, "alone": 0.5})
+    done = widen(tuned, audio, tmp_path / "model", options, progress=False)
+    assert done.steps > 2 * 2
+    record = json.loads((done.folder / "provenance.json").read_text())["widened"]["hyper_parameters"]
+    assert (record["alone"], record["joined"]) == (0.5, 2)
 
 
 def test_a_model_of_thirty_seconds_has_nothing_to_learn(audio: CutSet, small_whisper: Path, tmp_path: Path) -> None:
