@@ -20,6 +20,7 @@ import json
 import re
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from data_synth.audio.samples import Waveform
@@ -121,6 +122,10 @@ class BarkEngine(BatchEngine):
         if checkpoint not in self._presets:
             path = self._source(checkpoint).file(PRESETS_FILE)
             listed = read_object(path, SynthesisError) if path else {}
+            for name, files in listed.items():
+                for file in files.values() if isinstance(files, dict) else ():
+                    if Path(str(file)).is_absolute() or ".." in Path(str(file)).parts:
+                        raise SynthesisError("a preset must lie in its folder", file=path, field=name, value=file)
             self._presets[checkpoint] = tuple(name for name in listed if name != PRESETS_HOME)
         return self._presets[checkpoint]
 

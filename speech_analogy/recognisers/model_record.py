@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.user_files.json_text import read_json
+from speech_analogy.foundation.model_files import model_json
 
 
 def model_type_of(folder: Path) -> str | None:
@@ -15,16 +14,10 @@ def model_type_of(folder: Path) -> str | None:
     Raises:
         CheckpointError: the file is not JSON.
     """
-    config = folder / "config.json"
-    content = read_json(config, CheckpointError)
-    found = content.get("model_type") if isinstance(content, dict) else None
+    found = model_json(folder / "config.json").get("model_type")
     return found if isinstance(found, str) else None
 
 
 def provenance(folder: Path) -> dict[str, Any]:
     """What the toolkit wrote beside the weights: base, window, training; empty for a foreign folder."""
-    path = folder / "provenance.json"
-    if not path.exists():
-        return {}
-    content = read_json(path, CheckpointError)
-    return content if isinstance(content, dict) else {}
+    return model_json(folder / "provenance.json")

@@ -13,6 +13,7 @@ import torch
 
 from speech_analogy.corpora.audio import load_audio
 from speech_analogy.foundation.files import whole_file
+from speech_analogy.foundation.model_files import read_array
 from speech_analogy.recognisers.families import family_of
 from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.windows import (
@@ -101,8 +102,8 @@ class FeatureStore:
     def _read(self, key: str) -> torch.Tensor | None:
         file = self._file(key)
         try:
-            return None if file is None else torch.from_numpy(np.load(file))
-        except (OSError, ValueError, EOFError):  # not there, or torn: it is made anew
+            return None if file is None else torch.from_numpy(read_array(file))
+        except (OSError, ValueError, EOFError, TypeError):  # not there, or torn: it is made anew
             return None
 
     def _write(self, key: str, row: torch.Tensor) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field
 
 from speech_analogy.errors import SynthesisError, one_line
+from speech_analogy.foundation.model_files import require_measured, require_modest_config
 from speech_analogy.foundation.options import Options
 from speech_analogy.plain_text import masked
 
@@ -97,6 +98,7 @@ class WeightsSource:
         if self.commit is not None:
             arguments["revision"] = self.commit
         try:
+            self._measure(getattr(loader, "__self__", None))
             try:
                 return loader(self.name, local_files_only=True, **arguments)
             except OSError:
@@ -111,6 +113,16 @@ class WeightsSource:
                 f"it cannot be loaded: {one_line(error)}", field=self.engine, value=self.name
             ) from None
 
+    def _measure(self, model_class: Any) -> None:
+        """Refuse a model that is larger than its weights, before transformers reserves memory for it."""
+        if self.commit is not None or not any(
+            hasattr(model_class, name) for name in ("from_config", "base_model_prefix")
+        ):
+            return  # a repository that the user named, or tokenizers and the like
+        folder = Path(self.name)
+        require_modest_config(folder, error=SynthesisError)
+        require_measured(folder, lambda: _built(model_class, folder), error=SynthesisError)
+
     def file(self, name: str) -> Path | None:
         """One small file of the checkpoint; None where it has none of that name.
 
@@ -121,6 +133,15 @@ class WeightsSource:
             path = Path(self.name) / name
             return path if path.is_file() else None
         return _hub_file(self, name, self.commit)
+
+
+def _built(model_class: Any, folder: Path) -> Any:
+    """A model of random weights as its config says; the class may be one of transformers' that find the class."""
+    from transformers import AutoConfig
+
+    if hasattr(model_class, "from_config"):
+        return model_class.from_config(AutoConfig.from_pretrained(folder))
+    return model_class(model_class.config_class.from_pretrained(folder))
 
 
 def find_source(engine: str, variable: str, default: str) -> WeightsSource:

@@ -10,6 +10,7 @@ import numpy as np
 from data_synth.audio.samples import Samples
 from data_synth.engines.support.voice_names import RESERVED_MARKS
 from speech_analogy.errors import SynthesisError, one_line
+from speech_analogy.foundation.model_files import read_array
 from speech_analogy.foundation.user_files.json_text import read_json
 
 X_VECTOR_SIZE = 512
@@ -45,7 +46,7 @@ def _parts(path: Path) -> Iterator[tuple[str, object]]:
     """What a file holds: (name within the file, values); the name is empty where it holds one vector."""
     try:
         if path.suffix == ".npy":
-            content: object = np.load(path, allow_pickle=False)
+            content: object = read_array(path)
         else:
             content = read_json(path, SynthesisError, broken="it cannot be read")
     except (OSError, ValueError, EOFError, MemoryError) as error:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.user_files.json_text import read_object
+from speech_analogy.foundation.model_files import model_json
 from speech_analogy.merging.io.header import ByteRange, read_header
 from speech_analogy.merging.io.pickles import read_pickled
 from speech_analogy.merging.tensors import TensorSource, pieces, raw_bytes
@@ -28,6 +28,7 @@ WEIGHT_FILES = (
 """The weight files of a model folder, in the order in which transformers looks for them."""
 
 PROVENANCE_FILE = "provenance.json"
+MOST_SHARDS = 256  # each takes an open file
 
 TIED_WEIGHTS: dict[str, tuple[str, ...]] = {
     "proj_out.weight": ("model.decoder.embed_tokens.weight",),  # Whisper
@@ -220,13 +221,16 @@ def _read_index(file: Path) -> tuple[_Table, dict[str, str]]:
         raise CheckpointError("an index must have a weight_map of tensor names to files", file=file)
     table: _Table = {}
     metadata: dict[str, str] = {}
-    for shard in sorted({str(shard) for shard in weight_map.values()}):
+    shards = sorted({str(shard) for shard in weight_map.values()})
+    if len(shards) > MOST_SHARDS:
+        raise CheckpointError(f"an index must name at most {MOST_SHARDS} files", file=file, value=len(shards))
+    for shard in shards:
         named = sorted(name for name, where in weight_map.items() if where == shard)
-        if Path(shard).name != shard or shard in ("", ".", ".."):
+        shard_file = file.parent / shard
+        if Path(shard).name != shard or shard in ("", ".", "..") or _leads_away(shard_file):
             raise CheckpointError(
                 "a shard must lie beside its index", file=file, field=named[0] if named else None, value=shard
             )
-        shard_file = file.parent / shard
         if not shard_file.is_file():
             raise CheckpointError(
                 "the index names a shard that is missing",
@@ -247,6 +251,19 @@ def _read_index(file: Path) -> tuple[_Table, dict[str, str]]:
     return table, metadata
 
 
+def _leads_away(file: Path) -> bool:
+    """Whether it is a link out of its folder, but for the model hub's cache, whose files are links to its blobs."""
+    if not file.is_symlink():
+        return False
+    folder, target = file.parent.resolve(), file.resolve()
+    kept = folder.parent.parent / "blobs" if folder.parent.name == "snapshots" else folder
+    return target.parent not in (folder, kept)
+
+
 def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object from a file; {} where there is none."""
-    return read_object(file, CheckpointError, broken="the file must be JSON") if file.exists() else {}
+    """A JSON object from a file; {} where there is none.
+
+    Raises:
+        CheckpointError: it is none, or absurdly large.
+    """
+    return model_json(file)

@@ -18,7 +18,11 @@ import torch
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.tensors import TensorSource, count
 
-MAX_HEADER_BYTES = 100_000_000  # the limit of the reference implementation
+MAX_HEADER_BYTES = 64_000_000  # the reference implementation allows 100 MB; no model's has a hundredth of it
+MOST_TENSORS = 50_000  # in one file
+MOST_COMMAS = 20 * MOST_TENSORS  # counted before anything is parsed
+MOST_SIDES = 16
+MOST_BYTES = 1 << 60  # of a tensor, also where another side is zero: torch multiplies them
 LENGTH_BYTES = 8
 ALIGNMENT_BYTES = 8
 METADATA = "__metadata__"
@@ -113,6 +117,10 @@ def read_header(path: Path) -> Header:
             text = file.read(length)
     except OSError as error:
         raise CheckpointError(f"the file must be readable: {error.strerror}", file=path) from None
+    for found, most in ((text.count(b"data_offsets"), MOST_TENSORS), (text.count(b","), MOST_COMMAS)):
+        if found > most:
+            rule = f"a header must name at most {MOST_TENSORS} tensors"
+            raise CheckpointError(rule, file=path, field="header", value=found, do="copy the file again")
     raw = _parse_json(path, text)
     metadata = raw.pop(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
@@ -155,8 +163,10 @@ def _entry(path: Path, name: str, raw: Any, data_begin: int, size: int) -> ByteR
     dtype, shape, offsets = raw["dtype"], raw["shape"], raw["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         raise wrong(f"dtype must be one of {', '.join(DTYPES)}", str(dtype)[:80])
-    if not isinstance(shape, list) or not all(_is_size(side) for side in shape):
-        raise wrong("shape must be a list of sizes", str(shape)[:80])
+    if not isinstance(shape, list) or len(shape) > MOST_SIDES or not all(_is_size(side) for side in shape):
+        raise wrong(f"shape must be a list of sizes, {MOST_SIDES} at most", str(shape)[:80])
+    if count([side or 1 for side in shape]) * DTYPES[dtype].itemsize > MOST_BYTES:
+        raise wrong("shape must be that of a tensor", str(shape)[:80])
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(_is_size(side) for side in offsets):
         raise wrong("data_offsets must be two positions", str(offsets)[:80])
     begin, end = data_begin + offsets[0], data_begin + offsets[1]

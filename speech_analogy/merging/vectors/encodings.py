@@ -7,6 +7,7 @@ A coded tensor `name` becomes the tensors `name#values`, `name#scales`, `name#ma
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.merging.io.header import MOST_BYTES, MOST_SIDES, MOST_TENSORS
 from speech_analogy.merging.methods.spectral import low_rank
 from speech_analogy.merging.tensors import StateDict, TensorSource, WholeTensors, count
 
@@ -228,28 +230,39 @@ def decoded_source(file: TensorSource, encoding: str) -> TensorSource:
 
 def _table(file: TensorSource, encoding: str) -> dict[str, tuple[Layout, Values, tuple[int, ...]]]:
     layouts, codings = ("zero", "dense", "mask", "gaps", "low-rank"), ("fp32", "fp16", "int8", "int4", "sign")
+    stored, zeros = _stored(file), MOST_ZEROS
     try:
         raw = json.loads(encoding)
+        if len(raw) > MOST_TENSORS:
+            raise ValueError(f"{len(raw)} tensors")
         table: dict[str, tuple[Layout, Values, tuple[int, ...]]] = {}
         for name, entry in raw.items():
             shape = tuple(int(side) for side in entry["shape"])
             fits = entry["layout"] in layouts and entry["values"] in codings and all(side >= 0 for side in shape)
-            if not fits or (entry["layout"] != "zero" and count(shape) > MAX_ELEMENTS_PER_BYTE * _stored(file, name)):
+            if not fits or len(shape) > MOST_SIDES or count([side or 1 for side in shape]) > MOST_BYTES:
                 raise ValueError(name)
+            if entry["layout"] == "zero":
+                zeros -= count(shape)
+            if zeros < 0 or (entry["layout"] != "zero" and count(shape) > MAX_ELEMENTS_PER_BYTE * stored[name]):
+                raise ValueError(f"more than the file can hold: {name}")
             table[name] = (entry["layout"], entry["values"], shape)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise CheckpointError(
             f"the header's encoding must be readable: {str(error)[:80]}", file=file.label, field=ENCODING_KEY
         ) from None
     return table
 
 
-MAX_ELEMENTS_PER_BYTE = 1 << 16
+MAX_ELEMENTS_PER_BYTE = 1 << 14
 """More than any coding here reaches; a header that claims more would ask for memory that the file cannot
 justify."""
+MOST_ZEROS = 1 << 31
+"""Elements of all tensors of which nothing is stored, for they are all zero."""
 
 
-def _stored(file: TensorSource, name: str) -> int:
-    """Bytes of the parts of one tensor."""
-    prefix = name + MARK
-    return sum(file.numel(stored) * file.dtype(stored).itemsize for stored in file if stored.startswith(prefix))
+def _stored(file: TensorSource) -> Counter[str]:
+    """Bytes of the parts of each tensor."""
+    found: Counter[str] = Counter()
+    for part in file:
+        found[part.rpartition(MARK)[0]] += file.numel(part) * file.dtype(part).itemsize
+    return found

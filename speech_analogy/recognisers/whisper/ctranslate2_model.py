@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, WhisperConfig
+from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import fill_once
+from speech_analogy.foundation.model_files import require_modest_config
 from speech_analogy.recognisers.cache import cache_folder
-from speech_analogy.recognisers.hugging_face import loading
+from speech_analogy.recognisers.hugging_face import loading, require_whole
 from speech_analogy.recognisers.protocol import REPEATED_TOKENS, Attempt, Backend, Compute
 from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
@@ -65,6 +66,7 @@ class CTranslate2Transcriber(WhisperFrontEnd):
     ) -> None:
         import ctranslate2
 
+        require_modest_config(folder)
         with loading(folder, WHAT):
             config = WhisperConfig.from_pretrained(folder)
             generation = GenerationConfig.from_pretrained(folder)
@@ -204,6 +206,8 @@ def _write(folder: Path, out: Path, loaded: WhisperRecogniser | None = None) -> 
             return loaded.tokenizer if loaded is not None else super().load_tokenizer(tokenizer_class, name, **options)
 
     with loading(folder, WHAT):
+        if loaded is None:
+            require_whole(WhisperForConditionalGeneration, folder)
         try:
             _Converter(str(folder)).convert(str(out), quantization="float32", force=True)
         except (TypeError, AttributeError, NotImplementedError) as error:

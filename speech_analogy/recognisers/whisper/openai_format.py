@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
 
 import torch
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.merging.io.pickles import read_pickled
 
 # OpenAI's part of a name -> Hugging Face's. Source: openai/whisper, whisper/model.py.
 RENAMES = [
@@ -38,17 +38,15 @@ def read_openai(file: Path) -> dict[str, torch.Tensor]:
         CheckpointError: not a checkpoint, one with code in it, or not Whisper's.
     """
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        state = read_pickled(file)
+    except CheckpointError as error:
         raise CheckpointError(
-            "is not a PyTorch file that holds tensors alone",
+            f"is not a PyTorch file that holds tensors alone: {error.rule}",
             file=file,
-            value=type(error).__name__,
+            field=error.field,
+            value=error.value,
             do="use a file published by OpenAI, or a safetensors folder",
         ) from None
-    state = content.get("model_state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        raise CheckpointError("is not an OpenAI Whisper checkpoint", file=file, field="model_state_dict")
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():
         for pattern, replacement in RENAMES:
