@@ -4,11 +4,17 @@ A stand-in is a source domain that plays the target: its own C, A and B without 
 them was trained on. Every candidate is evaluated on every stand-in. Log WERs are averaged, so that a hard domain counts
 as much as an easy one.
 
-The expected gain on the target is a prediction from other domains. With k stand-ins its interval is that of Student's t
-for one more draw, mean ± t·s·√(1 + 1/k). Two or three stand-ins say little of s, the spread between domains, so s² is
-moderated by what was found on other corpora: s² = (d₀s₀² + (k − 1)s_k²) / (d₀ + k − 1), with d₀ + k − 1 degrees of
-freedom. Source: G. K. Smyth, "Linear models and empirical Bayes methods", Stat. Appl. Genet. Mol. Biol. 3 (2004),
-equation of the moderated variance; s₀ and d₀ from `tests/benchmarks/stand_ins`.
+The expected gain on the target is a prediction from other domains: a random-effects mean with an interval for one more
+draw. A stand-in's own figure is uncertain, the more the fewer errors were counted: the logarithm of E errors has a
+variance of about φ/E, φ = 3 by speakers (1/E₁ + 1/E₂ of a pair of systems on the same utterances). With v_i that
+variance, s the spread between domains and w_i = 1/(s² + v_i), the interval is Σw_i·y_i/Σw_i ± t·√(s² + 1/Σw_i). Two or
+three stand-ins say little of s, so s² is moderated by what was found on other corpora:
+s² = (d₀s₀² + (k − 1)·max(0, s_k² − v̄)) / (d₀ + k − 1), with d₀ + k − 1 degrees of freedom.
+
+Sources: G. K. Smyth, "Linear models and empirical Bayes methods", Stat. Appl. Genet. Mol. Biol. 3 (2004), equation of
+the moderated variance; J. P. T. Higgins, S. G. Thompson, D. J. Spiegelhalter, "A re-evaluation of random-effects
+meta-analysis", J. R. Stat. Soc. A 172 (2009), section 4.1, for the prediction interval; φ, s₀ and d₀ from
+`tests/benchmarks/stand_ins`.
 """
 
 from __future__ import annotations
@@ -28,6 +34,7 @@ CONFIDENCE = 0.90
 GAIN_SPREAD, GAIN_DEGREES = 0.2, 4.0
 WER_SPREAD, WER_DEGREES = 0.35, 4.0
 PAIR_SPREAD, PAIR_DEGREES = 0.12, 4.0  # of two systems that are made of the same corners
+ERROR_DISPERSION, PAIR_DISPERSION = 3.0, 1.0  # φ of a count of errors, and of the ratio of two on the same utterances
 UNSEEN_ERRORS = 0.5  # added to a count of errors, so that its logarithm exists
 
 Candidate = tuple[str, float | None]
@@ -69,6 +76,11 @@ class StandInScores(Options):
     def log_wer(self, candidate: Candidate) -> float:
         """Logarithm of the WER as a share of 1."""
         return math.log((self.errors(candidate) + UNSEEN_ERRORS) / self.words)
+
+    def noise(self, *candidates: Candidate) -> float:
+        """Variance of `log_wer` by the utterances that there are; of two candidates that of their difference."""
+        dispersion = ERROR_DISPERSION if len(candidates) == 1 else PAIR_DISPERSION
+        return dispersion * sum(1 / (self.errors(one) + UNSEEN_ERRORS) for one in candidates)
 
 
 class Prediction(Options):
@@ -172,33 +184,42 @@ def difference(stand_ins: Sequence[StandInScores], one: Candidate, other: Candid
 
 def expected_wer(stand_ins: Sequence[StandInScores], candidate: Candidate) -> Prediction:
     """WER of a candidate on one more domain, percent."""
-    found = predicted([own.log_wer(candidate) for own in stand_ins], WER_SPREAD, WER_DEGREES)
-    value, low, high = (100 * math.exp(one) for one in found)
+    values, noise = [own.log_wer(candidate) for own in stand_ins], [own.noise(candidate) for own in stand_ins]
+    value, low, high = (100 * math.exp(one) for one in predicted(values, WER_SPREAD, WER_DEGREES, noise))
     return Prediction(value=value, low=low, high=high)
 
 
 def expected_change(stand_ins: Sequence[StandInScores], candidate: Candidate, against: Candidate) -> Prediction:
     """Relative change of the errors on one more domain, percent: −20 is a fifth fewer."""
     values = [own.log_wer(candidate) - own.log_wer(against) for own in stand_ins]
-    value, low, high = (100 * math.expm1(one) for one in predicted(values, GAIN_SPREAD, GAIN_DEGREES))
+    noise = [own.noise(candidate, against) for own in stand_ins]
+    value, low, high = (100 * math.expm1(one) for one in predicted(values, GAIN_SPREAD, GAIN_DEGREES, noise))
     return Prediction(value=value, low=low, high=high)
 
 
-def predicted(values: Sequence[float], spread: float, degrees: float) -> tuple[float, float, float]:
-    """Mean of the values, and the interval that holds one more value like them with a probability of `CONFIDENCE`.
+def predicted(
+    values: Sequence[float], spread: float, degrees: float, noise: Sequence[float] = ()
+) -> tuple[float, float, float]:
+    """Mean of the values, and the interval that holds one more like them with a probability of `CONFIDENCE`.
 
     Args:
         spread, degrees: s₀ and d₀ of the moderated variance.
+        noise: variance of each value beside the spread between them; none: 0.
     """
-    own, freedom = moderated(values, spread, degrees)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * own * math.sqrt(1 + 1 / len(values))
-    mean = float(np.mean(values))
+    own = np.asarray(noise or [0.0] * len(values))
+    between, freedom = moderated(values, spread, degrees, noise)
+    weights = 1 / (between**2 + own)
+    mean = float(np.average(values, weights=weights))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(between**2 + 1 / float(weights.sum()))
     return mean, mean - half, mean + half
 
 
-def moderated(values: Sequence[float], spread: float, degrees: float) -> tuple[float, float]:
-    """Standard deviation of one value, moderated by s₀ = `spread` with d₀ = `degrees`, and its degrees of freedom."""
+def moderated(
+    values: Sequence[float], spread: float, degrees: float, noise: Sequence[float] = ()
+) -> tuple[float, float]:
+    """Standard deviation between values, moderated by s₀ = `spread` with d₀ = `degrees`, and its degrees of freedom."""
     freedom = len(values) - 1
     own = float(np.var(values, ddof=1)) if freedom else 0.0
+    own = max(0.0, own - (float(np.mean(noise)) if len(noise) else 0.0))
     total = degrees + freedom
     return math.sqrt((degrees * spread**2 + freedom * own) / total), total

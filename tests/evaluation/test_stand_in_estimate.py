@@ -99,6 +99,24 @@ def test_interval_by_hand() -> None:
     assert CONFIDENCE == 0.9
 
 
+def test_what_is_counted_on_few_errors_counts_less() -> None:
+    """By hand: two values, the second with a variance of its own of 0.3."""
+    between = math.sqrt((4 * 0.2**2 + max(0.0, 0.5 - 0.15)) / 5)  # the variance of 0 and 1 is 0.5
+    weights = [1 / between**2, 1 / (between**2 + 0.3)]
+    half = stats.t.ppf(0.95, 5) * math.sqrt(between**2 + 1 / sum(weights))
+    mean = weights[1] / sum(weights)
+    assert predicted([0.0, 1.0], 0.2, 4, [0.0, 0.3]) == pytest.approx((mean, mean - half, mean + half))
+
+
+def test_noise_is_of_the_errors_that_were_counted() -> None:
+    one = scored("a", mixed=60, analogy__0_5=30)
+    assert one.noise(("mixed", None)) == pytest.approx(3 / 60.5)
+    assert one.noise(("mixed", None), ("analogy", 0.5)) == pytest.approx(1 / 60.5 + 1 / 30.5)
+    few, many = ([scored("a", errors * 10, mixed=errors)] for errors in (10, 1000))
+    narrow, wide = expected_wer(many, ("mixed", None)), expected_wer(few, ("mixed", None))
+    assert wide.high / wide.low > 2 * narrow.high / narrow.low
+
+
 def test_one_stand_in_has_the_spread_of_other_corpora() -> None:
     assert moderated([1.0], 0.2, 4) == pytest.approx((0.2, 4))
 
@@ -122,3 +140,18 @@ def test_intervals_hold_one_more_domain_as_often_as_they_say(count: int) -> None
         _, low, high = predicted(own, typical, degrees)
         inside += low <= target <= high
     assert inside / draws == pytest.approx(CONFIDENCE, abs=4 * math.sqrt(0.09 / draws))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_intervals_hold_it_as_often_where_stand_ins_are_small(count: int) -> None:
+    """Each stand-in's value is noisy by a variance of its own, the target's is not."""
+    generator = np.random.default_rng(10 + count)
+    degrees, typical, inside, draws = 4.0, 0.2, 0, 4000
+    for _ in range(draws):
+        spread = typical * math.sqrt(degrees / generator.chisquare(degrees))
+        *own, target = generator.normal(-0.5, spread, count + 1)
+        noise = generator.uniform(0.0, 0.4, count)
+        found = [value + generator.normal(0.0, math.sqrt(one)) for value, one in zip(own, noise, strict=True)]
+        _, low, high = predicted(found, typical, degrees, list(noise))
+        inside += low <= target <= high
+    assert inside / draws >= CONFIDENCE - 0.02
