@@ -14,7 +14,7 @@ import soxr
 from lhotse import AudioSource, Recording
 
 from data_synth.audio.samples import Samples
-from speech_analogy.corpora.cut_checks import require_files
+from speech_analogy.corpora.cut_checks import require_files, require_recording
 from speech_analogy.errors import DataError
 
 WHISPER_RATE_HZ = 16_000
@@ -39,7 +39,8 @@ def load_audio(cut: Any, sampling_rate: int = WHISPER_RATE_HZ) -> Samples:
         float32 (samples,), nominally in [-1, 1].
 
     Raises:
-        DataError: the audio is missing, cannot be decoded, holds NaN or infinity, or is shorter than the cut.
+        DataError: the audio is missing, cannot be decoded, holds NaN or infinity, is shorter than the cut, or is not
+            the recording that the cut was made of.
     """
     path = _plain_file(cut)
     if path is None:
@@ -68,6 +69,19 @@ def recording_of(path: Path, recording_id: str) -> Recording:
         num_samples=header.frames,
         duration=header.frames / header.samplerate,  # seconds
     )
+
+
+def require_recordings(cut: Any) -> None:
+    """`require_recording` for every unaltered file that a cut is made of, mixed ones' too.
+
+    Raises:
+        DataError: see there; or a file is missing.
+    """
+    for part in [track.cut for track in cut.tracks] if hasattr(cut, "tracks") else [cut]:
+        path = _plain_file(part)
+        if path is not None:
+            header = _header(Path(path))
+            require_recording(path, header.frames, header.samplerate, part)
 
 
 def decodes_fast(recording: Recording) -> bool:
@@ -116,6 +130,7 @@ def _read_span(path: str, cut: Any) -> tuple[Samples, int]:
     whole = cut.start == 0 and abs(cut.duration - cut.recording.duration) < 0.5 / cut.recording.sampling_rate
     try:
         with soundfile.SoundFile(path) as file:
+            require_recording(path, file.frames, file.samplerate, cut)
             if not whole:
                 file.seek(round(cut.start * file.samplerate))
             frames = -1 if whole else round(cut.duration * file.samplerate)
@@ -149,6 +164,7 @@ def _mono(samples: np.ndarray[Any, Any], cut: Any) -> Samples:
 
 def _through_lhotse(cut: Any) -> Samples:
     require_files(cut)
+    require_recordings(cut)
     try:
         samples = cut.load_audio()
     except Exception as error:  # Lhotse raises whatever its backends raise

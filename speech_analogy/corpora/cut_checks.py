@@ -1,19 +1,31 @@
-"""What cuts must be like before anything is done with them: each once, of files alone, its text over all of it."""
+"""What cuts must be like before anything is done with them: each once, of files alone, its text over all of it.
+
+And, when it is loaded: its file still the recording that it was made of.
+"""
 
 from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from lhotse import MonoCut, MultiCut
 
+from data_synth.audio.headers import header_problem
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.contents import digest_of
 
 AUDIO_IN = ("file", "memory", "shar")
 """Lhotse's kinds of audio source that only read: `command` runs a program, `url` fetches what a stranger names."""
+RECORDED_FILE = "recorded_file"
+"""Of a supervision's `custom`: digest and name of the cut's file as they were when the cut was made. In no hash."""
+FILES_REMEMBERED = 1 << 16  # of what was found in a file
+LONGER_TOLERANCE_S = 0.1  # by which a file may last longer than its recording says: lossy decoders differ
+OTHER_RATES = (".ogg", ".opus", ".oga")  # Opus decodes at any rate, and programs name different ones
+SPAN_DIGITS = 3  # of seconds
 UNCOVERED_S = 0.5  # of a cut, that its supervision may leave out at both ends together
 LONGEST_S = 1e6  # seconds of a recording
 MOST_TRACKS = 1000
@@ -34,10 +46,11 @@ def sound_cuts(cuts: Iterable[Any], file: Path | None = None) -> Iterator[Any]:
         file: that they were read from, for messages.
 
     Raises:
-        DataError: two cuts of one id, a field that is not what it must be, several supervisions in a cut or one over a
-            part of it, audio that is made by a command or fetched from an address.
+        DataError: two cuts of one id, or of one file and span, a field that is not what it must be, several
+            supervisions in a cut or one over a part of it, audio that is made by a command or fetched from an address.
     """
     seen: set[str] = set()
+    heard: dict[Span, str] = {}
     for cut in cuts:
         _require_form(cut, file)
         if cut.id in seen:
@@ -46,7 +59,30 @@ def sound_cuts(cuts: Iterable[Any], file: Path | None = None) -> Iterator[Any]:
         seen.add(cut.id)
         require_files(cut, file)
         _require_one_text(cut, file)
+        span = span_of(cut)
+        if span is not None and heard.setdefault(span, cut.id) != cut.id:
+            rule = f"{cut.id}: the same part of the same recording is a cut already"
+            do = "leave one of them out: it would count twice"
+            raise DataError(rule, file=file, field="recording", value=heard[span], do=do)
         yield cut
+
+
+Span = tuple[Any, ...]
+
+
+def span_of(cut: Any) -> Span | None:
+    """What of which file a cut holds, and what is done to it; None of a mix, and of audio that is in no file."""
+    recording = getattr(cut, "recording", None)
+    if recording is None or any(source.type != "file" for source in recording.sources):
+        return None
+    files = tuple(str(source.source) for source in recording.sources)
+    return (
+        *files,
+        round(cut.start, SPAN_DIGITS),
+        round(cut.duration, SPAN_DIGITS),
+        str(cut.channel),
+        str(recording.transforms),
+    )
 
 
 def require_files(cut: Any, file: Path | None = None) -> None:
@@ -164,3 +200,53 @@ def _require_one_text(cut: Any, file: Path | None) -> None:
             value=f"{own.start:g} to {own.end:g} s of {cut.duration:g} s",
             do="cut it with Lhotse: cuts.trim_to_supervisions()",
         )
+
+
+def recorded_file(path: Path) -> str:
+    """What a cut remembers of its file."""
+    return f"{digest_of(path)} {path.name.casefold()}"
+
+
+def remembered_of(cut: Any) -> tuple[str, str]:
+    """The digest and the name of a cut's file that it remembers, or empty strings."""
+    custom = cut.supervisions[0].custom if cut.supervisions else None
+    said = custom.get(RECORDED_FILE, "") if isinstance(custom, Mapping) else ""
+    digest, _, name = str(said).partition(" ")
+    return digest, name
+
+
+def require_recording(path: str, frames: int, rate: int, cut: Any) -> None:
+    """Refuse a file that is not the recording a cut was made of: exchanged, changed, or with a false header.
+
+    Args:
+        path: of the cut's file.
+        frames, rate: as its header says, samples and Hz.
+
+    Raises:
+        DataError: another rate, longer, other bytes than at import, or a header that contradicts the file.
+    """
+    file, said = Path(path), cut.recording
+    do = "is it another recording? import the corpus again"
+    if rate != said.sampling_rate and file.suffix.lower() not in OTHER_RATES:
+        value, rule = f"{rate} Hz", f"the audio has another rate than its cut says, {said.sampling_rate} Hz"
+        raise DataError(rule, file=path, field=cut.id, value=value, do=do)
+    if frames / rate > said.duration + LONGER_TOLERANCE_S:
+        rule = f"the audio is longer than its cut says, whose recording lasts {said.duration:.3f} s"
+        raise DataError(rule, file=path, field=cut.id, value=f"{frames / rate:.3f} s", do=do)
+    state = file.stat()
+    remembered, name = remembered_of(cut)
+    if name == file.name.casefold() and _digest(path, state.st_size, state.st_mtime_ns) != remembered:
+        raise DataError("the audio is not what was imported", file=path, field=cut.id, do=do)
+    problem = _header(path, state.st_size, state.st_mtime_ns)
+    if problem is not None:
+        raise DataError(problem, file=path, field=cut.id, do="write it anew, or leave it out")
+
+
+@lru_cache(FILES_REMEMBERED)
+def _digest(path: str, size: int, changed_ns: int) -> str:
+    return digest_of(Path(path))
+
+
+@lru_cache(FILES_REMEMBERED)
+def _header(path: str, size: int, changed_ns: int) -> str | None:
+    return header_problem(Path(path))

@@ -16,7 +16,9 @@ from typing import Any, TypeAlias
 from lhotse import CutSet, MonoCut, MultiCut, SupervisionSegment
 from pydantic import Field
 
+from data_synth.audio.headers import header_problem
 from speech_analogy.corpora.audio import decoded_samples, decodes_fast, recording_of
+from speech_analogy.corpora.cut_checks import RECORDED_FILE, recorded_file, remembered_of, span_of
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.options import Options
 from speech_analogy.foundation.progress import bar
@@ -37,6 +39,7 @@ EMPTY_TEXT = "the text is empty"
 NOT_UNICODE = "id, text, speaker, domain or file name is not valid Unicode (a lone surrogate)"
 NO_SAMPLES = "the audio has no samples"
 DUPLICATE_ID = "the id occurs twice; the first is kept"
+DUPLICATE_AUDIO = "the recording is listed twice; the first is kept"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ class CorpusReading:
         mixed = sum(isinstance(cut, MultiCut) for cut in self.cuts)
         if mixed:
             lines.append(f"  mixed down from several channels: {mixed}")
+        contents = Counter((remembered_of(cut)[0] or cut.id, cut.start, cut.duration) for cut in self.cuts)
+        if contents.total() > len(contents):
+            lines.append(f"  the same audio as another's, in a file of its own: {contents.total() - len(contents)}")
         rules = Counter(problem.rule for problem in self.problems)
         lines += [f"  left out, {rule}: {n}" for rule, n in rules.most_common()]
         return "\n".join(lines)
@@ -170,7 +176,7 @@ def build_cuts(found: Iterable[CorpusUtterance | Problem], options: ReaderOption
 
 
 def _checked(entries: list[CorpusUtterance | Problem], options: ReaderOptions) -> Iterator[Usable | Problem]:
-    seen: set[str] = set()
+    seen: set[Any] = set()
     with (
         ThreadPoolExecutor(CHECKING_THREADS) as pool,
         bar(len(entries), "audio", "clips", show=options.progress) as shown,
@@ -180,8 +186,10 @@ def _checked(entries: list[CorpusUtterance | Problem], options: ReaderOptions) -
             if not isinstance(cut, Problem) and cut.id in seen:
                 assert isinstance(entry, CorpusUtterance)
                 cut = Problem(entry.id, str(entry.audio), DUPLICATE_ID)
+            elif not isinstance(cut, Problem) and span_of(cut) in seen:
+                cut = Problem(cut.id, str(cut.recording.sources[0].source), DUPLICATE_AUDIO)
             if not isinstance(cut, Problem):
-                seen.add(cut.id)
+                seen |= {cut.id, span_of(cut)}
             yield cut
 
 
@@ -199,6 +207,9 @@ def _cut(entry: CorpusUtterance | Problem, options: ReaderOptions) -> Usable | P
             return Problem(entry.id, str(entry.audio), NO_SAMPLES)
         if options.channel is not None and options.channel not in recording.channel_ids:
             return Problem(entry.id, str(entry.audio), f"the audio has no channel {options.channel}")
+        problem = header_problem(entry.audio)
+        if problem is not None:
+            return Problem(entry.id, str(entry.audio), problem)
         wanted = decodes_fast(recording) if options.decode is None else options.decode
         decoded = decoded_samples(entry.audio) if wanted else recording.num_samples
     except DataError as error:
@@ -241,6 +252,7 @@ def _usable(entry: CorpusUtterance, recording: Any, duration: float, channel: in
         text=entry.text,
         language=entry.language,
         speaker=speaker_name(entry.speaker),
+        custom={RECORDED_FILE: recorded_file(entry.audio)},
     )
     custom = {
         **{key: value for key, value in entry.custom.items() if value is not None},

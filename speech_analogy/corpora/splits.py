@@ -11,6 +11,7 @@ from typing import Any
 
 from lhotse import CutSet
 
+from speech_analogy.corpora.cut_checks import RECORDED_FILE
 from speech_analogy.corpora.reading import CHECKING_THREADS, MOST_UNKNOWN, UNKNOWN_SPEAKER, speaker_name
 from speech_analogy.errors import ConfigError, DataError
 
@@ -122,7 +123,8 @@ def digest(cuts: CutSet, files: Mapping[str, str] | None = None) -> str:
     contents = dict(file_digests(cuts) if files is None else files)
     total = hashlib.sha256()
     for cut in listed:
-        row = json.dumps(_without_paths(cut.to_dict(), contents), sort_keys=True, ensure_ascii=False, default=str)
+        said = _without_paths(_as_hashed(cut.to_dict()), contents)
+        row = json.dumps(said, sort_keys=True, ensure_ascii=False, default=str)
         total.update(row.encode() + b"\n")
     return total.hexdigest()
 
@@ -190,6 +192,15 @@ def _file_digest(path: str) -> str:
     except OSError:
         raise DataError("the audio file is missing", file=path) from None
     return content.hexdigest()
+
+
+def _as_hashed(cut: dict[str, Any]) -> dict[str, Any]:
+    """Without what supervisions remember of the file, whose bytes enter by themselves."""
+    for one in cut.get("supervisions") or ():
+        custom = one.get("custom") or {}
+        if custom.pop(RECORDED_FILE, None) is not None and not custom:
+            del one["custom"]
+    return cut
 
 
 def _without_paths(value: Any, contents: dict[str, str]) -> Any:

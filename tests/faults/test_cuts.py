@@ -53,6 +53,34 @@ def test_two_cuts_of_one_id(cut: MonoCut, tmp_path: Path) -> None:
     refused([cut, cut], tmp_path, "same id")
 
 
+def test_one_recording_under_several_ids(cut: MonoCut, tmp_path: Path) -> None:
+    """It would be scored, or learned from, as often. Other parts of it, and what is made of it, are other cuts."""
+    copies = [cut_of(tmp_path / "a.wav", f"again-{number}") for number in range(22)]
+    refused([cut, *copies], tmp_path, "again-0: the same part of the same recording is a cut already", "'a'")
+    second = cut_of(tmp_path / "a.wav", "b")
+    halves = [cut.truncate(duration=1.0, preserve_id=True), second.truncate(offset=1.0, preserve_id=True)]
+    faster = cut_of(tmp_path / "a.wav", "c").perturb_speed(1.1)
+    mixed = cut.pad(2.2, preserve_id=True)
+    for own in (halves, [cut, faster], [second, mixed]):
+        write_cuts(CutSet.from_cuts(own), tmp_path / "cuts.jsonl", overwrite=True)
+        assert len(cuts_of(tmp_path / "cuts.jsonl")) == 2
+
+
+def test_a_corpus_that_lists_a_recording_often(tmp_path: Path) -> None:
+    """The first is kept, the others are listed; copies in files of their own are counted."""
+    corpus = tmp_path / "corpus"
+    for name in ("a", "copy"):
+        write_tone(corpus / f"{name}.wav")
+    write_tone(corpus / "b.wav", hertz=900)
+    lines = ["file_name,text,id", "a.wav,one,0", *(f"a.wav,two,{n}" for n in range(1, 22)), "b.wav,x,b", "copy.wav,y,c"]
+    (corpus / "metadata.csv").write_text("\n".join(lines))
+    reading = read_corpus("folder", corpus, progress=False)
+    assert [one.id for one in reading.cuts] == ["0", "b", "c"]
+    assert {problem.rule for problem in reading.problems} == {"the recording is listed twice; the first is kept"}
+    assert "left out, the recording is listed twice; the first is kept: 21" in reading.summary()
+    assert "the same audio as another's, in a file of its own: 1" in reading.summary()
+
+
 @pytest.mark.parametrize("kind", ["command", "url"])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_audio_of_a_command_or_an_address(cut: MonoCut, tmp_path: Path, kind: str, mixed: bool) -> None:

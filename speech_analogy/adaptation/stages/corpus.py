@@ -40,6 +40,7 @@ from speech_analogy.adaptation.stages.params.speech_params import (
     UnlabelledParams,
 )
 from speech_analogy.adaptation.stages.work import Work
+from speech_analogy.corpora.audio import require_recordings
 from speech_analogy.corpora.cuts import domain_of, read_unlabelled, text_of
 from speech_analogy.corpora.read import read_cuts, write_cuts
 
@@ -92,9 +93,11 @@ def unlabelled_stage(work: Work[UnlabelledParams]) -> None:
 
 def channel_stage(work: Work[ChannelParams]) -> None:
     """Send one part of the real speech through the recipe's channel."""
-    params = work.params
+    params, cuts = work.params, work.cuts(work.params.cuts)
+    for cut in cuts:
+        require_recordings(cut)
     channel_cuts(
-        work.cuts(params.cuts),
+        cuts,
         work.folder,
         params.options,
         params.seed,
