@@ -12,7 +12,8 @@ from data_synth.engines.base import Utterance
 from data_synth.engines.support.voice_facts import base_language
 from data_synth.plan.inventory import VoiceRecord
 from speech_analogy.errors import DataError
-from speech_analogy.foundation.files import os_errors, write_whole
+from speech_analogy.foundation.disk.refusals import os_errors
+from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.progress import bar
 
 SENTENCES = {

@@ -19,7 +19,8 @@ from data_synth.store.ledger import read_rows, reason_gate
 from data_synth.store.rejects import find_rejected
 from data_synth.store.tars import open_clip
 from speech_analogy.errors import DataError
-from speech_analogy.foundation.files import os_errors, replacing
+from speech_analogy.foundation.disk.refusals import os_errors
+from speech_analogy.foundation.files import replacing
 from speech_analogy.foundation.page.templating import template_environment
 from speech_analogy.foundation.page.wording import NBSP, duration
 from speech_analogy.foundation.user_files.json_text import read_object

@@ -104,7 +104,7 @@ def _channel_clip(cut: Any, out: Path, options: ChannelOptions, seed: int, stora
     samples = _load(cut)
     samples_out = apply_channel(samples, int(cut.sampling_rate), options, seed)
     try:
-        write_whole(out / path, encode(samples_out, int(cut.sampling_rate), storage))
+        write_whole(out / path, encode(samples_out, int(cut.sampling_rate), storage), lasting=False)
     except OSError as error:
         raise SynthesisError(f"a clip cannot be written: {error}", file=out, do="start again") from None
     return path, len(samples_out)

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from data_synth.plan.attempt import LedgerRow, clip_key
 from data_synth.plan.plan import SynthesisPlan, TextPlan
+from data_synth.store.clip_files import CLIPS_FOLDER
 from data_synth.store.clip_store import Store, attempts_at
 from data_synth.store.ledger import Ledger, reason_gate
 from data_synth.text.spoken import has_digits
 from data_synth.text.texts import Text
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.digests import derive
+from speech_analogy.foundation.disk.syncing import sync_folders
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.user_files.json_text import read_object
 
@@ -164,6 +166,8 @@ def write_files(plan: SynthesisPlan, ledger: Ledger, store: Store, made: int) ->
         DataError: no clip was kept, in a run that is not a shard; the ledger is written all the same.
     """
     tally = ReportCounts()
+    if made:
+        sync_folders(ledger.path.with_name(CLIPS_FOLDER))  # the clips' names, before cuts say that they are there
     with store.writing() as write_cut:
         with ledger.rewriting(lambda row: store.placed(row, None)) as place:
             for text in plan:

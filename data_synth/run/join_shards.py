@@ -25,6 +25,7 @@ from data_synth.store.manifest import CUTS_NAME
 from data_synth.store.rejects import find_rejected
 from data_synth.store.tars import SHAR_FOLDER, cuts_name, number_of
 from speech_analogy.errors import ConfigError, DataError, SynthesisError
+from speech_analogy.foundation.disk.syncing import sync_folders
 from speech_analogy.foundation.files import replacing
 from speech_analogy.foundation.progress import BYTES, bar
 from speech_analogy.foundation.user_files.json_text import read_object
@@ -157,6 +158,7 @@ def _join(
                 _bring(shard.folder / path, placing.out / path, transfer)
         if not tally.kept:
             raise DataError("no shard has a clip", file=placing.out)
+        sync_folders(placing.out)  # the clips' names, before a ledger says that all are there
     return tally.report(placing.out / (SHAR_FOLDER if packed else CUTS_NAME), ledger, made=0)
 
 

@@ -144,7 +144,7 @@ def make_row(plan: ClipPlan, attempt: int, outcome: Outcome, settings: ClipSetti
         samples = apply_channel(samples, settings.sampling_rate, plan.channel, channel_seed(row.seed))
     content = encode(samples, settings.sampling_rate, settings.storage)
     path = clip_path(row.key, settings.storage)
-    write_whole(settings.out / path, content)
+    write_whole(settings.out / path, content, lasting=False)  # a clip that is gone is made again
     return row.model_copy(
         update={
             "status": "kept",

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from data_synth.store.clip_files import sweep_partials
+from data_synth.store.damaged_settings import objection
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import PARTIAL_SUFFIX, write_whole
 from speech_analogy.foundation.locks import LOCK_NAME, held
+from speech_analogy.foundation.progress import say
 from speech_analogy.foundation.user_files.json_text import read_object
 
 SETTINGS_NAME = "settings.json"
@@ -46,13 +48,27 @@ def _refuse_strangers(out: Path) -> None:
         raise DataError("the folder holds something else", file=out, value=strangers[0], do="name a new folder")
 
 
+def _write_anew(out: Path, path: Path, settings: dict[str, Any]) -> None:
+    """Settings that a power loss or a full disk has torn: those that are given, unless the clips say otherwise."""
+    against = objection(out, settings)
+    if against is not None:
+        do = "give the options that the folder was begun with, or name a new folder"
+        raise DataError(f"is damaged, and {against}", file=path, do=do)
+    say(f"{path} was damaged; the clips agree with the options that are given now, so it is written anew")
+    write_whole(path, json.dumps(settings, indent=2) + "\n")
+
+
 def _check_settings(out: Path, settings: dict[str, Any]) -> None:
     path = out / SETTINGS_NAME
     if not path.exists():
         _refuse_strangers(out)
         write_whole(path, json.dumps(settings, indent=2) + "\n")
         return
-    found = read_object(path)
+    try:
+        found = read_object(path)
+    except DataError:
+        _write_anew(out, path, settings)
+        return
     for name in dict.fromkeys((*settings, *found)):
         if found.get(name) != settings.get(name):
             was = found.get(name)

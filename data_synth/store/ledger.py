@@ -18,6 +18,7 @@ from speech_analogy.errors import DataError
 from speech_analogy.foundation.files import replacing
 
 LEDGER_NAME = "ledger.jsonl"
+NEVER_WRITTEN = b"\0"  # what a power loss leaves where a file had grown already: no JSON has it
 
 
 def line_of(row: LedgerRow) -> bytes:
@@ -28,8 +29,8 @@ def line_of(row: LedgerRow) -> bytes:
 class Ledger:
     """The ledger of one folder: read at the start, appended to while clips are made, rewritten in order at the end.
 
-    Rows stay in the file; what is held of one is where it begins (`KeyIndex`). A last line torn by a kill is cut
-    off when the ledger is opened; its clip is made again, to the same bytes.
+    Rows stay in the file; what is held of one is where it begins (`KeyIndex`). What a kill or a power loss has
+    torn at its end is cut off when the ledger is opened; those clips are made again, to the same bytes.
 
     Raises:
         DataError: a whole line is not a row.
@@ -66,6 +67,8 @@ class Ledger:
         added = [(row.key, line_of(row)) for row in rows]
         with self.path.open("ab") as file:
             file.write(b"".join(line for _, line in added))
+            file.flush()
+            os.fsync(file.fileno())  # its clips are on the disk already
         for key, line in added:
             self._index.add(key, self._size)
             self._size += len(line)
@@ -144,7 +147,7 @@ class Ledger:
         good = 0  # bytes
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n") or NEVER_WRITTEN in line:
                     break
                 try:
                     self._index.add(LedgerRow.model_validate_json(line).key, good)
@@ -178,7 +181,7 @@ class _Rows(Mapping[str, LedgerRow]):
 
 
 def read_rows(ledger: Path) -> Iterator[LedgerRow]:
-    """The rows of a ledger, one at a time; a last line torn by a kill is left out.
+    """The rows of a ledger, one at a time; an end torn by a kill or a power loss is left out.
 
     Args:
         ledger: `ledger.jsonl`, or the folder that holds it.
@@ -195,7 +198,7 @@ def read_rows(ledger: Path) -> Iterator[LedgerRow]:
         raise DataError(f"cannot be read: {error.strerror}", file=path) from None
     with file:
         for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") or NEVER_WRITTEN in line:
                 return
             try:
                 yield LedgerRow.model_validate_json(line)

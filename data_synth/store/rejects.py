@@ -36,7 +36,7 @@ def store_rejected(out: Path, key: str, samples: Samples, rate: int, sampling_ra
     if samples.size:
         finite = np.nan_to_num(samples, posinf=1.0, neginf=-1.0).astype(np.float32)
         content = encode(resample(finite, rate, sampling_rate), sampling_rate, storage)
-        write_whole(out / rejected_path(key, storage), content)
+        write_whole(out / rejected_path(key, storage), content, lasting=False)
 
 
 def find_rejected(out: Path, key: str) -> Path | None:

@@ -28,6 +28,7 @@ from data_synth.store.clip_store import Placing, attempts_at, samples_in
 from data_synth.store.ledger import Ledger
 from data_synth.store.manifest import CUT_KEY_DIGITS, cut_entry, cut_line, recording_entry, writing_cuts
 from speech_analogy.foundation.digests import sha256
+from speech_analogy.foundation.disk.syncing import make_folder, sync_folders
 from speech_analogy.foundation.files import PARTIAL_SUFFIX, replacing, write_whole
 
 SHAR_FOLDER = "shar"
@@ -115,7 +116,7 @@ class SharClips:
 
     def prepare(self, plan: SynthesisPlan, ledger: Ledger) -> None:
         """See `Store`: find the shards that are as the plan has them, and unpack the others."""
-        self._folder.mkdir(exist_ok=True)
+        make_folder(self._folder)
         there = numbers(self._folder)
         if there:
             for number, texts in groupby((text for text in plan if text.parts), self._number):
@@ -253,6 +254,7 @@ class SharClips:
                 clip = content.read()
                 for row in self._ledger.beginning(name.stem[-CUT_KEY_DIGITS:]):
                     if row.sha256 == sha256(clip):
-                        write_whole(self._placing.out / self._loose(row), clip)
+                        write_whole(self._placing.out / self._loose(row), clip, lasting=False)
+        sync_folders(self._placing.out / CLIPS_FOLDER)  # before the only other copy goes
         (self._folder / cuts_name(number)).unlink(missing_ok=True)
         tar.unlink(missing_ok=True)

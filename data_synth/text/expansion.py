@@ -29,7 +29,7 @@ from pydantic import Field, field_validator
 from data_synth.text.texts import ID_DIGITS, Text, folded
 from speech_analogy.errors import DataError, SynthesisError
 from speech_analogy.foundation.digests import derive, digest
-from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.options import Options
 from speech_analogy.plain_text import masked, without
 
@@ -177,11 +177,12 @@ def _answer(
             enlarged.cached += 1
             return str(answer)
         except (ValueError, KeyError, TypeError):
-            raise DataError("is not an answer of a language model", file=path, do="delete it") from None
+            if path.stat().st_size:
+                raise DataError("is not an answer of a language model", file=path, do="delete it") from None
     answer = ask(prompt, seed)
     enlarged.requests += 1
-    cache.mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps({**asked, "answer": answer}, ensure_ascii=False, indent=1) + "\n").encode("utf-8"))
+    with whole_file(path, one_of_many=True) as temporary:  # several runs may share a cache
+        temporary.write_text(json.dumps({**asked, "answer": answer}, ensure_ascii=False, indent=1) + "\n", "utf-8")
     return answer
 
 

@@ -315,7 +315,7 @@ def adapt_recipe(
     show: bool = True,
 ) -> None:
     """Do a recipe; or check it without doing it, and say what it would cost unless nothing is to be shown."""
-    from speech_analogy.adaptation.execution.protocol import make_executor
+    from speech_analogy.adaptation.execution.protocol import RunError, make_executor
     from speech_analogy.adaptation.plan.estimate import weights_bytes
     from speech_analogy.adaptation.plan.machine_pace import machine_pace
     from speech_analogy.adaptation.records.mark import NOT_AS_WRITTEN
@@ -323,6 +323,7 @@ def adapt_recipe(
     from speech_analogy.adaptation.runs.checks import check_run
     from speech_analogy.adaptation.runs.damaged import damaged_stages
     from speech_analogy.adaptation.runs.measured import describe
+    from speech_analogy.foundation.locks import held
 
     doer = make_executor(how.executor, how.workers)
     planned = job.plan_run(recipe, run, overrides=overrides, data=data)
@@ -338,10 +339,11 @@ def adapt_recipe(
         print(describe(planned.plan, doer, size, machine_pace(show=not how.quiet)))
         print(*(f"{name}: {NOT_AS_WRITTEN}: {what}; to be made anew" for name, what in damaged.items()), sep="\n")
         return
-    done = job.adapt_planned(
-        planned, executor=how.executor, workers=how.workers, progress=not how.quiet, command=typed_command()
-    )
-    show_report(run, done.system if done.model is not None else None)
+    with held(planned.plan.run, RunError):
+        done = job.adapt_planned(
+            planned, executor=how.executor, workers=how.workers, progress=not how.quiet, command=typed_command()
+        )
+        show_report(run, done.system if done.model is not None else None)
     if done.model is not None:
         print(f"adapted model ({done.system}): {done.model}")
         print(f"try it: speech-analogy transcribe AUDIO --model {run / done.model.name}")

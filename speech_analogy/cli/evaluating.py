@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +26,7 @@ from speech_analogy.cli.options import (
     typed_command,
 )
 from speech_analogy.errors import ConfigError
-from speech_analogy.foundation.files import require_replaceable
+from speech_analogy.foundation.files import reserved
 
 if TYPE_CHECKING:
     from speech_analogy.evaluation.evaluate import Evaluation
@@ -53,25 +54,24 @@ def evaluate_command(
     from speech_analogy.evaluation.standalone import check_new, file_of, names_of, results_of, write_results
     from speech_analogy.report.screen import table
 
-    if out is not None:
-        require_replaceable(out, overwrite, ConfigError)
-    decoding = decoding_options(window, beams, backend, compute, device, language, fallback)
     models = [model, *([] if against is None else [against])]
-    overlap, spoken = check_new(cuts, models, allow_overlap)
-    found: list[Evaluation] = [
-        evaluate(
-            cuts,
-            weights,
-            name=name,
-            decoding=decoding,
-            cluster=cluster.value,
-            hypotheses_file=file_of(name),
-            progress=not quiet,
-        )
-        for name, weights in zip(names_of(models), models, strict=True)
-    ]
-    results = results_of(found, cuts, language, typed_command(), overlap, spoken)
-    print(table(results))
-    if out is not None:
-        write_results(results, found, out)
-        print(f"results: {out / 'results.json'}")
+    with nullcontext() if out is None else reserved(out, overwrite=overwrite, error=ConfigError):
+        decoding = decoding_options(window, beams, backend, compute, device, language, fallback)
+        overlap, spoken = check_new(cuts, models, allow_overlap)
+        found: list[Evaluation] = [
+            evaluate(
+                cuts,
+                weights,
+                name=name,
+                decoding=decoding,
+                cluster=cluster.value,
+                hypotheses_file=file_of(name),
+                progress=not quiet,
+            )
+            for name, weights in zip(names_of(models), models, strict=True)
+        ]
+        results = results_of(found, cuts, language, typed_command(), overlap, spoken)
+        print(table(results))
+        if out is not None:
+            write_results(results, found, out)
+            print(f"results: {out / 'results.json'}")

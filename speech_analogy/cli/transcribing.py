@@ -89,14 +89,27 @@ def _recordings(
     overwrite: bool,
     quiet: bool,
 ) -> None:
+    from speech_analogy.long_audio.recordings import find_sound
+
+    recordings = find_sound(audio)
+    with _writing(_files(recordings, form, out, overwrite), out) as files:
+        _transcribe(recordings, files, model, decoding, form, vad, quiet)
+
+
+def _transcribe(
+    recordings: Sequence[SoundFile],
+    files: dict[SoundFile, Path],
+    model: str,
+    decoding: DecodingOptions,
+    form: str,
+    vad: bool,
+    quiet: bool,
+) -> None:
     from speech_analogy.errors import DataError
     from speech_analogy.foundation.progress import bar
     from speech_analogy.long_audio.formats import FORMATS, PRINTED
-    from speech_analogy.long_audio.recordings import find_sound
     from speech_analogy.long_audio.transcribe import SoundTranscriber, expected_seconds, follow, not_transcribed
 
-    recordings = find_sound(audio)
-    files = _files(recordings, form, out, overwrite)
     expected_s = expected_seconds(recordings)
     opened = SoundTranscriber.load(model, decoding, find_always=vad, expected_s=expected_s)
     problems: dict[str, str] = {}
@@ -140,6 +153,28 @@ def _files(recordings: Sequence[SoundFile], form: str, out: Path | None, overwri
 
 
 @contextmanager
+def _writing(files: dict[SoundFile, Path], out: Path | None) -> Iterator[dict[SoundFile, Path]]:
+    """The files that are to be written: there is room, nobody else writes there, and at the end they stay."""
+    if out is None:
+        yield files
+        return
+    from speech_analogy.foundation.disk.refusals import AT_LEAST_BYTES, require_room
+    from speech_analogy.foundation.disk.syncing import sync_folder
+    from speech_analogy.foundation.files import sweep_all
+    from speech_analogy.foundation.locks import claimed
+
+    folders = {file.parent for file in files.values()}
+    with claimed(out, ConfigError):
+        require_room(out, AT_LEAST_BYTES, error=ConfigError)
+        for folder in folders:
+            sweep_all(folder)
+        yield files
+        for folder in folders:
+            if folder.is_dir():
+                sync_folder(folder)
+
+
+@contextmanager
 def _stream(file: Path | None) -> Iterator[TextIO]:
     """A file that is there once it is whole, or what is printed."""
     if file is None:
@@ -147,5 +182,5 @@ def _stream(file: Path | None) -> Iterator[TextIO]:
         return
     from speech_analogy.foundation.files import whole_file
 
-    with whole_file(file) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+    with whole_file(file, one_of_many=True) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
         yield stream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import re
 import shutil
@@ -195,8 +196,10 @@ def _decoded(file: Path, out: Path) -> Path | Problem:
         line = (reason.decode(errors="replace") if isinstance(reason, bytes) else reason).strip()
         first = (line.splitlines() or ["unknown reason"])[0]
         return Problem(out.stem, str(file), f"the audio cannot be decoded: {first}")
-    with whole_file(out) as temporary:
-        soundfile.write(temporary, samples, rate, format="FLAC", subtype="PCM_16")
+    content = io.BytesIO()  # libsndfile would not say why it cannot write
+    soundfile.write(content, samples, rate, format="FLAC", subtype="PCM_16")
+    with whole_file(out, one_of_many=True) as temporary:
+        temporary.write_bytes(content.getvalue())
     return out
 
 

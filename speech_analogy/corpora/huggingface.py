@@ -189,7 +189,7 @@ def _audio_file(value: Any, stem: str, path: Path, options: HuggingFaceOptions) 
     known = (suffix for magic, suffix in SUFFIX_OF_MAGIC.items() if content.startswith(magic))
     suffix = Path(name).suffix if name else next(known, ".audio")
     out = options.decode_to / f"{stem}{suffix}"
-    with whole_file(out) as temporary:
+    with whole_file(out, one_of_many=True) as temporary:
         temporary.write_bytes(content)
     return out
 

@@ -16,7 +16,8 @@ from speech_analogy.corpora.cut_checks import sound_cuts
 from speech_analogy.corpora.cut_files import CUTS_SUFFIXES, cuts_in
 from speech_analogy.corpora.reading import CorpusReading, Reader, ReaderOptions, build_cuts
 from speech_analogy.errors import ConfigError, DataError
-from speech_analogy.foundation.files import whole_file
+from speech_analogy.foundation.disk.syncing import sync_folders
+from speech_analogy.foundation.files import reserved, sweep_all, whole_file
 from speech_analogy.foundation.plugins import Plugins
 
 READERS: Plugins[Reader] = Plugins("speech_analogy.corpus_readers", "kind of corpus", field="kind")
@@ -73,13 +74,20 @@ def import_corpus(
     reader, given = READERS.load(kind), dict(options or {})
     if "decode_to" in reader.options.model_fields:
         given.setdefault("decode_to", out.with_name(f"{_stem(out)}_audio"))
-    reading = _read(reader, Path(path), reader.options.parse(given))
-    problems = out.with_name(f"{_stem(out)}.problems.jsonl")
-    if reading.problems:
-        _write_lines(problems, (asdict(problem) for problem in reading.problems))
-    else:
-        problems.unlink(missing_ok=True)  # of an earlier import that is now replaced
-    write_cuts(reading.cuts, out, overwrite=overwrite)
+    parsed = reader.options.parse(given)
+    unpacked: Path | None = getattr(parsed, "decode_to", None)
+    with reserved(out, overwrite=overwrite, folder=False):
+        if unpacked is not None:
+            sweep_all(unpacked)  # what a killed import was unpacking
+        reading = _read(reader, Path(path), parsed)
+        if unpacked is not None and unpacked.is_dir():
+            sync_folders(unpacked)  # before the cuts say that it is there
+        problems = out.with_name(f"{_stem(out)}.problems.jsonl")
+        if reading.problems:
+            _write_lines(problems, (asdict(problem) for problem in reading.problems))
+        else:
+            problems.unlink(missing_ok=True)  # of an earlier import that is now replaced
+        write_cuts(reading.cuts, out, overwrite=overwrite)
     return reading
 
 

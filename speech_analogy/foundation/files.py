@@ -1,47 +1,63 @@
 """Files and folders that are written whole or not at all: built under another name beside the final one, then renamed.
 
-Whatever wrote them, files have the mode that the user's umask gives.
+Whatever wrote them, files have the mode that the user's umask gives. Contents are on the disk before a rename, and the
+rename before whoever asked for it goes on: after a power loss there is the old or the new, and never a half.
 
 A folder that is replaced goes with all that is in it: only one that carries our mark is, or an empty one.
-What a killed process was building is called `.NAME.partial-XXXXXXXX`; `sweep` removes what is left of it.
+What a killed process was building is called `.NAME.partial-XXXXXXXX`; the next one that writes NAME removes it.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from speech_analogy.errors import DataError, SpeechAnalogyError
+from speech_analogy.foundation.disk import exchanging
+from speech_analogy.foundation.disk.refusals import AT_LEAST_BYTES, os_errors, require_room
+from speech_analogy.foundation.disk.syncing import make_folder, sync_file, sync_folder, sync_tree
+from speech_analogy.foundation.locks import claimed
 
 PARTIAL_SUFFIX = ".partial"
 MARK, MARK_TEXT = ".speech-analogy", "Written by speech-analogy, which may replace this folder when it is told to.\n"
 PRIVATE = 0o600  # the mode of files by `mkstemp`
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REPLACED_SUFFIX = ".replaced"  # of an old folder, where two names cannot change places
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
-    """Write under a temporary name, then rename; folders are made as needed. Text is UTF-8."""
+def write_whole(path: Path, content: bytes | str, *, lasting: bool = True) -> None:
+    """Write under a temporary name, then rename; folders are made as needed. Text is UTF-8.
+
+    Args:
+        lasting: it is there to stay when this returns. Without, a power loss may undo it, and still leaves no half.
+    """
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
         try:
             temporary.write_bytes(data)
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent) if lasting else path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(data)
-        temporary.replace(path)
+        _put(temporary, path, lasting)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _put(temporary: Path, path: Path, lasting: bool = True) -> None:
+    """Rename a file that is whole."""
+    sync_file(temporary)
+    temporary.replace(path)
+    if lasting:
+        sync_folder(path.parent)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -62,7 +78,7 @@ def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     try:
         yield temporary
         follow_umask(temporary)
-        temporary.replace(path)
+        _put(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -70,28 +86,42 @@ def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(
-    out: str | Path, *, overwrite: bool = True, error: type[SpeechAnalogyError] = DataError
+    out: str | Path,
+    *,
+    overwrite: bool = True,
+    error: type[SpeechAnalogyError] = DataError,
+    one_of_many: bool = False,
 ) -> Iterator[Path]:
     """A temporary file name that becomes `out` when the block ends, and is removed when it fails.
 
+    Args:
+        one_of_many: of a folder that is held as a whole, or of a cache, where whoever comes last may win: `out` is not
+            claimed, and not looked through for what killed processes left, which costs as much as the folder is long.
+
     Raises:
-        SpeechAnalogyError: of the type `error`: `out` exists and `overwrite` is off, it is a folder, or the disk is
-            full or cannot be written to.
+        SpeechAnalogyError: of the type `error`: `out` exists and `overwrite` is off, it is a folder, another process
+            is writing it, or the disk is full or cannot be written to.
     """
     out = Path(out)
+    _require_file(out, overwrite, error)
+    with nullcontext() if one_of_many else _alone_at(out, error):
+        _require_file(out, overwrite, error)
+        temporary = beside(out)
+        try:
+            with os_errors(out, error):
+                out.parent.mkdir(parents=True, exist_ok=True)
+                yield temporary
+                follow_umask(temporary)
+                _put(temporary, out, lasting=not one_of_many)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def _require_file(out: Path, overwrite: bool, error: type[SpeechAnalogyError]) -> None:
     require_free(out, overwrite, error)
     if out.is_dir():
         raise error("the output must be a file, not a folder", file=out, do="give a file name")
-    temporary = beside(out)
-    try:
-        with os_errors(out, error):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            follow_umask(temporary)
-            temporary.replace(out)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 @contextmanager
@@ -100,28 +130,59 @@ def whole_folder(
 ) -> Iterator[Path]:
     """A new, empty folder that becomes `out` when the block ends, and is removed when it fails.
 
-    With `overwrite` the old folder stands until the new one is whole.
+    With `overwrite` the old folder stands until the new one is whole, and then the new one does.
 
     Raises:
-        SpeechAnalogyError: of the type `error`: `out` exists and `overwrite` is off or it is not ours, or the disk is
-            full or cannot be written to.
+        SpeechAnalogyError: of the type `error`: `out` exists and `overwrite` is off or it is not ours, another
+            process is writing it, or the disk is full or cannot be written to.
     """
     out = Path(out)
     require_replaceable(out, overwrite, error)
-    temporary = beside(out)
-    try:
-        with os_errors(out, error):
-            temporary.mkdir(parents=True)
-            yield temporary
-            (temporary / MARK).write_text(MARK_TEXT, encoding="utf-8")
-            follow_umask(temporary)
-            replace_folder(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _alone_at(out, error):
+        require_replaceable(out, overwrite, error)
+        temporary = beside(out)
+        try:
+            with os_errors(out, error):
+                temporary.mkdir(parents=True)
+                yield temporary
+                (temporary / MARK).write_text(MARK_TEXT, encoding="utf-8")
+                follow_umask(temporary)
+                replace_folder(temporary, out)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def reserved(
+    out: Path, *, overwrite: bool, error: type[SpeechAnalogyError] = DataError, folder: bool = True
+) -> Iterator[None]:
+    """Before long work: `out` may be written, by nobody else meanwhile, and the disk has some room.
+
+    Args:
+        folder: `out` will be a folder of ours; else a file.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: as of `whole_folder` and `whole_file`, before any work.
+    """
+    require = require_replaceable if folder else _require_file
+    require(out, overwrite, error)
+    with _alone_at(out, error):
+        require(out, overwrite, error)
+        require_room(out.parent, AT_LEAST_BYTES, out, error)
+        yield
+
+
+@contextmanager
+def _alone_at(out: Path, error: type[SpeechAnalogyError], wait: bool = False) -> Iterator[None]:
+    """Nobody else writes `out` meanwhile; what killed processes left of it is gone."""
+    with claimed(out, error, wait=wait) as first:
+        if first:
+            sweep(out)
+        yield
 
 
 def fill_once(out: Path, fill: Callable[[Path], None], error: type[SpeechAnalogyError] = DataError) -> Path:
-    """Fill a folder whole unless it is there already, for caches: of several processes, the first one's stays.
+    """Fill a folder whole unless it is there already, for caches: of several processes, one fills and the others wait.
 
     Args:
         fill: writes into the new, empty folder that it is given.
@@ -134,19 +195,21 @@ def fill_once(out: Path, fill: Callable[[Path], None], error: type[SpeechAnalogy
     """
     if out.is_dir():
         return out
-    temporary = beside(out)
-    try:
-        with os_errors(out, error):
-            temporary.mkdir(parents=True)
-            fill(temporary)
-            follow_umask(temporary)
-            try:
-                temporary.rename(out)
-            except OSError:
+    with _alone_at(out, error, wait=True):
+        if out.is_dir():
+            return out
+        temporary = beside(out)
+        try:
+            with os_errors(out, error):
+                temporary.mkdir(parents=True)
+                fill(temporary)
+                follow_umask(temporary)
                 if not out.is_dir():
-                    raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+                    sync_tree(temporary)
+                    temporary.rename(out)
+                    sync_folder(out.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 
@@ -174,18 +237,32 @@ def _is_private(path: Path) -> bool:
 
 
 def replace_folder(new: Path, out: Path) -> None:
-    """Rename a finished folder to `out`; what stood there is removed after it, or put back if that fails."""
-    old = beside(out) if out.exists() else None
-    if old is not None:
-        out.rename(old)
-    try:
+    """Rename a finished folder to `out`; what stood there is removed after it, or put back if that fails.
+
+    Where two names can change places, `out` stands for one of the two at every moment. Elsewhere it is missing for an
+    instant; the old one is then `.NAME.replaced`, and `sweep` gives its name back.
+    """
+    sync_tree(new)
+    old: Path | None = None
+    if not out.exists():
         new.rename(out)
-    except OSError:
-        if old is not None:
+    elif exchanging.exchange(new, out):
+        old = new
+    else:
+        old = _replaced(out)
+        out.rename(old)
+        try:
+            new.rename(out)
+        except OSError:
             old.rename(out)
-        raise
+            raise
+    sync_folder(out.parent)
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _replaced(out: Path) -> Path:
+    return out.with_name(f".{out.name}{REPLACED_SUFFIX}")
 
 
 def link_tree(source: Path, target: Path, *ignored: str) -> None:
@@ -247,24 +324,6 @@ def require_replaceable(out: Path, overwrite: bool, error: type[SpeechAnalogyErr
         raise error(rule, file=out, do="remove it yourself, or name another")
 
 
-def require_room(
-    folder: Path, nbytes: int, out: Path | None = None, error: type[SpeechAnalogyError] = DataError
-) -> None:
-    """Refuse to begin what the disk cannot hold.
-
-    Raises:
-        SpeechAnalogyError: of the type `error`, with the bytes needed and the bytes free.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < nbytes:
-        raise error(
-            f"the disk must hold the output of {nbytes} bytes",
-            file=out or folder,
-            value=free,
-            do="make room on the disk",
-        )
-
-
 def beside(out: Path) -> Path:
     """A name for building `out` under: hidden, in the same folder, used by nobody else."""
     return out.parent / f".{out.name}{PARTIAL_SUFFIX}-{secrets.token_hex(4)}"
@@ -274,38 +333,28 @@ def sweep(out: Path) -> None:
     """Remove what killed processes were building beside `out`; nobody else may be building it now.
 
     Args:
-        out: its name may be a pattern, such as `step-*`.
+        out: if it was being replaced, and stands nowhere, the old one gets its name back.
     """
-    for left in out.parent.glob(f".{out.name}{PARTIAL_SUFFIX}-*"):
-        if left.is_dir():
+    _remove_all(entry for entry in _entries(out.parent) if entry.name.startswith(f".{out.name}{PARTIAL_SUFFIX}-"))
+    old = _replaced(out)
+    if old.is_dir() and not out.exists():
+        old.rename(out)
+    elif old.is_dir():
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep_all(folder: Path) -> None:
+    """Remove whatever killed processes were building in a folder; nobody else may be building there now."""
+    _remove_all(folder.glob(f".*{PARTIAL_SUFFIX}-*"))
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _remove_all(entries: Iterable[Path]) -> None:
+    for left in entries:
+        if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
-
-
-@contextmanager
-def os_errors(out: Path, error: type[SpeechAnalogyError] = DataError) -> Iterator[None]:
-    """What the system refuses, a full disk for one, as one line that names the output, or another file if it was that.
-
-    Raises:
-        SpeechAnalogyError: of the type `error`.
-    """
-    try:
-        yield
-    except OSError as problem:
-        reason, other = problem.strerror or str(problem), _other_file(problem, out)
-        if other is not None:
-            raise error(f"cannot be used: {reason}", file=other) from None
-        raise error(
-            f"the output must be writable: {reason}",
-            file=out,
-            do="make room on the disk" if problem.errno in FULL_DISK else "check the path and its permissions",
-        ) from None
-
-
-def _other_file(problem: OSError, out: Path) -> str | None:
-    """The file that the system refused, if that is neither the output, nor beside, in or above it."""
-    if not isinstance(problem.filename, str | bytes):
-        return None
-    file, folder = Path(os.fsdecode(problem.filename)).absolute(), out.absolute().parent
-    return None if file.is_relative_to(folder) or folder.is_relative_to(file) else str(file)

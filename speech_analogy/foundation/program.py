@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from speech_analogy.errors import SpeechAnalogyError
+from speech_analogy.foundation.disk.refusals import in_one_line
 from speech_analogy.plain_text import plain, shown
 
 USER_ERROR_STATUS = 2
@@ -79,7 +80,8 @@ def run(app: typer.Typer, program: str, arguments: list[str] | None = None) -> N
         print(f"{program}: interrupted; the same command goes on from here", file=sys.stderr)
         status = INTERRUPTED_STATUS
     except Exception as error:
-        status = _usage(program, error)
+        refused = in_one_line(error)
+        status = _usage(program, error) if refused is None else _fail(program, refused)
     raise SystemExit(status if isinstance(status, int) else 0)
 
 

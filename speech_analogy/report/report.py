@@ -6,7 +6,8 @@ from pathlib import Path
 
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
-from speech_analogy.foundation.files import os_errors, write_json, write_whole
+from speech_analogy.foundation.disk.refusals import os_errors
+from speech_analogy.foundation.files import write_json, write_whole
 from speech_analogy.foundation.user_files.json_text import parse_json
 from speech_analogy.foundation.user_files.plain import read_text
 from speech_analogy.recognisers.model_record import model_type_of, provenance

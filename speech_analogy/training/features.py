@@ -110,5 +110,5 @@ class FeatureStore:
         file = self._file(key)
         if file is None:
             return
-        with whole_file(file) as building, building.open("wb") as stream:
+        with whole_file(file, one_of_many=True) as building, building.open("wb") as stream:
             np.save(stream, row.numpy())

@@ -27,6 +27,7 @@ from speech_analogy import __version__
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError, ConfigError, TrainingError
+from speech_analogy.foundation.disk.refusals import require_room
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.locks import held
 from speech_analogy.foundation.progress import bar
@@ -54,11 +55,12 @@ from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.packing.batches import PlannedBatch, make_planned, plan_batches, require_timestamps
 from speech_analogy.training.precision import autocast_precision
-from speech_analogy.training.publish import ADAPTER_FOLDER, publish_tuned, seen_in, tuned_on
+from speech_analogy.training.publish import ADAPTER_FOLDER, publish_tuned, require_new, seen_in, tuned_on
 from speech_analogy.training.state import load_state, save_state
 from speech_analogy.training.trained_part import Adapters, checkpoint_activations, compile_layers, freeze
 
 SECONDS_AT_ONCE = {"bf16": 40.0, "no": 20.0}  # of windows in one forward pass, on a processor: as many bytes in both
+FP32_BYTES = 4
 SMOOTHING = 0.9  # of the loss shown beside the progress bar
 
 
@@ -110,8 +112,7 @@ def finetune(
     options, out = options or FinetuneOptions(), Path(out)
     if (options.ewc is None) != (remember is None):
         raise ConfigError("`ewc` and `remember` must be given together", field="ewc", do="give both, or neither")
-    if out.exists():
-        raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
+    require_new(out)
     keep_freed_memory()
     bound_kernel_caches()
     cuts = cuts_of(cuts)
@@ -128,7 +129,10 @@ def finetune(
     key = _key(options, content, base_fingerprint, accelerator)
     working = out.with_name(f".{out.name}.training")
     start = time.perf_counter()
-    with _alone_in(working, accelerator):
+    with _alone_in(working, out, accelerator):
+        require_room(
+            out.parent, FP32_BYTES * sum(p.numel() for p in recogniser.model.parameters()), out, CheckpointError
+        )
         store = FeatureStore(recogniser, options.window, features, KEPT_BYTES if options.epochs > 1 else 0)
         run = _Run(recogniser, cuts, options, accelerator, working, key, store, description, progress)
         if options.ewc is not None and remembered is not None:
@@ -164,16 +168,17 @@ def finetune(
 
 
 @contextmanager
-def _alone_in(working: Path, accelerator: Accelerator) -> Iterator[None]:
+def _alone_in(working: Path, out: Path, accelerator: Accelerator) -> Iterator[None]:
     """One training at a time towards one output; of one that diverged nothing is left to go on from.
 
     Raises:
-        CheckpointError: another process is at it.
+        CheckpointError: another process is at it, or has just made it.
     """
     if not accelerator.is_main_process:
         yield
         return
     with held(working, CheckpointError):
+        require_new(out, working)
         try:
             yield
         except TrainingError:

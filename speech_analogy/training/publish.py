@@ -14,6 +14,7 @@ from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError
 from speech_analogy.evaluation.normalise import normaliser
 from speech_analogy.foundation.files import whole_folder, write_json
+from speech_analogy.foundation.locks import LOCK_NAME
 from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE
 from speech_analogy.merging.io.provenance import SEEN, seen_by
 from speech_analogy.recognisers.model_record import provenance
@@ -45,6 +46,21 @@ def seen_in(cuts: CutSet, start: Path, language: str) -> dict[str, Any]:
     """
     seen = SeenSpeech.of(cuts, scored_form=normaliser(language))
     return seen_by([provenance(start), {SEEN: seen.record()}])
+
+
+def require_new(out: Path, working: Path | None = None) -> None:
+    """Refuse to train towards what is there already.
+
+    Args:
+        working: the folder that was made for it; it goes again where nothing but its lock is in it.
+
+    Raises:
+        CheckpointError: the output exists.
+    """
+    if out.exists():
+        if working is not None and [path.name for path in working.iterdir()] == [LOCK_NAME]:
+            shutil.rmtree(working, ignore_errors=True)
+        raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
 
 
 def publish_tuned(recogniser: Recogniser, working: Path, out: Path, record: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from speech_analogy.errors import CheckpointError, DataError
-from speech_analogy.foundation.files import sweep, whole_folder, write_json
+from speech_analogy.foundation.files import sweep_all, whole_folder, write_json
 from speech_analogy.foundation.progress import say
 from speech_analogy.foundation.user_files.json_text import read_object
 
@@ -36,7 +36,7 @@ def save_state(
         if kind in optimiser.state[parameter]
     }
     before = _states(folder)
-    sweep(folder / STATE_PATTERN)  # what killed processes were writing
+    sweep_all(folder)  # what killed processes were writing
     with whole_folder(folder / f"step-{step:08d}", error=CheckpointError) as building:
         save_file({name: p.detach().contiguous() for name, p in parameters.items()}, building / WEIGHTS_FILE)
         save_file(moments, building / MOMENTS_FILE)
@@ -69,6 +69,14 @@ def load_state(
             say(f"{state} is damaged: going on from what was kept before it")
         shutil.rmtree(state, ignore_errors=True)
     return 0
+
+
+def drop_states_after(folder: Path, step: int) -> None:
+    """Remove the states of later steps, where what was logged of them is gone."""
+    for state in _states(folder):
+        number = state.name.rpartition("-")[2]
+        if not number.isdigit() or int(number) > step:
+            shutil.rmtree(state, ignore_errors=True)
 
 
 def _put(

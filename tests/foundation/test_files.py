@@ -17,6 +17,8 @@ import pytest
 
 from speech_analogy.errors import CheckpointError, DataError
 from speech_analogy.foundation import files
+from speech_analogy.foundation.disk import exchanging
+from speech_analogy.foundation.disk.refusals import require_room
 
 
 @pytest.fixture
@@ -135,6 +137,8 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
 def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On a file system where two names cannot change places."""
+    monkeypatch.setattr(exchanging, "exchange", lambda one, other: False)
     out = tmp_path / "out"
     ours(out, "old")
     rename = Path.rename
@@ -151,7 +155,7 @@ def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(
     assert names(tmp_path) == ["out"]
 
 
-def test_a_kill_leaves_only_what_sweep_removes(tmp_path: Path) -> None:
+def test_what_a_kill_left_goes_with_the_next_run(tmp_path: Path) -> None:
     out = tmp_path / "out"
     (tmp_path / ".other.partial-1").mkdir()
     code = (
@@ -168,9 +172,10 @@ def test_a_kill_leaves_only_what_sweep_removes(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
     assert not out.exists()
     assert not (tmp_path / "file").exists()
-    files.sweep(out)
-    files.sweep(tmp_path / "file")
-    assert names(tmp_path) == [".other.partial-1"]
+    with files.whole_folder(out), files.whole_file(tmp_path / "file") as file:
+        file.write_text("whole")
+        assert len(names(tmp_path)) == len([".other.partial-1", "two locks", "two partial"]) + 2
+    assert names(tmp_path) == [".other.partial-1", "file", "out"]
 
 
 @pytest.mark.usefixtures("masked")
@@ -242,9 +247,9 @@ def test_without_links_files_are_copied(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_what_the_disk_cannot_hold_is_not_begun(tmp_path: Path) -> None:
-    files.require_room(tmp_path, 1)
+    require_room(tmp_path, 1)
     with pytest.raises(DataError, match=r"must hold the output of 1152921504606846976 bytes \(found \d+\)"):
-        files.require_room(tmp_path, 1 << 60)
+        require_room(tmp_path, 1 << 60)
 
 
 def test_names_to_build_under_are_hidden_and_differ(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from speech_analogy.adaptation.execution.protocol import Job
 from speech_analogy.adaptation.records.mark import damage, mark, require_whole
 from speech_analogy.adaptation.stages.params.base import Elsewhere
+from speech_analogy.foundation.disk.syncing import sync_folder, sync_tree
 from speech_analogy.foundation.files import follow_umask, link_tree
 
 SECONDS_SUFFIX = ".seconds"  # of the file beside a stage that is being built: its work so far
@@ -32,7 +33,9 @@ def run_stage(job: Job) -> None:
         shutil.rmtree(job.final)
     _seconds_file(job.building).unlink(missing_ok=True)
     follow_umask(job.building)
+    sync_tree(job.building)
     job.building.rename(job.final)
+    sync_folder(job.final.parent)
 
 
 def _fill(job: Job) -> None:

@@ -37,7 +37,7 @@ def execute(
         RunError: another process works in this folder, or a worker died.
         SpeechAnalogyError: what a stage found wrong.
     """
-    with held(plan.run, RunError):
+    with held(plan.run, RunError, again=True):
         todo = plan.undone()
         if todo:
             _Schedule(plan, todo, executor, show, base_bytes, pace, command).run()

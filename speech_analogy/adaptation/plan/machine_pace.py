@@ -15,8 +15,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from speech_analogy.errors import DataError
 from speech_analogy.foundation.digests import digest
-from speech_analogy.foundation.files import write_json
+from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.machine import cores, processor, visible_gpus
 from speech_analogy.foundation.progress import say
 from speech_analogy.recognisers.cache import cache_folder
@@ -72,9 +73,9 @@ def _measured(file: Path) -> MachinePace:
     training_s, decoding_s = probe_seconds()
     pace = MachinePace(round(training_s / TRAINING_S, 2), round(decoding_s / DECODING_S, 2))
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, asdict(pace))
-    except OSError:
+        with whole_file(file, one_of_many=True) as temporary:  # several runs may share a cache
+            temporary.write_text(json.dumps(asdict(pace)), encoding="utf-8")
+    except DataError:
         pass  # it is measured again next time
     return pace
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
+from speech_analogy.adaptation.execution.protocol import LOCAL, Executor, RunError, make_executor
 from speech_analogy.adaptation.extends import RECIPE_FILE, RecipeSource
 from speech_analogy.adaptation.job.prepare import Prepared, prepare
 from speech_analogy.adaptation.job.written import default_values, keep_recipe
@@ -25,6 +25,7 @@ from speech_analogy.adaptation.split import read_cuts_of, split
 from speech_analogy.corpora.splits import digest, file_digests
 from speech_analogy.errors import WeightsUnavailableError
 from speech_analogy.evaluation.results import DefaultValue, Results
+from speech_analogy.foundation.locks import held
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.recognisers.weights import resolve_weights
@@ -181,6 +182,12 @@ def adapt_planned(
 ) -> Adaptation:
     """Do what `plan_run` planned; see `adapt`."""
     doer = make_executor(executor, workers)
+    check_run(planned.recipe, [planned.plan])
+    with held(planned.plan.run, RunError, again=True):
+        return _do(planned, doer, progress, command)
+
+
+def _do(planned: Planned, doer: Executor, progress: bool, command: str) -> Adaptation:
     resolved, plan, prepared = planned.recipe, planned.plan, planned.prepared
     made = names.PUBLISHED if resolved.decides else names.model(resolved.publish or "analogy")
     published = plan.stages.get(names.WIDENED, plan.stages.get(made))

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
+from speech_analogy.adaptation.execution.protocol import LOCAL, Executor, RunError, make_executor
 from speech_analogy.adaptation.execution.schedule import execute
 from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.cut_sets import corpus_params
@@ -32,6 +32,7 @@ from speech_analogy.adaptation.split import leave_out, read_cuts_of, split
 from speech_analogy.corpora.splits import digest, file_digests
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.domain_table import DomainTable, join
+from speech_analogy.foundation.locks import held
 from speech_analogy.foundation.progress import say
 from speech_analogy.report.domains import table_markdown, write_table
 
@@ -180,9 +181,15 @@ def do_domains(
         SpeechAnalogyError: the weights, an engine or the run's folder are not right.
     """
     doer = make_executor(executor, workers)
-    for plan in (job.corpus, *(plan for target in job.targets for plan in (target.speech, target.plan))):
-        set_aside_damaged(plan, show=progress)
     job.check()
+    with held(job.run, RunError):
+        for plan in (job.corpus, *(plan for target in job.targets for plan in (target.speech, target.plan))):
+            set_aside_damaged(plan, show=progress)
+        job.check()
+        return _do(job, doer, keep_models, progress, command)
+
+
+def _do(job: Domains, doer: Executor, keep_models: bool, progress: bool, command: str) -> DomainTable:
     table = job.table
     if table.rows:
         write_table(table, job.run)

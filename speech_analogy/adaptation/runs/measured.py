@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from speech_analogy.adaptation.execution.protocol import Executor
+from speech_analogy.adaptation.execution.protocol import Executor, RunError
 from speech_analogy.adaptation.execution.schedule import execute
 from speech_analogy.adaptation.plan.estimate import clock, cost_of, rates, wall_clock_of, weights_bytes
 from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace, machine_pace
@@ -19,7 +19,8 @@ from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER, Output
 from speech_analogy.adaptation.stages.work import FEATURES_FOLDER
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import DefaultValue, Results
-from speech_analogy.foundation.files import beside, copy_tree, follow_umask, replace_folder
+from speech_analogy.foundation.files import beside, copy_tree, follow_umask, replace_folder, sweep
+from speech_analogy.foundation.locks import held
 from speech_analogy.merging.io.model_folder import finish
 
 
@@ -42,14 +43,15 @@ def measure(
         found: what was found in the data, for the record.
         defaults: the values that nobody gave, for the record.
     """
-    pace = machine_pace(show=True) if progress and plan.undone() else REFERENCE
-    execute(plan, executor, show=progress, base_bytes=weights_bytes(recipe.base), pace=pace, command=command)
-    shutil.rmtree(plan.run / FEATURES_FOLDER, ignore_errors=True)
-    results = collect(recipe, plan, path, makings(plan, _earlier(plan), command))
-    results = results.model_copy(update={"found": list(found), "defaults": list(defaults)})
-    results.write(plan.run / RESULTS_FILE)
-    write_key(plan, [RESULTS_FILE, *(one.hypotheses_file for one in results.systems)])
-    return results
+    with held(plan.run, RunError, again=True):
+        pace = machine_pace(show=True) if progress and plan.undone() else REFERENCE
+        execute(plan, executor, show=progress, base_bytes=weights_bytes(recipe.base), pace=pace, command=command)
+        shutil.rmtree(plan.run / FEATURES_FOLDER, ignore_errors=True)
+        results = collect(recipe, plan, path, makings(plan, _earlier(plan), command))
+        results = results.model_copy(update={"found": list(found), "defaults": list(defaults)})
+        results.write(plan.run / RESULTS_FILE)
+        write_key(plan, [RESULTS_FILE, *(one.hypotheses_file for one in results.systems)])
+        return results
 
 
 def _earlier(plan: Plan) -> Results | None:
@@ -62,6 +64,7 @@ def _earlier(plan: Plan) -> Results | None:
 def publish(plan: Plan, model: Output) -> Path:
     """A copy of a stage's model under the run's own name for it: it may be changed there, and the stage stays whole."""
     target = plan.run / MODEL_FOLDER
+    sweep(target)
     building = beside(target)
     copy_tree(plan.path(model), building)
     finish(building)

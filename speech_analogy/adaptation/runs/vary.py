@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from speech_analogy.adaptation.execution.protocol import LOCAL, make_executor
+from speech_analogy.adaptation.execution.protocol import LOCAL, RunError, make_executor
 from speech_analogy.adaptation.plan.estimate import clock, rates, wall_clock_of, weights_bytes
 from speech_analogy.adaptation.plan.machine_pace import machine_pace
 from speech_analogy.adaptation.plan.names import slug
@@ -23,6 +23,7 @@ from speech_analogy.adaptation.runs.measured import left_to_do, remove_models
 from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.locks import held
 from speech_analogy.foundation.progress import say
 from speech_analogy.report.variation import CURVE_FILE, curve_markdown
 
@@ -113,30 +114,32 @@ def do_variation(
     Raises:
         SpeechAnalogyError: the weights, an engine or a run's folder are not right.
     """
-    plans = list(job.plans.values())
-    for plan in plans:
-        set_aside_damaged(plan, show=progress)
     job.check()
-    for number, (value, plan) in enumerate(job.plans.items(), start=1):
-        if not is_measured(plan):
-            if progress:
-                say(f"{number} of {len(plans)}: {job.key}={value}")
-            adapt(
-                job.path,
-                plan.run,
-                overrides=[*job.overrides, f"{job.key}={value}"],
-                data=job.data,
-                siblings=[other.run for other in plans if other is not plan],
-                executor=executor,
-                workers=workers,
-                progress=progress,
-                command=command,
-            )
-        if not keep_models:
-            for earlier in plans[:number]:
-                remove_models(earlier, plans[number:])
-        write_whole(job.run / CURVE_FILE, job.table())
-    return job.results()
+    with held(job.run, RunError):
+        plans = list(job.plans.values())
+        for plan in plans:
+            set_aside_damaged(plan, show=progress)
+        job.check()
+        for number, (value, plan) in enumerate(job.plans.items(), start=1):
+            if not is_measured(plan):
+                if progress:
+                    say(f"{number} of {len(plans)}: {job.key}={value}")
+                adapt(
+                    job.path,
+                    plan.run,
+                    overrides=[*job.overrides, f"{job.key}={value}"],
+                    data=job.data,
+                    siblings=[other.run for other in plans if other is not plan],
+                    executor=executor,
+                    workers=workers,
+                    progress=progress,
+                    command=command,
+                )
+            if not keep_models:
+                for earlier in plans[:number]:
+                    remove_models(earlier, plans[number:])
+            write_whole(job.run / CURVE_FILE, job.table())
+        return job.results()
 
 
 def describe_variation(job: Variation, workers: int | None = None, executor: str = LOCAL) -> str:

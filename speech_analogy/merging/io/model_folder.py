@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import require_room, whole_folder, write_json
+from speech_analogy.foundation.disk.refusals import require_room
+from speech_analogy.foundation.files import whole_folder, write_json
 from speech_analogy.foundation.plugins import Plugins
 from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE, read_json
 from speech_analogy.merging.io.header import TensorSpec, specs_of

@@ -10,7 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
-from speech_analogy.foundation.files import require_room, whole_file
+from speech_analogy.foundation.disk.refusals import require_room
+from speech_analogy.foundation.files import whole_file
 from speech_analogy.merging.arithmetic import cast_piece
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import content_digest, digest_of

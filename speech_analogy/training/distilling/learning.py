@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +20,9 @@ from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.locks import LOCK_NAME, held
 from speech_analogy.foundation.progress import bar
-from speech_analogy.foundation.user_files.json_text import read_objects
+from speech_analogy.foundation.user_files.json_text import parse_json
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.recognisers.families import family_of
@@ -35,8 +37,8 @@ from speech_analogy.training.diverging import require_finite_loss, require_finit
 from speech_analogy.training.memory import keep_freed_memory
 from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.precision import autocast_precision
-from speech_analogy.training.publish import publish_tuned, seen_in
-from speech_analogy.training.state import load_state, save_state
+from speech_analogy.training.publish import publish_tuned, require_new, seen_in
+from speech_analogy.training.state import drop_states_after, load_state, save_state
 
 TEACHER_FOLDER = "teacher"  # in the working folder: a file of states an utterance
 
@@ -70,31 +72,34 @@ def distil(
         DataError: the audio cannot be used.
     """
     begun = time.perf_counter()
-    if out.exists():
-        raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
+    require_new(out)
     keep_freed_memory()
     eager, folder = cuts_of(cuts), resolve_weights(str(model))
     content, own = digest(eager), fingerprint(open_checkpoint(folder))
     settings = options.model_dump(mode="json", exclude={"save_every_s"})
-    working = _working_folder(out, direction.verb, {"cuts": content, "base": own, "options": settings})
+    about = {"cuts": content, "base": own, "options": settings}
     student = load_recogniser(folder, language=options.language, device=device)
     if not family_of(student).can_be_shortened:
         raise CheckpointError(
             "must be a model with a full window to shorten, such as a Whisper", file=folder, value=student.model_type
         )
     student = cast("SequenceRecogniser", student)
-    lessons = teach(eager, student, working / TEACHER_FOLDER, options.states, progress, direction.teacher)
-    steps, losses = _learn(student, eager, lessons, working, options, direction, progress)
     hours = round(sum(cut.duration for cut in eager) / 3600, 4)
-    learned = {"utterances": len(eager), "hours": hours, "digest": content, "steps": steps}
+    learned = {"utterances": len(eager), "hours": hours, "digest": content}
     learned["hyper_parameters"] = {k: v for k, v in settings.items() if k not in ("language", "window")}
-    record = {
-        **direction.record(provenance(folder), learned, own),
-        **seen_in(eager, folder, options.language),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "creator": f"speech-analogy {__version__}",
-    }
-    publish_tuned(student, working, out, record)
+    working = out.with_name(f".{out.name}.{direction.verb}")
+    with held(working, CheckpointError):
+        require_new(out, working)
+        _keep_what_is_of(working, about)
+        lessons = teach(eager, student, working / TEACHER_FOLDER, options.states, progress, direction.teacher)
+        steps, losses = _learn(student, eager, lessons, working, options, direction, progress)
+        record = {
+            **direction.record(provenance(folder), {**learned, "steps": steps}, own),
+            **seen_in(eager, folder, options.language),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "creator": f"speech-analogy {__version__}",
+        }
+        publish_tuned(student, working, out, record)
     return Distilled(out, steps, len(eager), time.perf_counter() - begun, losses)
 
 
@@ -113,8 +118,10 @@ def _learn(
     plan = plan_steps(cuts, student, lessons, options, direction)
     log = working / "training" / "log.jsonl"
     log.parent.mkdir(exist_ok=True)
+    logged = _logged(log)
+    drop_states_after(working, len(logged))
     done = load_state(working, "", parameters, optimiser)
-    rows = read_objects(log)[:done] if done else []
+    rows = logged[:done]
     bf16 = autocast_precision(options.precision) == "bf16"
     student.model.train()
     saved = time.monotonic()
@@ -146,16 +153,28 @@ def _learn(
     return len(plan), [sum(epoch) / len(epoch) for epoch in by_epoch]
 
 
-def _working_folder(out: Path, verb: str, about: dict[str, Any]) -> Path:
-    """Where what is under way is kept; what was kept of another task is dropped."""
+def _keep_what_is_of(working: Path, about: dict[str, Any]) -> None:
+    """Drop from the working folder what was kept of another task."""
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-    folder = out.with_name(f".{out.name}.{verb}")
-    mark = folder / "key"
-    if not mark.is_file() or mark.read_text(encoding="utf-8") != key:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        write_whole(mark, key)
-    return folder
+    mark = working / "key"
+    if mark.is_file() and mark.read_bytes() == key.encode():
+        return
+    for left in working.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif left.name != LOCK_NAME:
+            left.unlink()
+    write_whole(mark, key)
+
+
+def _logged(log: Path) -> list[dict[str, Any]]:
+    """The rows of a log as far as they can be read."""
+    rows: list[dict[str, Any]] = []
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        for line in log.read_text(encoding="utf-8").splitlines():
+            row = parse_json(line)
+            rows.append({**row, "epoch": int(row["epoch"]), "loss": float(row["loss"])})
+    return rows
 
 
 def _write_log(path: Path, rows: list[dict[str, Any]]) -> None:

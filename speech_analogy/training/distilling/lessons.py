@@ -44,7 +44,7 @@ class Lessons:
 
     def write(self, utterance: str, text: str, inputs: torch.Tensor, states: torch.Tensor) -> None:
         """Keep a text, its inputs (tokens,) int64 and states (states, tokens, width) float32."""
-        with whole_file(self.path(utterance), error=CheckpointError) as building:
+        with whole_file(self.path(utterance), error=CheckpointError, one_of_many=True) as building:
             tensors = {"inputs": inputs.contiguous(), "states": states.contiguous()}
             save_file(tensors, building, metadata={"text": text})
 

@@ -1,0 +1,1 @@
+"""Tests of what a disk is told, and of what it refuses."""
