@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from speech_analogy.errors import DataError, SpeechAnalogyError
 from speech_analogy.foundation.disk.syncing import make_folder
 
@@ -33,6 +31,8 @@ def held(folder: Path, error: type[SpeechAnalogyError] = DataError, *, again: bo
     if again and _is_ours(file):
         yield
         return
+    from filelock import FileLock, Timeout  # heavy: worker processes lock nothing
+
     lock = FileLock(file)
     try:
         make_folder(folder)
@@ -72,6 +72,8 @@ def claimed(out: Path, error: type[SpeechAnalogyError] = DataError, *, wait: boo
     if _is_ours(file):
         yield False
         return
+    from filelock import FileLock, Timeout  # heavy: worker processes lock nothing
+
     lock = FileLock(file)
     try:
         make_folder(out.parent)

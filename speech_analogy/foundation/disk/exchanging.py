@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import sys
@@ -24,6 +23,8 @@ def exchange(one: Path, other: Path) -> bool:
     Raises:
         OSError: one is missing, or the disk is full, read-only or broken.
     """
+    import ctypes
+
     names = os.fsencode(one), os.fsencode(other)
     try:
         library = ctypes.CDLL(None, use_errno=True)
