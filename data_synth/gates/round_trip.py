@@ -8,8 +8,7 @@ the recogniser's, and the clip goes (`yields.py` shows which words were lost).
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from pydantic import Field
 
 from data_synth.audio.samples import Samples
 from data_synth.gates.injection import load_named
+from data_synth.text.scored_form import languages_own, scored_form
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.digests import canonical_json
 from speech_analogy.foundation.options import Options
@@ -113,26 +113,18 @@ def listen(samples: Samples, rate: int, text: str, language: str, options: Round
 def character_error_rate(text: str, transcript: str, language: str = "en") -> float:
     """Edits / characters of `text` (jiwer), both normalised; where words are divided does not count.
 
-    The normaliser is openai-whisper's (English: number words become digits); a text that it leaves nothing of,
-    such as "um", is compared in lower case without punctuation.
+    The form is the language's own (English: openai-whisper's, number words become digits); a text that it leaves
+    nothing of, such as "um", is compared in lower case without punctuation.
     """
     import jiwer  # needed only where a recogniser listens
 
-    reference, hypothesis = (_letters(_normaliser(language)(words)) for words in (text, transcript))
+    form = scored_form(languages_own(language))
+    reference, hypothesis = (_letters(form(words)) for words in (text, transcript))
     if not reference:
         reference, hypothesis = _letters(text), _letters(transcript)
     if not reference:
         return 0.0 if not hypothesis else float(len(hypothesis))
     return float(jiwer.cer(reference, hypothesis))
-
-
-@lru_cache(maxsize=8)
-def _normaliser(language: str) -> Callable[[str], str]:
-    from whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer  # brings torch along
-
-    english = language.lower().split("-")[0] == "en"
-    normalise: Callable[[str], str] = EnglishTextNormalizer() if english else BasicTextNormalizer()
-    return normalise
 
 
 def _letters(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from lhotse import CutSet
 from scipy.cluster.vq import kmeans2
 
+from data_synth.text.scored_form import words as words_of
 from data_synth.text.texts import Text
 from speech_analogy.adaptation.stand_in_options import StandInOptions
 from speech_analogy.corpora.cuts import domain_of, text_of
@@ -184,7 +184,7 @@ def grouped_texts(texts: Sequence[str], count: int, limit: int, seed: int) -> li
     """
     if len(texts) < GROUPS_AT_LEAST * LEAST:
         return []
-    words = [re.findall(r"\w+", text.casefold()) for text in texts]
+    words = [words_of(text.replace("'", " ")) for text in texts]
     number = max(GROUPS_AT_LEAST, min(len(texts) // LEAST, round(len(texts) / max(limit, LEAST))))
     points, vocabulary, weights = _points(words)
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):  # of equal points, a group may stay empty

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from lhotse import CutSet, MonoCut, MultiCut, SupervisionSegment
 from pydantic import Field
 
 from data_synth.audio.headers import header_problem
+from data_synth.text.scored_form import words
 from speech_analogy.corpora.audio import decoded_samples, decodes_fast, recording_of
 from speech_analogy.corpora.cut_checks import RECORDED_FILE, recorded_file, remembered_of, span_of
 from speech_analogy.errors import DataError
@@ -140,7 +140,7 @@ def read_rows(path: Path) -> Iterator[TableRow | Problem]:
 
 def normalised(text: str) -> str:
     """Lower case, words only, single spaces: two texts that differ in punctuation are one prompt."""
-    return " ".join(re.findall(r"[\w']+", text.casefold()))
+    return " ".join(words(text))
 
 
 def prompt_of(text: str) -> str:

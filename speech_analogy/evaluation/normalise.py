@@ -1,22 +1,19 @@
-"""What counts as the same words: the normaliser of openai-whisper, applied to references and hypotheses alike."""
+"""What counts as the same words: one normaliser a language, applied to references and hypotheses alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+
+from data_synth.text.scored_form import FORMS_IN_WORDS, languages_own, scored_form
 
 Normaliser = Callable[[str], str]
 
 
-@lru_cache(maxsize=8)
 def normaliser(language: str = "en") -> Normaliser:
-    """openai-whisper's English normaliser (number words become digits), or its basic one for other languages."""
-    from whisper.normalizers import BasicTextNormalizer, EnglishTextNormalizer
-
-    normalise: Normaliser = EnglishTextNormalizer() if language == "en" else BasicTextNormalizer()
-    return normalise
+    """openai-whisper's English normaliser (number words become digits); others as `data_synth.text.scored_form`."""
+    return scored_form(languages_own(language))
 
 
 def normaliser_name(language: str = "en") -> str:
     """As named in results."""
-    return "openai-whisper EnglishTextNormalizer" if language == "en" else "openai-whisper BasicTextNormalizer"
+    return FORMS_IN_WORDS[languages_own(language)]

@@ -15,6 +15,7 @@ from speech_analogy.adaptation.recipe import load_recipe
 from speech_analogy.adaptation.runs.adapt import adapt, plan_of
 from speech_analogy.adaptation.runs.domains import describe_domains, do_domains, plan_domains
 from speech_analogy.corpora.read import read_corpus, read_cuts
+from speech_analogy.evaluation.normalise import normaliser_name
 from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.whisper.model import WhisperRecogniser
 from tests.adaptation.building import stages_in_this_process
@@ -58,7 +59,7 @@ def test_phone_line_in_spanish(small_multilingual: Path, tmp_path: Path) -> None
     overrides = _phone_slice(small_multilingual)
     with stages_in_this_process():
         done = adapt(RECIPES / "phone_line_es", run, overrides=overrides, data=data, progress=False)
-    assert done.results.test.normaliser == "openai-whisper BasicTextNormalizer"
+    assert done.results.test.normaliser == normaliser_name("es")
     [file] = (run / "stages").glob("synthesise-target-*/cuts.jsonl.gz")
     cuts = list(read_cuts(file))
     assert {cut.supervisions[0].language for cut in cuts} == {"es"}

@@ -5,24 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from speech_analogy.evaluation.normalise import Normaliser, normaliser
+from data_synth.text.scored_form import FORMS, scored_form
+from speech_analogy.evaluation.normalise import Normaliser
 from speech_analogy.evaluation.results import Hypothesis, System
 from speech_analogy.evaluation.score import character_errors, word_errors
 from speech_analogy.evaluation.significance import wer_interval
 
 SAME = 1e-9  # relative: the mean of several seeds' rates is theirs together but for rounding
-LANGUAGES = ("en", "other")  # one for each normaliser
 COUNTED = ("substitutions", "deletions", "insertions", "words")
 
 
 def rescored(system: System, rows: Sequence[Hypothesis]) -> list[str]:
     """What of a system's score does not follow from its transcripts; empty where all of it does.
 
-    The normaliser is the one of ours by which more of the rows say what they say.
+    The normaliser is the one by which most of the rows say what they say.
     """
     if not rows:
         return ["there are no transcripts"] if system.utterances else []
-    normalise = max((normaliser(one) for one in LANGUAGES), key=lambda one: _agreeing(rows, one))
+    normalise = max(map(scored_form, FORMS), key=lambda one: _agreeing(rows, one))
     texts = [(normalise(row.reference).strip(), normalise(row.hypothesis).strip()) for row in rows]
     found = [
         f"{row.id}: its normalised texts are not those of its raw ones"
