@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ LEVEL_FRAME_S = 0.01  # of the level contour
 FULL_SCALE = 0.999  # |sample| from which a sample counts as clipped; the share, not the peak, is judged
 SILENCE_FLOOR = 1e-4  # RMS (−80 dBFS) that is silence whatever the rest of the clip is
 GRACE_CHARACTERS = 4  # added to every text: a single letter takes as long as a short word
+LONGEST_CLIP_S = 30.0  # what recognisers hear at once
 TINY = 1e-10  # keeps logarithms finite
 
 
@@ -30,6 +31,8 @@ class GateOptions(Options):
 
     They were set on 46 texts, from "a" to 25 words, in 13 voices of the four engines.
     """
+
+    later: ClassVar = ("max_duration_s",)
 
     seconds_per_character: tuple[float, float] = Field(
         default=(0.02, 0.25),
@@ -42,6 +45,9 @@ class GateOptions(Options):
     max_inner_silence_s: float = Field(default=1.0, gt=0.0, description="longest pause between two sounds")
     silence_db: float = Field(default=-50.0, lt=0.0, description="silence, relative to the loudest 10 ms")
     max_clipped_share: float = Field(default=0.002, ge=0.0, le=1.0, description="of samples at full scale")
+    max_duration_s: float | None = Field(
+        default=LONGEST_CLIP_S, gt=0.0, description="of the clip that is stored; None: any"
+    )
     min_level_db: float = Field(default=-50.0, le=0.0, description="RMS of the trimmed clip in dBFS")
     quality: QualityOptions | None = Field(default=None, description="a learned score; None: not asked for")
     round_trip: RoundTripOptions | None = Field(default=None, description="a recogniser listens; None: none does")
@@ -154,6 +160,8 @@ def judge(samples: Samples, rate: int, text: str, options: GateOptions | None) -
         ),
     }
     kept = _trimmed(samples, rate, silence, options.margin_s) if options.trim else samples
+    if options.max_duration_s is not None and len(kept) > options.max_duration_s * rate:
+        readings["duration_s"] = Reading(len(kept) / rate, maximum=options.max_duration_s)
     reason = _first_failure(readings)
     for name, reading in () if reason else _model_readings(kept, rate, text, options):
         readings[name] = reading

@@ -43,6 +43,7 @@ class SynthesisReport:
         texts_without_clip: ids.
         respelled: texts whose spoken form is not the label.
         digits_left: texts that engines were given with digits in them.
+        others: kept clips of earlier runs in this folder that were not asked for now: they are in no cut.
     """
 
     cuts: Path
@@ -57,6 +58,7 @@ class SynthesisReport:
     texts_without_clip: tuple[str, ...]
     respelled: int = 0
     digits_left: int = 0
+    others: int = 0
 
     def summary(self) -> str:
         """A few lines: what was kept, what was rejected and why, the yield by domain and by voice."""
@@ -72,6 +74,11 @@ class SynthesisReport:
             lines.append(f"texts spoken differently from how they are written: {self.respelled}")
         if self.digits_left:
             lines.append(f"texts whose digits were left to the engine: {self.digits_left}")
+        if self.others:
+            lines.append(
+                f"clips of earlier runs that were not asked for now: {self.others}; they stay in the folder, "
+                "and the cuts are without them"
+            )
         for index, what in enumerate(("domain", "voice")):
             asked: Counter[str] = Counter()
             kept: Counter[str] = Counter()
@@ -95,6 +102,11 @@ class ReportCounts:
     without_clip: list[str] = field(default_factory=list)
     respelled: int = 0
     digits_left: int = 0
+    others: int = 0
+
+    def other(self, row: LedgerRow) -> None:
+        """Count a row that is not of the plan."""
+        self.others += row.kept
 
     def clip(self, rows: list[LedgerRow], place: tuple[str, str]) -> LedgerRow | None:
         """Count one clip by its attempts and its (domain, voice); returns the row that was kept, if one was."""
@@ -137,6 +149,7 @@ class ReportCounts:
             texts_without_clip=tuple(self.without_clip),
             respelled=self.respelled,
             digits_left=self.digits_left,
+            others=self.others,
         )
 
 
@@ -168,8 +181,13 @@ def write_files(plan: SynthesisPlan, ledger: Ledger, store: Store, made: int) ->
     tally = ReportCounts()
     if made:
         sync_folders(ledger.path.with_name(CLIPS_FOLDER))  # the clips' names, before cuts say that they are there
+
+    def left(row: LedgerRow) -> LedgerRow:
+        tally.other(row)
+        return store.placed(row, None)
+
     with store.writing() as write_cut:
-        with ledger.rewriting(lambda row: store.placed(row, None)) as place:
+        with ledger.rewriting(left) as place:
             for text in plan:
                 for row in _placed(text, ledger, store, tally):
                     place(row)

@@ -77,6 +77,19 @@ def test_a_second_run_and_another_number_of_workers_change_nothing(tmp_path: Pat
     assert files(tmp_path / "two") == before
 
 
+def test_fewer_texts_say_what_the_cuts_are_without(tmp_path: Path) -> None:
+    """Nothing is lost: with the earlier texts the cuts are what they were."""
+    first = run(tmp_path / "out", "fake", voices_per_text=2)
+    assert first.others == 0
+    assert "earlier runs" not in first.summary()
+    before = files(tmp_path / "out")
+    second = run(tmp_path / "out", "fake", TEXTS[:2], voices_per_text=2)
+    assert (second.kept, second.others) == (4, 8)
+    assert "clips of earlier runs that were not asked for now: 8; they stay in the folder" in second.summary()
+    assert run(tmp_path / "out", "fake", voices_per_text=2).others == 0
+    assert files(tmp_path / "out") == before
+
+
 def test_more_texts_reuse_what_is_there(tmp_path: Path) -> None:
     run(tmp_path / "out", "fake", TEXTS[:4])
     assert run(tmp_path / "out", "fake", TEXTS).made == 2

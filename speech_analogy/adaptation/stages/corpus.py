@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from lhotse import CutSet
@@ -41,8 +42,10 @@ from speech_analogy.adaptation.stages.params.speech_params import (
 )
 from speech_analogy.adaptation.stages.work import Work
 from speech_analogy.corpora.audio import require_recordings
-from speech_analogy.corpora.cuts import domain_of, read_unlabelled, text_of
+from speech_analogy.corpora.cuts import LONGEST_CUT_S, domain_of, read_unlabelled, text_of
 from speech_analogy.corpora.read import read_cuts, write_cuts
+from speech_analogy.errors import DataError
+from speech_analogy.foundation.progress import say
 
 
 def corpus_stage(work: Work[CorpusParams]) -> None:
@@ -125,6 +128,23 @@ def _speak(work: Work[SynthesisParams | SpeechParams], texts: list[Text]) -> Non
     if not gpus_of(options.engines):
         options = options.model_copy(update={"workers": max(options.workers, torch.get_num_threads())})
     synthesize(texts, work.folder, options, progress=work.progress, clips_root=work.final)
+    _leave_out_long_clips(work)
+
+
+def _leave_out_long_clips(work: Work[Any]) -> None:
+    """Without gates, or by a channel's pace and echo, a clip may be longer than what can be learned from."""
+    path = work.folder / CUTS_FILE
+    cuts = read_cuts(path)
+    kept = fit_for_a_window(cuts)
+    if len(kept) == len(cuts):
+        return
+    left_out = f"{len(cuts) - len(kept)} of {len(cuts)}"
+    if not len(kept):
+        rule = f"every clip is longer than {LONGEST_CUT_S:g} s, which cannot be learned from"
+        raise DataError(rule, field=work.name, value=left_out, do="give shorter texts")
+    if work.progress:
+        say(f"{work.name}: {left_out} clips are longer than {LONGEST_CUT_S:g} s and left out")
+    write_cuts(kept, path, overwrite=True)
 
 
 def joined_stage(work: Work[JoinedParams]) -> None:

@@ -258,10 +258,11 @@ def _weights(parsed: MergeFile, reference: str) -> TensorSource:
 
 
 class _Adapted(TensorSource):
-    """A checkpoint with the differences of an adapter added in float32."""
+    """A checkpoint with the differences of an adapter added in float32; what lies beside its weights is the model's."""
 
     def __init__(self, model: Checkpoint, delta: TensorSource) -> None:
         self.model, self.delta = model, delta
+        self.folder, self.provenance = model.folder, model.provenance
         self.label = f"{model.label} + {delta.label}"
 
     def keys(self) -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from speech_analogy.errors import ConfigError
 from speech_analogy.merging.engine.merger import MergeInput, MergePlan, Merger
-from speech_analogy.merging.io.checkpoints import Checkpoint
 from speech_analogy.merging.io.header import specs_of
 from speech_analogy.merging.io.model_folder import write_model_folder
 from speech_analogy.merging.io.provenance import carried, seen_by, without_seen
@@ -56,7 +55,7 @@ def write_merge(
         raise ConfigError(
             "a merge of vectors alone gives a vector, not a model", field="base_model", do="name a base_model"
         )
-    models = [source for source in merger.inputs() if isinstance(source, Checkpoint)]
+    models = [source for source in merger.inputs() if isinstance(source, _ModelFolder)]
     return write_model_folder(
         out,
         merger.layout,
@@ -70,7 +69,15 @@ def write_merge(
     )
 
 
-def _record(merger: Merger, models: Sequence[Checkpoint], description: Mapping[str, Any]) -> dict[str, Any]:
+@runtime_checkable
+class _ModelFolder(Protocol):
+    """Weights with a folder around them: a checkpoint, or one with an adapter added."""
+
+    folder: Path | None
+    provenance: dict[str, Any]
+
+
+def _record(merger: Merger, models: Sequence[_ModelFolder], description: Mapping[str, Any]) -> dict[str, Any]:
     named = {"base": merger.base} if merger.base is not None else {}
     named |= {f"model {number}": item.source for number, item in enumerate(merger.plan.inputs, start=1)}
     parents = {role: {"path": source.label, **getattr(source, "provenance", {})} for role, source in named.items()}

@@ -58,6 +58,23 @@ def test_each_gate_fires(samples: np.ndarray, gate: str) -> None:
     assert not verdict.readings[gate].passed
 
 
+def test_a_clip_longer_than_a_recogniser_hears_is_rejected() -> None:
+    """66 s for a long text are well spoken, and yet no recogniser takes them: fine-tuning would refuse them."""
+    text = "twelve letters " * 60
+    spoken = judge(tone(66.0), RATE, text, GateOptions())
+    assert spoken.readings["seconds_per_character"].passed
+    assert spoken.reason == "duration_s 66 is above 30.0"
+    assert judge(tone(66.0), RATE, text, GateOptions(max_duration_s=None)).reason is None
+    assert judge(tone(29.9), RATE, text, GateOptions()).reason is None
+    untrimmed = np.concatenate([silence(0.5), tone(29.8)])
+    assert judge(untrimmed, RATE, text, GateOptions()).reason is None, "what counts is the clip that is stored"
+    assert judge(untrimmed, RATE, text, GateOptions(trim=False)).reason == "duration_s 30.3 is above 30.0"
+
+
+def test_earlier_folders_keep_their_gates() -> None:
+    assert "max_duration_s" not in GateOptions().model_dump(mode="json")
+
+
 def test_without_gates_only_what_cannot_be_stored_is_rejected() -> None:
     bad = np.concatenate([silence(9.0), np.clip(tone(0.05, 9), -1, 1)])
     verdict = judge(bad, RATE, TEXT, None)

@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from speech_analogy.errors import CheckpointError, ConfigError, SpeechAnalogyError
+from speech_analogy.foundation.hash_sets import packed, short_hash, unpacked
 from speech_analogy.merging.analogy import analogy
 from speech_analogy.merging.engine.merge_file import merge
 from speech_analogy.merging.io.checkpoints import open_checkpoint
@@ -112,6 +113,22 @@ def test_a_model_with_an_adapter(corners: dict[str, Path], tmp_path: Path) -> No
         name = f"{module}.weight"
         assert torch.allclose(made[name], base[name] + 2 * (b @ a), atol=1e-5)
         assert all(same_bits(made[key], base[key]) for key in base if key != name)
+        assert (tmp_path / f"out{number}" / "config.json").is_file()
+
+
+def test_models_with_adapters_alone_make_a_complete_folder(corners: dict[str, Path], tmp_path: Path) -> None:
+    """There was no config and no tokenizer beside the weights where no plain model was among the inputs."""
+    module = "model.encoder.layers.0.self_attn.q_proj"
+    write_adapter(tmp_path / "lora", module, 0)
+    record = {"schema": 1, "seen": {"recordings": packed({short_hash("a recording")}), "speakers": "", "spoken": ""}}
+    (corners["a"] / "provenance.json").write_text(json.dumps(record))
+    for number, models in enumerate(([{"model": "a+lora"}], [{"model": "a+lora"}, {"model": "b+lora"}])):
+        run(tmp_path, {"merge_method": "linear", "models": models}, f"out{number}")
+        made, plain = tmp_path / f"out{number}", {file.name for file in corners["a"].iterdir()}
+        assert plain <= {file.name for file in made.iterdir()}
+        assert (made / "config.json").read_bytes() == (corners["a"] / "config.json").read_bytes()
+        said = json.loads((made / "provenance.json").read_text())
+        assert unpacked(said["seen"]["recordings"]) == {short_hash("a recording")}
 
 
 def test_one_slice_over_all_layers(corners: dict[str, Path], tmp_path: Path) -> None:
