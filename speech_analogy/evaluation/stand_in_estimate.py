@@ -31,7 +31,7 @@ from speech_analogy.foundation.options import Options
 
 CONFIDENCE = 0.90
 # Spread between domains of the log ratio of two systems' WERs, and of the log WER: s₀, and how many degrees it counts.
-GAIN_SPREAD, GAIN_DEGREES = 0.2, 4.0
+GAIN_SPREAD, GAIN_DEGREES = 0.25, 4.0
 WER_SPREAD, WER_DEGREES = 0.35, 4.0
 PAIR_SPREAD, PAIR_DEGREES = 0.12, 4.0  # of two systems that are made of the same corners
 ERROR_DISPERSION, PAIR_DISPERSION = 3.0, 1.0  # φ of a count of errors, and of the ratio of two on the same utterances
