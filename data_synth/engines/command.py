@@ -12,7 +12,6 @@ import hashlib
 import os
 import shlex
 import shutil
-import signal
 import string
 import subprocess
 import tempfile
@@ -27,6 +26,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from data_synth.audio.samples import Samples, Waveform
 from data_synth.engines.base import BaseEngine, Utterance, number
+from data_synth.engines.support.dying_with import running_program
 from data_synth.engines.support.pace import at_speed
 from data_synth.engines.support.voice_facts import VoiceFacts
 from speech_analogy.errors import ConfigError, SynthesisError
@@ -165,22 +165,15 @@ def read_options(path: Path) -> CommandOptions:
 
 
 def _run(arguments: list[str], text_file: Path, complaint: Path, timeout_s: float) -> None:
-    """Run a program to its end; at the timeout it is killed with all that it has started."""
+    """Run a program to its end; at the timeout, or when this process ends, it is killed with all it has started."""
     with text_file.open("rb") as text, complaint.open("wb") as errors:
         try:
-            process = subprocess.Popen(
-                arguments, stdin=text, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
-            )
+            with running_program(arguments, text, errors) as process:
+                status = process.wait(timeout_s)
         except OSError as error:
             raise RuntimeError(f"the program cannot be started: {error.strerror}: {arguments[0]}") from None
-        try:
-            status = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"no answer within {timeout_s:g} s") from None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
     if status != 0:
         told = complaint.read_text(encoding="utf-8", errors="replace")
         said = plain(told, *typed_secrets(arguments))[-COMPLAINT_CHARACTERS:]  # masked before it is cut

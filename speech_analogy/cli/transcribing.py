@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -168,7 +168,13 @@ def _writing(files: dict[SoundFile, Path], out: Path | None) -> Iterator[dict[So
         require_room(out, AT_LEAST_BYTES, error=ConfigError)
         for folder in folders:
             sweep_all(folder)
-        yield files
+        new = [folder for folder in (*folders, out) if not folder.exists()]
+        try:
+            yield files
+        finally:
+            for folder in new:
+                with suppress(OSError):  # there is something in it
+                    folder.rmdir()
         for folder in folders:
             if folder.is_dir():
                 sync_folder(folder)
