@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ from speech_analogy.foundation.disk.syncing import make_folder, sync_folders
 from speech_analogy.foundation.files import PARTIAL_SUFFIX, replacing, write_whole
 
 SHAR_FOLDER = "shar"
+END_BYTES = 2 * tarfile.BLOCKSIZE  # zeros
 NUMBER_DIGITS = 6  # of a shard's number in its files' names
 
 
@@ -87,6 +89,16 @@ def write_tar(path: Path, temporary: Path, members: Iterable[tuple[str, bytes]])
             header = tarfile.TarInfo(name)  # no time, no owner
             header.size = len(content)
             file.addfile(header, io.BytesIO(content))
+
+
+def _is_to_its_end(tar: Path) -> bool:
+    """Whether a tar ends as `write_tar` ends one: what was cut off is seen without reading the rest."""
+    size = tar.stat().st_size if tar.is_file() else 0
+    if size == 0 or size % tarfile.RECORDSIZE:
+        return False
+    with tar.open("rb") as file:
+        file.seek(-END_BYTES, os.SEEK_END)
+        return file.read() == bytes(END_BYTES)
 
 
 @dataclass
@@ -194,7 +206,7 @@ class SharClips:
     def _is_as_planned(self, number: int, texts: list[TextPlan]) -> bool:
         """Whether a shard holds the clips of these texts and says so; files that a killed run left are removed."""
         rows = self._kept(texts)
-        if not rows or not exists(self._folder / recording_name(number)):
+        if not rows or not _is_to_its_end(self._folder / recording_name(number)):
             return False
         try:
             with gzip.open(self._folder / cuts_name(number)) as file:

@@ -133,7 +133,7 @@ def contents(place: Path) -> dict[str, Any]:
 
 def _content(path: Path) -> Any:
     name = path.name
-    if name.endswith(".safetensors"):
+    if _is_safetensors(path):
         with safe_open(path, "np") as file:
             metadata = {key: _timeless(value) for key, value in (file.metadata() or {}).items()}
             return metadata, {key: file.get_tensor(key).tobytes() for key in sorted(file.keys())}
@@ -141,6 +141,13 @@ def _content(path: Path) -> Any:
     if name.endswith((".json", ".jsonl", ".jsonl.gz")):
         return [_timeless(line) for line in ([data.decode()] if name.endswith(".json") else data.decode().splitlines())]
     return data
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Vectors may have any name."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
 
 
 def _timeless(text: str) -> Any:

@@ -11,6 +11,8 @@ from typing import NamedTuple, NoReturn
 import pytest
 
 from tests.cli.running import fails
+from tests.conftest import make_corpus
+from tests.data_synth.installed import needs
 from tests.faults.conftest import Inputs, Verb
 
 VERBS = tuple(Inputs(*[Path()] * 6).writing(Path("out")))
@@ -68,6 +70,19 @@ def test_room_is_looked_for_before_work(
     fails(found, "out", "the disk must hold the output", "make room")
     assert not found.stdout
     assert not left(tmp_path)
+
+
+def test_room_for_the_models_of_a_run(
+    small_whisper: Path, verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("espeak-ng")
+    corpus = make_corpus(tmp_path / "corpus", 24)
+    (tmp_path / "menu.txt").write_text("one two\nthree four\nfive six\n")
+    asked: list[object] = ["adapt", "--texts", tmp_path / "menu.txt", "--source", corpus, "--base", small_whisper]
+    asked += [f"--set=synthesis.{side}.engines=[espeak-ng]" for side in ("source", "target")]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**9, 10**9, 10**6))
+    fails(verb(*asked, "--out", tmp_path / "run"), "run", "the disk must hold the output", "make room")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
 
 
 @pytest.mark.usefixtures("faulty_engine")

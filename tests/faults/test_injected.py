@@ -5,6 +5,7 @@ By hand, more of them: FAULT_KILLS=100 FAULT_TORN=20 FAULT_FULL=20 pytest -n 0 -
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import os
@@ -31,6 +32,8 @@ FULL = int(os.environ.get("FAULT_FULL", "6"))
 SEED = int(os.environ.get("FAULT_SEED", "0"))
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
+METADATA = "Metadata-Version: 2.1\nName: faulty-tts\nVersion: 1.0\n"
+ENTRY_POINTS = "[data_synth.engines]\nfaulty = faulty_tts:FakeEngine\n"
 SAME, CLEAR, WRONG = "same result", "clear error", "wrong"
 
 
@@ -106,13 +109,19 @@ def verbs(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory, small_whispe
     import transformers.models.whisper
 
     from data_synth.engines import ENGINES, load_engine
-    from tests.data_synth.fake_tts import FakeEngine
+    from tests.data_synth import fake_tts
 
     del lhotse, transformers
     torch.set_num_threads(1)
-    ENGINES.add("faulty", FakeEngine)
-    load_engine.cache_clear()
     folder = tmp_path_factory.mktemp("injected")
+    shutil.copy(Path(fake_tts.__file__), folder / "faulty_tts.py")  # for worker processes, which are new
+    (folder / "faulty_tts-1.0.dist-info").mkdir()
+    (folder / "faulty_tts-1.0.dist-info" / "METADATA").write_text(METADATA)
+    (folder / "faulty_tts-1.0.dist-info" / "entry_points.txt").write_text(ENTRY_POINTS)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    ENGINES.refresh()
+    load_engine.cache_clear()
     make_corpus(folder / "recipe" / "data", 36, domains=("menu", "clock", "road"))
     content = {
         "title": "noises",
@@ -126,7 +135,8 @@ def verbs(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory, small_whispe
     }
     (folder / "recipe" / "recipe.yaml").write_text(json.dumps(content))
     yield Verbs(inputs, folder / "recipe", folder)
-    ENGINES.remove("faulty")
+    sys.path.remove(str(folder))
+    ENGINES.refresh()
 
 
 SELDOM = {"adapt": 10, "finetune": 2, "shorten": 2, "widen": 2}
@@ -138,6 +148,10 @@ def _in_turn(names: list[str], count: int) -> list[str]:
     rounds = range(count)  # more than are needed
     every = (name for at in rounds for name in names if at % SELDOM.get(name, 1) == 0)
     return list(itertools.islice(every, count))
+
+
+def _why(how: str, said: str) -> str:
+    return "" if how == SAME else f": {said.strip()[-600:]}"
 
 
 def _report(what: str, counts: Counter[str], wrong: list[str]) -> None:
@@ -161,7 +175,7 @@ def test_random_kills(verbs: Verbs) -> None:
         if sent == signal.SIGINT and ended.status not in (0, INTERRUPTED):
             how, said = WRONG, f"Ctrl-C: {ended.status} {ended.said}"
         counts[how] += 1
-        print(f"{number} {name} {sent.name} after {after_s:.2f} of {seconds:.2f} s: {how}", flush=True)
+        print(f"{number} {name} {sent.name} after {after_s:.2f} of {seconds:.2f} s: {how}{_why(how, said)}", flush=True)
         if how == WRONG:
             wrong.append(f"{number} {name} {sent.name} after {after_s:.2f} of {seconds:.2f} s: {said}")
         shutil.rmtree(place)
@@ -187,7 +201,7 @@ def test_full_disks(verbs: Verbs) -> None:
             how, said = verbs.restarted(name, place)
             how = CLEAR if how == SAME and ended.status == 2 else how
         counts[how] += 1
-        print(f"{number} {name} files up to {limit} bytes: {how}", flush=True)
+        print(f"{number} {name} files up to {limit} bytes: {how}{_why(how, said)}", flush=True)
         if how == WRONG:
             wrong.append(f"{number} {name} files up to {limit} bytes: {said}")
         shutil.rmtree(place)
@@ -227,7 +241,7 @@ def test_torn_files(verbs: Verbs) -> None:
         file.write_bytes(content)
         how, said = verbs.restarted(name, place)
         counts[how] += 1
-        print(f"{number} {name} {file.relative_to(place)} cut to {size}: {how}", flush=True)
+        print(f"{number} {name} {file.relative_to(place)} cut to {size}: {how}{_why(how, said)}", flush=True)
         if how == WRONG:
             wrong.append(f"{number} {name} {file.relative_to(place)} cut to {size}: {said}")
         shutil.rmtree(place)

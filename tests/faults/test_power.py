@@ -184,6 +184,17 @@ def test_a_torn_record_blocks_no_folder_of_good_clips(record: str, how: str, tmp
     assert contents_of(tmp_path / "out") == undisturbed
 
 
+@pytest.mark.parametrize("bytes_left", [0, 100, 512, 10240, -10240, -1024, -1])
+@pytest.mark.usefixtures("faulty_engine")
+def test_a_shard_that_was_cut_off_is_made_anew(bytes_left: int, tmp_path: Path) -> None:
+    speak(tmp_path / "out", "shar")
+    undisturbed = contents_of(tmp_path / "out")
+    tar = tmp_path / "out" / "shar" / "recording.000000.tar"
+    tar.write_bytes(tar.read_bytes()[:bytes_left])
+    speak(tmp_path / "out", "shar")
+    assert contents_of(tmp_path / "out") == undisturbed
+
+
 @pytest.mark.usefixtures("faulty_engine")
 def test_a_ledger_with_a_hole_is_read_up_to_it(tmp_path: Path) -> None:
     """What a file system leaves where a file had grown and its contents had not come yet."""

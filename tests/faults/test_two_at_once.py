@@ -14,6 +14,7 @@ from speech_analogy.errors import DataError
 from speech_analogy.foundation import files
 from speech_analogy.foundation.locks import claimed, held
 from tests.cli.running import fails
+from tests.data_synth.installed import needs
 from tests.faults.conftest import Inputs, Verb
 
 VERBS = tuple(Inputs(*[Path()] * 6).writing(Path("out")))
@@ -58,6 +59,7 @@ def test_four_towards_one_run(tmp_path: Path, verb: Verb, small_whisper: Path) -
     """`adapt` holds the run's folder from before it writes the recipe to after the report."""
     from tests.conftest import make_corpus
 
+    needs("espeak-ng")
     corpus = make_corpus(tmp_path / "corpus", 24)
     (tmp_path / "menu.txt").write_text("one two\nthree four\nfive six\n")
     asked = ["adapt", "--texts", tmp_path / "menu.txt", "--source", corpus, "--base", small_whisper]

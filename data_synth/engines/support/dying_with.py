@@ -25,9 +25,15 @@ def running_program(arguments: Sequence[str], stdin: IO[bytes], stderr: IO[bytes
         OSError: it cannot be started.
     """
     watcher = _watcher()
-    group = {"start_new_session": True} if watcher is None else {"process_group": watcher.pid}
     try:
-        process = subprocess.Popen(arguments, stdin=stdin, stdout=subprocess.DEVNULL, stderr=stderr, **group)  # type: ignore[call-overload]
+        process = subprocess.Popen(
+            arguments,
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=watcher is None,
+            process_group=None if watcher is None else watcher.pid,
+        )
         try:
             yield process
         finally:

@@ -17,7 +17,7 @@ from speech_analogy.adaptation.plan.planner import Planner
 from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.plan.user_planner import UserPlanner
 from speech_analogy.adaptation.recipe import Recipe, override_keys, parse_recipe, read_overridden
-from speech_analogy.adaptation.runs.checks import check_run
+from speech_analogy.adaptation.runs.checks import check_run, require_room_for
 from speech_analogy.adaptation.runs.damaged import set_aside_damaged
 from speech_analogy.adaptation.runs.measured import measure, publish
 from speech_analogy.adaptation.runs.overlap import require_new_recordings, require_new_test
@@ -193,6 +193,7 @@ def _do(planned: Planned, doer: Executor, progress: bool, command: str) -> Adapt
     published = plan.stages.get(names.WIDENED, plan.stages.get(made))
     set_aside_damaged(plan, () if published is None else (published.name,), show=progress)
     check_run(resolved, [plan])
+    require_room_for(resolved, plan)
     found: list[str] = []
     defaults: list[DefaultValue] = []
     if prepared is not None:

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from data_synth.plan.checks import check_speech
 from data_synth.plan.options import SynthesisOptions
+from speech_analogy.adaptation.execution.protocol import RunError
+from speech_analogy.adaptation.plan.estimate import weights_bytes
 from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.stages.params.speech_params import SpeechParams, SynthesisParams
 from speech_analogy.errors import SynthesisError
+from speech_analogy.foundation.disk.refusals import require_room
 from speech_analogy.recognisers.weights import resolve_weights
 
 
@@ -32,6 +35,16 @@ def check_run(recipe: Recipe, plans: Iterable[Plan]) -> None:
             asked.append(stage.params.options)
     for options in asked:
         _check(recipe, options)
+
+
+def require_room_for(recipe: Recipe, plan: Plan) -> None:
+    """Refuse to begin a run whose models the disk cannot hold; speech and features come on top of them.
+
+    Raises:
+        RunError: with the bytes needed and the bytes free.
+    """
+    made = [stage for stage in plan.undone() if stage.makes_a_model and plan.made_elsewhere(stage.name) is None]
+    require_room(plan.run, len(made) * weights_bytes(recipe.base), error=RunError)
 
 
 def _check(recipe: Recipe, options: SynthesisOptions) -> None:
