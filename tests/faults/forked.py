@@ -11,8 +11,9 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from speech_analogy.cli import main as cli
 from tests.adaptation.building import stages_in_this_process
 
 HOUR_S = 3600.0
+GRACE_S = 30.0  # for the processes that a fork has started to end with it
 BY_THE_CLOCK = {
     "created",
     "seconds",
@@ -57,7 +59,6 @@ class Ended:
 
 def run(
     arguments: Sequence[object],
-    log: Path,
     *,
     signal_number: int | None = None,
     after_s: float = HOUR_S,
@@ -66,16 +67,21 @@ def run(
     """Run `speech-analogy ARGUMENTS` in a fork.
 
     Args:
-        log: a file for what it says.
         signal_number: sent `after_s` seconds after it has begun; SIGINT to its whole group, as a terminal does.
         file_bytes: no file may grow beyond this size: as on a full disk, a write fails midway.
     """
     ready, go = os.pipe()
+    hears, says = os.pipe()  # no file: its size would be limited, too
     child = os.fork()
     if child == 0:
         os.close(ready)
-        _child([str(one) for one in arguments], log, go, file_bytes)
+        os.close(hears)
+        _child([str(one) for one in arguments], says, go, file_bytes)
     os.close(go)
+    os.close(says)
+    heard: list[bytes] = []
+    listener = threading.Thread(target=_listen, args=(hears, heard), daemon=True)
+    listener.start()
     os.read(ready, 1)
     os.close(ready)
     begun = time.monotonic()
@@ -89,17 +95,23 @@ def run(
     except ChildProcessError:  # it had ended before the signal
         status = 0
     code = os.waitstatus_to_exitcode(status)
-    said = log.read_text(encoding="utf-8", errors="replace")
+    listener.join(GRACE_S)
+    said = b"".join(heard).decode("utf-8", "replace")
     return Ended(code if code >= 0 else 128 - code, said, time.monotonic() - begun)
 
 
-def _child(arguments: list[str], log: Path, go: int, file_bytes: int | None) -> None:
+def _listen(hears: int, heard: list[bytes]) -> None:
+    with os.fdopen(hears, "rb") as stream:
+        while part := stream.read1(1 << 16):  # type: ignore[attr-defined]
+            heard.append(part)
+
+
+def _child(arguments: list[str], says: int, go: int, file_bytes: int | None) -> None:
     status: Any = 1
     try:
         os.setpgid(0, 0)
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
-            os.dup2(descriptor, stream)
+            os.dup2(says, stream)
         sys.stdout, sys.stderr = (os.fdopen(os.dup(stream), "w", buffering=1) for stream in (1, 2))
         sys.argv = ["speech-analogy", *arguments]
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -168,6 +180,3 @@ def leftovers(folder: Path) -> list[str]:
     names = (path for path in folder.rglob("*") if ".partial" in path.name or path.name.endswith(".replaced"))
     beside = (path for path in folder.rglob(".*.lock"))
     return sorted(str(path.relative_to(folder)) for path in (*names, *beside))
-
-
-Fault = Callable[[Sequence[object], Path], Ended]

@@ -65,7 +65,7 @@ class Verbs:
         if name not in self.undisturbed:
             place = self.work / "undisturbed"
             place.mkdir()
-            ended = run(self.arguments(name, place), self.work / "log")
+            ended = run(self.arguments(name, place))
             assert ended.status == 0, (name, ended.said)
             self.undisturbed[name] = _located(contents(place), place), ended.seconds
             shutil.rmtree(place)
@@ -75,7 +75,7 @@ class Verbs:
         """Start again what a fault has ended: how it came out, and what it said."""
         from tests.faults.forked import contents, leftovers, run
 
-        ended = run(self.arguments(name, place), self.work / "log")
+        ended = run(self.arguments(name, place))
         whole, _ = self.expected(name)
         found = _located(contents(place), place)
         if found == whole and (ended.status == 0 or ended.in_one_line) and not leftovers(place):
@@ -170,7 +170,7 @@ def test_random_kills(verbs: Verbs) -> None:
         after_s = dice.uniform(0, seconds)
         place = verbs.work / f"kill-{number}"
         place.mkdir()
-        ended = run(verbs.arguments(name, place), verbs.work / "log", signal_number=sent, after_s=after_s)
+        ended = run(verbs.arguments(name, place), signal_number=sent, after_s=after_s)
         how, said = verbs.restarted(name, place)
         if sent == signal.SIGINT and ended.status not in (0, INTERRUPTED):
             how, said = WRONG, f"Ctrl-C: {ended.status} {ended.said}"
@@ -192,7 +192,7 @@ def test_full_disks(verbs: Verbs) -> None:
         place.mkdir()
         verbs.expected(name)
         limit = int(10 ** dice.uniform(0, 6.5))
-        ended = run(verbs.arguments(name, place), verbs.work / "log", file_bytes=limit)
+        ended = run(verbs.arguments(name, place), file_bytes=limit)
         if ended.status != 0 and not ended.in_one_line:
             how, said = WRONG, f"{ended.status} {ended.said}"
         elif ended.status == 2 and name not in ("adapt",) and leftovers(place):
@@ -230,7 +230,7 @@ def test_torn_files(verbs: Verbs) -> None:
             shutil.copytree(whole[name], place, symlinks=True)
         else:
             place.mkdir()
-            assert run(verbs.arguments(name, place), verbs.work / "log").status == 0
+            assert run(verbs.arguments(name, place)).status == 0
             whole[name] = verbs.work / f"whole-{name.replace(' ', '-')}"
             shutil.copytree(place, whole[name], symlinks=True)
         files = [file for pattern in TEARABLE[name] for file in sorted((place / "out").glob(pattern)) if file.is_file()]
