@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from speech_analogy.foundation.digests import digest
+from speech_analogy.foundation.disk.inside import is_plain_name
 
 
 class GateRow(BaseModel):
@@ -20,12 +21,18 @@ class GateRow(BaseModel):
     maximum: float | None = None
 
 
+def _below(path: str) -> str:
+    if not is_plain_name(path):
+        raise ValueError("path must be one below the ledger's folder")
+    return path
+
+
 class LedgerRow(BaseModel):
     """One attempt at one clip. `path` (relative to the ledger), `duration_s` and `sha256` where it was kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    key: str
+    key: Annotated[str, Field(pattern=r"^[\w-]+$")]  # hexadecimal; also a file's name
     text_id: str
     text: str
     spoken: str | None = None  # what the engine was given, where it is not the text
@@ -40,7 +47,7 @@ class LedgerRow(BaseModel):
     reason: str | None = None
     gates: dict[str, GateRow] = {}
     channel: dict[str, float | str] | None = None  # what a kept clip went through, and what was drawn for it
-    path: str | None = None
+    path: Annotated[str, AfterValidator(_below)] | None = None
     duration_s: float | None = None
     sha256: str | None = None
 

@@ -25,6 +25,7 @@ from data_synth.store.manifest import CUTS_NAME
 from data_synth.store.rejects import find_rejected
 from data_synth.store.tars import SHAR_FOLDER, cuts_name, number_of
 from speech_analogy.errors import ConfigError, DataError, SynthesisError
+from speech_analogy.foundation.disk.inside import inside
 from speech_analogy.foundation.disk.syncing import sync_folders
 from speech_analogy.foundation.files import replacing
 from speech_analogy.foundation.progress import BYTES, bar
@@ -155,7 +156,7 @@ def _join(
         for tar, shard in needed.items():
             manifest = tar.with_name(cuts_name(number_of(tar)))
             for path in (tar, manifest):
-                _bring(shard.folder / path, placing.out / path, transfer)
+                _bring(shard.folder, path, placing.out, transfer)
         if not tally.kept:
             raise DataError("no shard has a clip", file=placing.out)
         sync_folders(placing.out)  # the clips' names, before a ledger says that all are there
@@ -191,17 +192,21 @@ def _count(rows: Sequence[LedgerRow], tally: ReportCounts) -> None:
 def _bring_clip(row: LedgerRow, shard: _ShardFolder, out: Path, transfer: Transfer) -> None:
     """Bring the file of a kept clip; or of a rejected one, if that was kept to be listened to."""
     if row.path is not None:
-        _bring(shard.folder / row.path, out / row.path, transfer)
+        _bring(shard.folder, Path(row.path), out, transfer)
     elif (rejected := find_rejected(shard.folder, row.key)) is not None:
-        _bring(rejected, out / rejected.relative_to(shard.folder), transfer)
+        _bring(shard.folder, rejected.relative_to(shard.folder), out, transfer)
 
 
-def _bring(source: Path, target: Path, transfer: Transfer) -> None:
+def _bring(folder: Path, path: Path, out: Path, transfer: Transfer) -> None:
     """Bring one file, whole or not at all; nothing is to be done where an earlier call brought it.
 
+    Args:
+        path: in `folder`, and in `out`.
+
     Raises:
-        DataError: it is not there.
+        DataError: it is not there, or leads out of one of the folders.
     """
+    source, target = inside(folder, str(path), named_by=folder / LEDGER_NAME), inside(out, str(path))
     if exists(target):
         return
     if not exists(source):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pickle
 import queue
 import signal
 import subprocess
@@ -24,12 +23,14 @@ from typing import Any
 
 from data_synth.engines import Failure, load_engine
 from data_synth.plan.attempt import LedgerRow
+from data_synth.run.messages import Answer, Broken, Round, answer_of, job_message, receive, send
 from data_synth.run.worker import ClipJob, make_row, run_job
 from speech_analogy.errors import SynthesisError
 from speech_analogy.foundation.machine import VISIBLE_GPUS
 
 PATIENCE_S = 120.0
 """How long one clip may take where neither the options nor the engine (`patience_s`) say; loading included."""
+ENDS_WITHIN_S = 5.0  # after it has closed its pipe
 JOBS_AHEAD = 4  # a process: one is judged, one spoken, and none waits for the parent
 LOST_IN_A_ROW = 12
 """Processes lost one after the other, without one batch done, after which an engine is said to be broken."""
@@ -154,7 +155,7 @@ class WorkerPool:
         assert process.popen.stdout is not None
         with process.popen.stdout as stream, contextlib.suppress(Exception):  # its end, perhaps within a message
             while True:
-                self._answers.put((process, pickle.load(stream)))
+                self._answers.put((process, receive(stream)))
         self._answers.put((process, None))
 
     def give(self, process: WorkerProcess, job: ClipJob) -> None:
@@ -164,22 +165,21 @@ class WorkerPool:
         self._given += 1
         process.jobs[self._given] = job
         with contextlib.suppress(OSError):  # its listener reports a process that has ended
-            process.popen.stdin.write(pickle.dumps((self._given, job)))
-            process.popen.stdin.flush()
+            send(process.popen.stdin, job_message(self._given, job))
 
     def take(self, process: WorkerProcess, message: Any) -> Iterator[Finished]:
         if process not in self._processes:
             return  # what a process said before it was ended
-        if message is None:
-            process.popen.wait()
-            yield from self._lose(process, _cause(process.popen.returncode))
+        answer = _read(process, message)
+        if answer is None:
+            yield from self._lose(process, _how_it_ended(process))
             return
-        kind, number, content = message
-        if kind == "error":
-            raise content
-        if kind == "round":
+        if isinstance(answer, Broken):
+            raise answer.error
+        number = answer.number
+        if isinstance(answer, Round):
             process.begun.add(number)
-            process.due = self._due(process.jobs[number].engine, content)
+            process.due = self._due(process.jobs[number].engine, answer.clips)
             return
         self._lost_in_a_row = 0
         job = process.jobs.pop(number)
@@ -189,7 +189,7 @@ class WorkerPool:
         elif not process.begun:
             following = next(iter(process.jobs.values()))
             process.due = self._due(following.engine, len(following.work))
-        yield from self._go_on(job, content[-1]) if job.once else [(job, content)]
+        yield from self._go_on(job, answer.rows[-1]) if job.once else [(job, answer.rows)]
 
     def _next_due_s(self) -> float | None:
         due = [process.due for process in self._processes if process.due is not None]
@@ -232,6 +232,23 @@ class WorkerPool:
 
     def _due(self, engine: str, clips: int) -> float:
         return time.monotonic() + self._options.patience_s(engine) * clips
+
+
+def _read(process: WorkerProcess, message: Any) -> Answer | None:
+    """What a process says; None where it has ended, or says what answers nothing that it was asked."""
+    try:
+        return None if message is None else answer_of(message, process.jobs)
+    except ValueError:
+        return None
+
+
+def _how_it_ended(process: WorkerProcess) -> str:
+    """Why a process ended, in words; one that goes on, but not in our language, is ended."""
+    try:
+        return _cause(process.popen.wait(ENDS_WITHIN_S))
+    except subprocess.TimeoutExpired:
+        _end(process)
+        return "its process gave answers that are none; it was ended"
 
 
 def _cause(status: int) -> str:

@@ -2,26 +2,25 @@
 
 It has two hands: while what the engine spoke is judged and stored, the engine speaks the next batch.
 
-Messages are pickled one after the other. (number, `ClipJob`) come in on standard input; out go ("round", number, clips)
-when the engine is about to be asked, ("rows", number, rows) when a batch is done, ("error", number, exception) when
-it cannot be. What engines print goes to standard error.
+Messages, see `messages`, come in on standard input, and out go a `Round` when the engine is about to be asked, `Rows`
+when a batch is done, `Broken` when it cannot be. What engines print goes to standard error.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import queue
 import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
 from data_synth.engines import Outcome
 from data_synth.plan.attempt import LedgerRow
 from data_synth.plan.clip_plan import ClipWork
+from data_synth.run.messages import Answer, Broken, Round, Rows, answer_message, job_of, receive, send
 from data_synth.run.worker import ClipJob, judge_round, speak_round
 
 SWITCH_S = 0.0005  # between threads: the engine must not wait long for the thread that judges
@@ -47,11 +46,11 @@ class _Server:
         with ThreadPoolExecutor(1) as other_hand:
             while True:
                 batch = self.waiting.get()
-                self._answer("round", batch.number, len(batch.work))
+                self._answer(Round(batch.number, len(batch.work)))
                 try:
                     outcomes = speak_round(batch.job, batch.work)
                 except Exception as error:
-                    self._answer("error", batch.number, error)
+                    self._answer(Broken(batch.number, error))
                 else:
                     other_hand.submit(self._judge, batch, outcomes)
 
@@ -59,20 +58,19 @@ class _Server:
         try:
             rows, batch.work = judge_round(batch.job, batch.work, outcomes)
         except Exception as error:
-            self._answer("error", batch.number, error)
+            self._answer(Broken(batch.number, error))
             return
         batch.rows += rows
         if batch.work:
             self.waiting.put(batch)
         else:
-            self._answer("rows", batch.number, batch.rows)
+            self._answer(Rows(batch.number, batch.rows))
 
-    def _answer(self, kind: str, number: int, content: Any) -> None:
-        message = pickle.dumps((kind, number, content))
+    def _answer(self, answer: Answer) -> None:
+        message = answer_message(answer)
         try:
             with self._answering:
-                self._answers.write(message)
-                self._answers.flush()
+                send(self._answers, message)
         except BrokenPipeError:
             os._exit(1)
 
@@ -91,7 +89,7 @@ def _listen(stream: IO[bytes], server: _Server) -> None:
     """Take batches from the stream; when it ends, so does the process, whatever its engine is doing."""
     while True:
         try:
-            number, job = pickle.load(stream)
+            number, job = job_of(receive(stream))
             server.waiting.put(_Batch(number, job, job.work))
         except EOFError:
             os._exit(0)

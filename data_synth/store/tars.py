@@ -29,6 +29,7 @@ from data_synth.store.clip_store import Placing, attempts_at, samples_in
 from data_synth.store.ledger import Ledger
 from data_synth.store.manifest import CUT_KEY_DIGITS, cut_entry, cut_line, recording_entry, writing_cuts
 from speech_analogy.foundation.digests import sha256
+from speech_analogy.foundation.disk.inside import inside
 from speech_analogy.foundation.disk.syncing import make_folder, sync_folders
 from speech_analogy.foundation.files import PARTIAL_SUFFIX, replacing, write_whole
 
@@ -64,7 +65,7 @@ def open_clip(folder: Path, row: LedgerRow) -> Path | io.BytesIO | None:
         folder: what the row's path is relative to.
         row: of a clip that was kept.
     """
-    path = folder / str(row.path)
+    path = inside(folder, str(row.path))
     if path.suffix != ".tar":
         return path
     with suppress(OSError, tarfile.TarError), tarfile.open(path) as file:

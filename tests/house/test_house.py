@@ -23,10 +23,6 @@ POSIX_AT_ONCE = {("speech_analogy/benching/machine.py", "resource")}
 """Imports of POSIX-only modules outside functions: what a benchmark's memory is read with."""
 PICKLING = {f"{module}.{verb}" for module in ("pickle", "torch") for verb in ("load", "loads", "dump", "dumps", "save")}
 PICKLES = {
-    ("data_synth/run/pool.py", "pickle.dumps"),  # through a pipe to processes of its own
-    ("data_synth/run/pool.py", "pickle.load"),
-    ("data_synth/run/serve.py", "pickle.dumps"),
-    ("data_synth/run/serve.py", "pickle.load"),
     ("speech_analogy/export/openai_file.py", "torch.save"),  # openai-whisper reads no other form
 }
 WITHOUT_A_PACKAGE = {"benchmarks", "faults", "house", "recipes"}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import regex
 import torch
 from torch import Tensor
 
@@ -21,8 +21,18 @@ from speech_analogy.merging.vectors.task_vector import TaskVector, linear_combin
 
 ADAPTER_PREFIX = "base_model.model."
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin")
-REFUSED = {"use_dora": "DoRA", "use_qalora": "QALoRA", "alora_invocation_tokens": "activated LoRA"}
+REFUSED = {
+    "use_dora": "DoRA", "use_qalora": "QALoRA", "alora_invocation_tokens": "activated LoRA", "use_bdlora": "BD-LoRA",
+    "arrow_config": "Arrow", "layer_replication": "a model with repeated layers", "megatron_config": "Megatron",
+    "target_parameters": "LoRA on bare parameters", "kasa_config": "KaSA", "monteclora_config": "MonteCLoRA",
+}  # fmt: skip
 """Settings whose change of the weights is not scaling · B A."""
+PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
+"""Values of `init_lora_weights` that leave the base as it is; PiSSA, OLoRA, CorDA, LoftQ take a part out of it."""
+SWITCHES = ("use_rslora", "fan_in_fan_out")
+MOST_ALPHA = 1e6
+MOST_PATTERNS, LONGEST_PATTERN, PATTERN_S = 5_000, 500, 0.2
+MOST_ELEMENTS_PER_BYTE, FEW_ELEMENTS = 1 << 14, 1 << 24  # of a difference, by the bytes of its factors
 
 
 @dataclass(frozen=True)
@@ -90,6 +100,14 @@ def read_adapter(folder: str | Path) -> Adapter:
                 value=config[key],
                 do="merge it into its base with PEFT and extract the vector",
             )
+    for key in SWITCHES:
+        if not isinstance(config.get(key, False), bool):
+            raise CheckpointError("must be true or false", file=folder, field=key, value=config[key])
+    start = config.get("init_lora_weights")
+    if isinstance(start, dict | list) or start not in PLAIN_STARTS:
+        rule = "this start of training takes a part out of the base, so its factors are not the difference"
+        do = "convert the adapter with PEFT (`path_initial_model_for_weight_conversion`)"
+        raise CheckpointError(rule, file=folder, field="init_lora_weights", value=start, do=do)
     return Adapter(folder, config, _factors(folder, config, open_checkpoint(file)))
 
 
@@ -100,13 +118,13 @@ def _factors(folder: Path, config: Mapping[str, Any], tensors: Checkpoint) -> di
         stem = name.removeprefix(ADAPTER_PREFIX)
         for marker, where in ((".lora_A.", downs), (".lora_B.", ups)):
             if marker in stem and stem.endswith("weight"):
-                where[stem.split(marker)[0]] = name
+                _note(folder, where, stem.split(marker)[0], name)
                 break
         else:
             if ".lora_embedding_A" in stem:
-                downs[stem.split(".lora_embedding_A")[0]] = name
+                _note(folder, downs, stem.split(".lora_embedding_A")[0], name)
             elif ".lora_embedding_B" in stem:
-                ups[stem.split(".lora_embedding_B")[0]] = name
+                _note(folder, ups, stem.split(".lora_embedding_B")[0], name)
             else:
                 raise CheckpointError(
                     "this trained tensor is not a LoRA factor (bias, modules_to_save or another method)",
@@ -117,37 +135,87 @@ def _factors(folder: Path, config: Mapping[str, Any], tensors: Checkpoint) -> di
     alone = sorted(set(downs) ^ set(ups))
     if alone or not downs:
         raise CheckpointError("each LoRA A needs its B", file=folder, field=alone[0] if alone else None)
-    return {
-        f"{module}.weight": Factors(
-            down=tensors[downs[module]],
-            up=tensors[ups[module]],
-            scaling=_scaling(folder, config, module, tensors[downs[module]].shape[0]),
-            transposed="lora_embedding_A" in downs[module] or bool(config.get("fan_in_fan_out")),
-        )
-        for module in sorted(downs)
-    }
+    alphas, ranks = (_patterns(folder, config, key) for key in ("alpha_pattern", "rank_pattern"))
+    found: dict[str, Factors] = {}
+    for module in sorted(downs):
+        embedding = "lora_embedding_A" in downs[module]
+        down, up = tensors[downs[module]], tensors[ups[module]]
+        _require_factors(folder, module, down, up)
+        alpha = _by_pattern(folder, alphas, module, config.get("lora_alpha"))
+        declared = _by_pattern(folder, ranks, module, config.get("r"))
+        scaling = _scaling(folder, config, module, down.shape[0], alpha, declared)
+        transposed = embedding or (bool(config.get("fan_in_fan_out")) and down.ndim == 2)
+        found[f"{module}.weight"] = Factors(down, up, scaling, transposed)
+    return found
 
 
-def _scaling(folder: Path, config: Mapping[str, Any], module: str, rank: int) -> float:
-    """α/r (arXiv 2106.09685, section 4.1), or α/√r with rsLoRA (2312.03732); both may be set by module
-    pattern."""
-    alpha = _by_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha"))
-    declared = _by_pattern(config.get("rank_pattern"), module, config.get("r"))
-    if not isinstance(alpha, int | float) or declared != rank:
+def _note(folder: Path, where: dict[str, str], module: str, name: str) -> None:
+    if module in where:
+        raise CheckpointError("a module has two factors of one kind", file=folder, field=name, value=where[module])
+    where[module] = name
+
+
+def _require_factors(folder: Path, module: str, down: Tensor, up: Tensor) -> None:
+    """A of (r, in, *kernel) and B of (out, r, 1, ...), in floating point, and no difference out of nearly nothing."""
+    nbytes = down.numel() * down.itemsize + up.numel() * up.itemsize
+    if (
+        min(down.ndim, up.ndim) < 2
+        or not down.is_floating_point()
+        or not up.is_floating_point()
+        or not down.shape[0] == up.shape[1] > 0
+        or any(side != 1 for side in up.shape[2:])
+        or 0 in (*down.shape, *up.shape)
+        or up.shape[0] * down[0].numel() > max(MOST_ELEMENTS_PER_BYTE * nbytes, FEW_ELEMENTS)
+    ):
         raise CheckpointError(
-            f"adapter_config.json must give lora_alpha and the rank of the factors, {rank}",
+            "its factors must be A (rank, in, ...) and B (out, rank), in floating point and of a rank above 0",
+            file=folder,
+            field=module,
+            value=(tuple(down.shape), tuple(up.shape)),
+        )
+
+
+def _scaling(folder: Path, config: Mapping[str, Any], module: str, rank: int, alpha: object, declared: object) -> float:
+    """α/r (arXiv 2106.09685, section 4.1), or α/√r with rsLoRA (2312.03732)."""
+    usable = isinstance(alpha, int | float) and not isinstance(alpha, bool) and 0 < alpha <= MOST_ALPHA
+    if not usable or isinstance(declared, bool) or declared != rank:
+        raise CheckpointError(
+            f"adapter_config.json must give lora_alpha and the rank of the factors, {rank}, both above 0",
             file=folder,
             field=module,
             value={"lora_alpha": alpha, "r": declared},
         )
+    assert isinstance(alpha, int | float)
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
-def _by_pattern(patterns: object, module: str, default: object) -> object:
-    """PEFT's lookup: a pattern is the end of a module's name, or a regular expression for it."""
-    for pattern, value in patterns.items() if isinstance(patterns, Mapping) else ():
-        if re.fullmatch(rf"(.*\.)?({pattern})", module):
-            return value
+def _patterns(folder: Path, config: Mapping[str, Any], key: str) -> list[tuple[Any, object]]:
+    """The compiled patterns of `alpha_pattern` or `rank_pattern`, each the end of a module's name, and their values."""
+    patterns = config.get(key) or {}
+    if not isinstance(patterns, Mapping) or len(patterns) > MOST_PATTERNS:
+        rule = f"must map at most {MOST_PATTERNS} patterns to numbers"
+        raise CheckpointError(rule, file=folder, field=key, value=type(patterns).__name__)
+    found = []
+    for pattern, value in patterns.items():
+        try:
+            if len(pattern) > LONGEST_PATTERN:
+                raise ValueError(f"more than {LONGEST_PATTERN} characters")
+            found.append((regex.compile(rf"(.*\.)?({pattern})"), value))
+        except (regex.error, ValueError, OverflowError, RecursionError, MemoryError) as error:
+            rule = f"must be a regular expression: {error}"
+            raise CheckpointError(rule, file=folder, field=key, value=pattern) from None
+    return found
+
+
+def _by_pattern(folder: Path, patterns: Sequence[tuple[Any, object]], module: str, default: object) -> object:
+    """PEFT's lookup: the first pattern that fits, else what holds for all."""
+    for pattern, value in patterns:
+        try:
+            if pattern.fullmatch(module, timeout=PATTERN_S):
+                return value
+        except (TimeoutError, MemoryError):
+            rule = f"a pattern must be matched within {PATTERN_S:g} s"
+            raise CheckpointError(rule, file=folder, field=module, value=pattern.pattern, do="simplify it") from None
     return default
 
 
