@@ -54,6 +54,9 @@ def transcribe_command(
         Path | None, typer.Option(help="Folder with a file for each recording; by default all is printed.")
     ] = None,
     vad: Annotated[bool, typer.Option("--vad", help="Cut recordings under 30 s where nobody speaks, too.")] = False,
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="Of audio that has several, counted from 0; by default their mean.")
+    ] = None,
     window: Window = None,
     beams: Beams = 1,
     backend: Backend = BackendChoice.torch,
@@ -69,8 +72,11 @@ def transcribe_command(
 
     decoding = decoding_options(window, beams, backend, compute, device, language, fallback)
     if not any(str(path).endswith(CUTS_SUFFIXES) for path in audio):
-        _recordings(audio, model, decoding, form.value, out, vad, overwrite, quiet)
+        _recordings(audio, model, decoding, form.value, out, vad, channel, overwrite, quiet)
         return
+    if channel is not None:
+        do = "give audio files, or import the corpus with --option channel=N"
+        raise ConfigError("cuts name their channels themselves", field="--channel", value=channel, do=do)
     if len(audio) > 1 or form is not FormatChoice.text or out is not None:
         raise ConfigError("cuts are transcribed by themselves, as text", file=next(iter(audio)), do="give audio files")
     from speech_analogy.evaluation.transcribe import transcribe
@@ -86,6 +92,7 @@ def _recordings(
     form: str,
     out: Path | None,
     vad: bool,
+    channel: int | None,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -93,7 +100,7 @@ def _recordings(
 
     recordings = find_sound(audio)
     with _writing(_files(recordings, form, out, overwrite), out) as files:
-        _transcribe(recordings, files, model, decoding, form, vad, quiet)
+        _transcribe(recordings, files, model, decoding, form, vad, channel, quiet)
 
 
 def _transcribe(
@@ -103,6 +110,7 @@ def _transcribe(
     decoding: DecodingOptions,
     form: str,
     vad: bool,
+    channel: int | None,
     quiet: bool,
 ) -> None:
     from speech_analogy.errors import DataError
@@ -111,7 +119,7 @@ def _transcribe(
     from speech_analogy.long_audio.transcribe import SoundTranscriber, expected_seconds, follow, not_transcribed
 
     expected_s = expected_seconds(recordings)
-    opened = SoundTranscriber.load(model, decoding, find_always=vad, expected_s=expected_s)
+    opened = SoundTranscriber.load(model, decoding, find_always=vad, expected_s=expected_s, channel=channel)
     problems: dict[str, str] = {}
     with bar(expected_s or None, "transcribe", "s of audio", show=not quiet) as shown:
         texts = opened.texts(recordings, shown)

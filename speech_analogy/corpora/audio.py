@@ -1,18 +1,20 @@
 """The samples behind a cut, and the recording behind a file: the one place where corpora touch audio.
 
-Everything goes through libsndfile (wav, flac, ogg, opus, mp3), so nothing here needs torchaudio.
+Everything goes through libsndfile (wav, flac, ogg, opus, mp3) or FFmpeg (m4a, mp4, webm, ...), so nothing here needs
+torchaudio.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
 import soxr
 from lhotse import AudioSource, Recording
 
+from data_synth.audio.ffmpeg import decode, is_for_ffmpeg
 from data_synth.audio.samples import Samples
 from speech_analogy.corpora.cut_checks import require_files, require_recording
 from speech_analogy.errors import DataError
@@ -85,8 +87,12 @@ def require_recordings(cut: Any) -> None:
 
 
 def decodes_fast(recording: Recording) -> bool:
-    """Whether decoding the file costs little: all formats but Ogg, whose header check reads its end anyway."""
-    return not str(recording.sources[0].source).lower().endswith(OGG_SUFFIXES)
+    """Whether decoding the file costs little, and is not done anyway.
+
+    All formats but Ogg, whose header check reads its end, and those of FFmpeg, which are decoded for their length.
+    """
+    path = str(recording.sources[0].source)
+    return not (path.lower().endswith(OGG_SUFFIXES) or is_for_ffmpeg(path))
 
 
 def decoded_samples(path: Path) -> int:
@@ -95,6 +101,11 @@ def decoded_samples(path: Path) -> int:
     Raises:
         DataError: decoding fails, or a sample is NaN or infinite.
     """
+    if is_for_ffmpeg(path):
+        samples, _ = decode(path)
+        if not np.isfinite(samples).all():
+            raise DataError(NOT_FINITE, file=path, do="repair or remove it")
+        return len(samples)
     try:
         with soundfile.SoundFile(path) as file:
             count = 0
@@ -107,11 +118,23 @@ def decoded_samples(path: Path) -> int:
         raise _undecodable(path, error) from None
 
 
-def _header(path: Path) -> Any:
+class Header(NamedTuple):
+    """What a file says of itself: samples a channel, Hz, channels."""
+
+    frames: int
+    samplerate: int
+    channels: int
+
+
+def _header(path: Path) -> Header:
     if not path.is_file():
         raise DataError("the audio file is missing", file=path)
+    if is_for_ffmpeg(path):
+        samples, rate = decode(path)
+        return Header(len(samples), rate, samples.shape[1])
     try:
-        return soundfile.info(str(path))
+        found = soundfile.info(str(path))
+        return Header(int(found.frames), int(found.samplerate), int(found.channels))
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise _undecodable(path, error) from None
 
@@ -128,6 +151,13 @@ def _plain_file(cut: Any) -> str | None:
 def _read_span(path: str, cut: Any) -> tuple[Samples, int]:
     """Read `cut`'s span of a file: float32 (samples,), and the file's rate in Hz."""
     whole = cut.start == 0 and abs(cut.duration - cut.recording.duration) < 0.5 / cut.recording.sampling_rate
+    if is_for_ffmpeg(path):
+        decoded, rate = decode(path)
+        require_recording(path, len(decoded), rate, cut)
+        start = round(cut.start * rate)
+        span = decoded if whole else decoded[start : start + round(cut.duration * rate)]
+        _refuse_short(span, rate, path, cut)
+        return _mono(span, cut), rate
     try:
         with soundfile.SoundFile(path) as file:
             require_recording(path, file.frames, file.samplerate, cut)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lhotse import CutSet, MonoCut, MultiCut
 
+from data_synth.audio.ffmpeg import FFMPEG_SUFFIXES
 from speech_analogy.corpora.audio import recording_of
 from speech_analogy.corpora.cut_checks import require_sound_cuts
 from speech_analogy.corpora.cut_files import CUTS_SUFFIXES
@@ -14,7 +15,7 @@ from speech_analogy.corpora.read import read_cuts
 from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, prompt_of, speaker_name
 from speech_analogy.errors import DataError
 
-CUT_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3")
+CUT_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", *FFMPEG_SUFFIXES)
 LONGEST_CUT_S = 30.0  # what a Whisper window holds
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_synth.audio.ffmpeg import FFMPEG_SUFFIXES
 from speech_analogy.corpora.reading import (
     MISSING_AUDIO,
     UNKNOWN_SPEAKER,
@@ -18,7 +19,7 @@ from speech_analogy.corpora.reading import (
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.user_files.tables import TABLE_SUFFIXES
 
-FOLDER_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".aiff", ".aif")
+FOLDER_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".aiff", ".aif", *FFMPEG_SUFFIXES)
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
 FILE_COLUMNS = ("file_name", "audio", "path", "filename", "file", "wav")
 TEXT_COLUMNS = ("text", "transcription", "sentence", "transcript")

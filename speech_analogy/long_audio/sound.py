@@ -10,17 +10,17 @@ import numpy as np
 import soundfile
 import soxr
 
+from data_synth.audio.ffmpeg import FFMPEG_SUFFIXES
 from data_synth.audio.samples import Samples
 from speech_analogy.errors import DataError
 from speech_analogy.recognisers.windows import SAMPLING_RATE_HZ
 
 if TYPE_CHECKING:
-    from av import AudioFrame, AudioStream
+    from av import AudioStream
     from av.container import InputContainer
 
 LIBSNDFILE_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-FFMPEG_SUFFIXES = (".m4a", ".aac", ".webm", ".mp4", ".mkv", ".mov", ".wma", ".amr", ".aiff", ".aif")
-SOUND_SUFFIXES = LIBSNDFILE_SUFFIXES + FFMPEG_SUFFIXES
+SOUND_SUFFIXES = (*LIBSNDFILE_SUFFIXES, *FFMPEG_SUFFIXES, ".aiff", ".aif")
 BLOCK_S = 4.0  # of a file, read at a time
 
 
@@ -49,11 +49,14 @@ def duration_s(path: Path) -> float | None:
         raise _unreadable(path, error) from None
 
 
-def sound_blocks(path: Path) -> Iterator[Samples]:
-    """The recording in pieces of some seconds: float32 (samples,), 16 kHz, channels averaged.
+def sound_blocks(path: Path, channel: int | None = None) -> Iterator[Samples]:
+    """The recording in pieces of some seconds: float32 (samples,), 16 kHz.
+
+    Args:
+        channel: the one that is heard, counted from 0; None: the mean of all.
 
     Raises:
-        DataError: it is missing, has no audio, or cannot be decoded to its end.
+        DataError: it is missing, has no audio or no such channel, or cannot be decoded to its end.
     """
     _require(path)
     if path.suffix.lower() in LIBSNDFILE_SUFFIXES:
@@ -62,12 +65,12 @@ def sound_blocks(path: Path) -> Iterator[Samples]:
         except (soundfile.LibsndfileError, OSError, RuntimeError):
             pass
         else:
-            yield from _resampled(_read_blocks(opened, path), int(opened.samplerate))
+            yield from _resampled(_read_blocks(opened, path, channel), int(opened.samplerate))
             return
-    yield from _ffmpeg_blocks(path)
+    yield from _ffmpeg_blocks(path, channel)
 
 
-def _read_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[Samples]:
+def _read_blocks(file: soundfile.SoundFile, path: Path, channel: int | None) -> Iterator[Samples]:
     with file:
         frames = round(BLOCK_S * file.samplerate)
         read = 0
@@ -79,7 +82,7 @@ def _read_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[Samples]:
             if not len(block):
                 break
             read += len(block)
-            yield _finite(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1), path)
+            yield _one_channel(block.T, channel, path)
         if read == 0 and file.frames > 0:
             raise DataError("the audio cannot be decoded: it holds no samples", file=path)
 
@@ -94,7 +97,7 @@ def _resampled(blocks: Iterator[Samples], rate: int) -> Iterator[Samples]:
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def _ffmpeg_blocks(path: Path) -> Iterator[Samples]:
+def _ffmpeg_blocks(path: Path, channel: int | None) -> Iterator[Samples]:
     import av
 
     try:
@@ -103,19 +106,25 @@ def _ffmpeg_blocks(path: Path) -> Iterator[Samples]:
             resampler = av.AudioResampler(format="fltp", rate=SAMPLING_RATE_HZ)  # FFmpeg's own mono adds up
             waiting: list[Samples] = []
             for frame in container.decode(audio=0):
-                waiting += _samples(resampler.resample(frame), path)
+                waiting += [_one_channel(one.to_ndarray(), channel, path) for one in resampler.resample(frame)]
                 if sum(map(len, waiting)) >= BLOCK_S * SAMPLING_RATE_HZ:
                     yield np.concatenate(waiting)
                     waiting = []
-            waiting += _samples(resampler.resample(None), path)
+            waiting += [_one_channel(one.to_ndarray(), channel, path) for one in resampler.resample(None)]
             if waiting:
                 yield np.concatenate(waiting)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise _unreadable(path, error) from None
 
 
-def _samples(frames: list[AudioFrame], path: Path) -> list[Samples]:
-    return [_finite(frame.to_ndarray().mean(axis=0), path) for frame in frames]  # (channels, samples)
+def _one_channel(block: np.ndarray, channel: int | None, path: Path) -> Samples:
+    """One channel or the mean of all: (channels, samples) -> (samples,)."""
+    if channel is None:
+        return _finite(block[0] if len(block) == 1 else block.mean(axis=0), path)
+    if channel >= len(block):
+        do = "channels are counted from 0"
+        raise DataError(f"the audio has no channel {channel}", file=path, value=f"{len(block)} channels", do=do)
+    return _finite(block[channel], path)
 
 
 def _audio_stream(container: InputContainer, path: Path) -> AudioStream:

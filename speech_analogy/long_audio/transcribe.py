@@ -48,6 +48,7 @@ class SoundTranscriber:
 
     Attributes:
         window: of the segments; trimmed ones hold one stretch of speech each, full ones as many as fit.
+        channel: of recordings that have several, counted from 0; None: the mean of all.
     """
 
     transcriber: Transcriber
@@ -55,6 +56,7 @@ class SoundTranscriber:
     window: Window
     finder: SpeechFinderOptions
     find_always: bool = False
+    channel: int | None = None
 
     @classmethod
     def load(
@@ -65,6 +67,7 @@ class SoundTranscriber:
         *,
         find_always: bool = False,
         expected_s: float = 0.0,
+        channel: int | None = None,
     ) -> SoundTranscriber:
         """Open a model.
 
@@ -83,7 +86,7 @@ class SoundTranscriber:
             window_s=max(expected_s, window_seconds(expected_s, window) if expected_s else 0.0),
         )
         how = finder or SpeechFinderOptions(join=window_kind(window) == "full")
-        return cls(transcriber, decoding, window, how, find_always)
+        return cls(transcriber, decoding, window, how, find_always, channel)
 
     def texts(
         self, recordings: Sequence[SoundFile], shown: Bar | None = None
@@ -107,7 +110,7 @@ class SoundTranscriber:
         self, recordings: Sequence[SoundFile], shown: Bar | None
     ) -> Iterator[tuple[SoundFile, SpeechSegment | Ended]]:
         for recording in recordings:
-            heard = _Counted(sound_blocks(recording.path), shown)
+            heard = _Counted(sound_blocks(recording.path, self.channel), shown)
             problem: SpeechAnalogyError | None = None
             try:
                 for segment in self._cut(heard):
@@ -167,6 +170,7 @@ def transcribe(
     decoding: DecodingOptions = DEFAULT_DECODING,
     finder: SpeechFinderOptions | None = None,
     find_always: bool = False,
+    channel: int | None = None,
     progress: bool = True,
 ) -> Transcription:
     """Transcribe cuts, or recordings of any length and format.
@@ -177,6 +181,7 @@ def transcribe(
         decoding: as of `evaluation.transcribe.transcribe`.
         finder: how recordings over 30 s are cut; see `SoundTranscriber`.
         find_always: cut shorter ones, too.
+        channel: of audio files that have several, counted from 0; None: the mean of all. Cuts name their own.
 
     Returns:
         the transcripts in order, of recordings with the times of their segments; recordings that cannot be read are
@@ -191,7 +196,9 @@ def transcribe(
     sources = [source] if isinstance(source, str | Path) else source
     recordings = find_sound([Path(one) for one in sources])
     expected_s = expected_seconds(recordings)
-    opened = SoundTranscriber.load(model, decoding, finder, find_always=find_always, expected_s=expected_s)
+    opened = SoundTranscriber.load(
+        model, decoding, finder, find_always=find_always, expected_s=expected_s, channel=channel
+    )
     start = time.perf_counter()
     transcripts: list[Transcript] = []
     problems: dict[str, str] = {}

@@ -26,6 +26,24 @@ def write_tone(path: Path, seconds: float = 0.5, rate: int = RATE_HZ, **options:
     return path
 
 
+def write_by_ffmpeg(path: Path, samples: np.ndarray, rate: int = 48_000) -> Path:
+    """Samples, (samples,) or (samples, 2), as AAC or, in .webm, Opus."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    layout = "mono" if samples.ndim == 1 else "stereo"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(np.atleast_2d(samples.T)), format="fltp", layout=layout)
+        frame.sample_rate = rate
+        fifo = av.AudioFifo()
+        fifo.write(av.AudioResampler(format=stream.format, layout=layout, rate=rate).resample(frame)[0])
+        while (piece := fifo.read(stream.frame_size or 1024, partial=True)) is not None:
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    return path
+
+
 def write_silence_of_no_length(path: Path) -> Path:
     """A valid WAV header and not one sample."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,10 @@ import soundfile
 from lhotse import MonoCut, MultiCut
 
 from speech_analogy.corpora.audio import decoded_samples, load_audio, recording_of
+from speech_analogy.corpora.cuts import cuts_of
+from speech_analogy.corpora.read import read_corpus
 from speech_analogy.errors import DataError
-from tests.corpora.sounds import RATE_HZ, SHARED, tone, write_tone
+from tests.corpora.sounds import RATE_HZ, SHARED, tone, write_by_ffmpeg, write_tone
 
 
 def cut_of(path: Path, start: float = 0.0, duration: float | None = None, channel: int = 0) -> MonoCut:
@@ -105,3 +107,30 @@ def test_opus_of_speechocean762() -> None:
     assert samples.shape == (41_280,)
     assert 0.01 < np.abs(samples).max() <= 1
     np.testing.assert_array_equal(samples, cut.load_audio()[0])
+
+
+@pytest.mark.parametrize("suffix", [".m4a", ".mp4", ".webm"])
+def test_what_telephones_and_browsers_record(tmp_path: Path, suffix: str) -> None:
+    """A folder of it is a corpus; spans, several channels and mixed cuts are heard as of any other file."""
+    both = tone(1.5, 48_000, channels=2)
+    write_by_ffmpeg(tmp_path / f"both{suffix}", both)
+    write_by_ffmpeg(tmp_path / f"one{suffix}", both[:, 0])
+    for name in ("both", "one"):
+        (tmp_path / f"{name}.txt").write_text("a word")
+    reading = read_corpus("folder", tmp_path, progress=False)
+    assert reading.problems == []
+    stereo, mono = sorted(reading.cuts, key=lambda cut: cut.id)
+    assert (stereo.num_channels, mono.num_channels, mono.sampling_rate) == (2, 1, 48_000)
+    whole = load_audio(mono)
+    assert len(whole) / 16_000 == pytest.approx(1.5, abs=0.06)
+    spectrum = np.abs(np.fft.rfft(whole))
+    assert spectrum.argmax() * 16_000 / len(whole) == pytest.approx(440, abs=2)
+    span = load_audio(mono.truncate(offset=0.5, duration=0.5))
+    np.testing.assert_allclose(span[800:-800], whole[8800:15200], atol=0.02)
+    assert np.abs(load_audio(mono.pad(2.0))).max() > 0.3
+    [left] = read_corpus("folder", tmp_path, progress=False, channel=0).cuts.filter(lambda cut: cut.id == stereo.id)
+    assert np.abs(load_audio(left) - load_audio(stereo)).max() > 0.1
+    assert len(cuts_of(tmp_path)) == 2
+    (tmp_path / f"one{suffix}").write_bytes((tmp_path / f"both{suffix}").read_bytes()[:300])
+    with pytest.raises(DataError, match=rf"one\{suffix}"):
+        load_audio(mono)

@@ -19,6 +19,7 @@ from speech_analogy.errors import DataError
 from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.training.features import FeatureStore
 from speech_analogy.training.finetune import finetune
+from tests.cli.running import fails, run_in_a_process
 from tests.conftest import make_corpus
 from tests.corpora.sounds import RATE_HZ, tone, write_tone
 
@@ -167,6 +168,15 @@ def test_two_channels_are_mixed_down_whichever_of_them_speaks(tmp_path: Path, si
     assert np.abs(load_audio(quiet)).max() < 1e-3
     with pytest.raises(DataError, match="no channel 2"):
         read_corpus("folder", corpus, progress=False, channel=2)
+
+
+def test_a_channel_of_cuts_is_theirs(cut: MonoCut, tmp_path: Path, small_whisper: Path) -> None:
+    write_cuts(CutSet.from_cuts([cut]), tmp_path / "cuts.jsonl")
+    asked = ("transcribe", tmp_path / "cuts.jsonl", "--model", small_whisper, "--channel", "1")
+    fails(run_in_a_process(*asked), "--channel: cuts name their channels themselves", "--option channel=N")
+    soundfile.write(tmp_path / "mono.wav", tone(1.0), RATE_HZ)
+    asked = ("transcribe", tmp_path / "mono.wav", "--model", small_whisper, "--channel", "1", "--quiet")
+    fails(run_in_a_process(*asked), "mono.wav", "the audio has no channel 1")
 
 
 def test_more_text_than_can_be_spoken_or_written(small_whisper: Path, tmp_path: Path) -> None:

@@ -23,9 +23,14 @@ def tone(rate: int = RATE_HZ, seconds: float = SECONDS) -> np.ndarray:
 
 def encoded(path: Path, wave: np.ndarray, codec: str, rate: int = RATE_HZ) -> Path:
     """The wave on both channels, through FFmpeg."""
+    return encoded_in_stereo(path, np.repeat(wave[None], 2, axis=0), codec, rate)
+
+
+def encoded_in_stereo(path: Path, wave: np.ndarray, codec: str, rate: int = RATE_HZ) -> Path:
+    """Two channels, (2, samples), through FFmpeg."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout="stereo")
-        frame = AudioFrame.from_ndarray(np.repeat(wave[None], 2, axis=0), format="fltp", layout="stereo")
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(wave), format="fltp", layout="stereo")
         frame.sample_rate = rate
         fifo = av.AudioFifo()
         fifo.write(av.AudioResampler(format=stream.format, layout="stereo", rate=rate).resample(frame)[0])
@@ -60,6 +65,26 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
     left, right = tone(16_000, 1.0), np.zeros(16_000, np.float32)
     soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), 16_000, subtype="FLOAT")
     np.testing.assert_allclose(np.concatenate(list(sound_blocks(tmp_path / "a.wav"))), left / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".m4a"])
+def test_one_channel_can_be_named(tmp_path: Path, suffix: str) -> None:
+    """Speech in one of them alone: the other one is silence, and their mean half of it."""
+    path = tmp_path / f"both{suffix}"
+    wave = np.stack([tone(), np.zeros_like(tone())])
+    if suffix == ".wav":
+        soundfile.write(path, wave.T, RATE_HZ)
+    else:
+        encoded_in_stereo(path, wave, "aac")
+
+    def level(channel: int | None) -> float:
+        return float(np.sqrt(np.mean(np.concatenate(list(sound_blocks(path, channel))) ** 2)))
+
+    assert level(0) == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
+    assert level(1) < 1e-3
+    assert level(None) == pytest.approx(level(0) / 2, rel=0.05)
+    with pytest.raises(DataError, match=r"no channel 2 .*2 channels"):
+        list(sound_blocks(path, 2))
 
 
 def test_a_wrong_suffix_is_read_all_the_same(tmp_path: Path) -> None:
