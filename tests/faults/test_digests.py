@@ -19,6 +19,7 @@ from speech_analogy.adaptation.runs.key import is_measured, write_key
 from speech_analogy.adaptation.runs.verify import verify
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results, read_hypotheses, write_hypotheses
+from speech_analogy.foundation.locks import held
 from tests.adaptation.building import InThisProcess, stages_in_this_process
 from tests.adaptation.job.material import make_job, make_source
 from tests.cli.running import fails, run_in_a_process
@@ -79,6 +80,14 @@ def test_a_damaged_stage_is_said_and_made_anew(
     assert files_of(plan) == before
     assert damaged_stages(plan) == {}
     assert verify(plan.run, progress=False).damaged == {}
+
+
+def test_who_holds_the_run_looks_for_damage(plan: Plan) -> None:
+    """As `adapt` does, which holds it from its beginning."""
+    in_place(plan.folder("first") / DEEP, flipped)
+    with held(plan.run):
+        set_aside_damaged(plan, show=False)
+    assert [one.name for one in plan.undone()] == ["first"]
 
 
 def test_a_missing_file_and_one_that_came_later(plan: Plan) -> None:

@@ -34,7 +34,7 @@ def set_aside_damaged(plan: Plan, read: Collection[str] = (), *, show: bool = Tr
     plan.leave_out(())
     if not plan.run.is_dir() or not any(plan.is_done(stage.name) for stage in plan):
         return
-    with held(plan.run, RunError):
+    with held(plan.run, RunError, again=True):
         for name, problem in damaged_stages(plan, read).items():
             disown(plan.folder(name))
             (plan.run / KEY_FILE).unlink(missing_ok=True)

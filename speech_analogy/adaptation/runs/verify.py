@@ -155,6 +155,6 @@ def _some(problems: list[str]) -> str:
 
 def _make_anew(run: Path, stage: Path) -> None:
     """The next `adapt` shall not count the stage as done, nor the run as measured."""
-    with held(run, RunError):
+    with held(run, RunError, again=True):
         disown(stage)
         (run / KEY_FILE).unlink(missing_ok=True)
