@@ -15,6 +15,7 @@ from data_synth.audio.samples import Samples
 from speech_analogy.errors import DataError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")  # what libsndfile reads
+MOST_SAMPLES_A_BYTE = 10_000  # silence in FLAC has some hundreds
 FILES_REMEMBERED = 4096  # digests of files, 64 characters each
 
 
@@ -92,6 +93,9 @@ def read_recording(path: Path, rate: int, start: int = 0, count: int | None = No
     try:
         with soundfile.SoundFile(path) as file:
             own_rate = int(file.samplerate)
+            if count is None and file.frames > MOST_SAMPLES_A_BYTE * path.stat().st_size:
+                rule = f"the header must not claim {file.frames} samples in so few bytes"
+                raise DataError(rule, file=path, value=path.stat().st_size)
             file.seek(min(start * own_rate // rate, file.frames))
             wanted = -1 if count is None else -(-count * own_rate // rate) + 1
             samples = file.read(wanted, dtype="float32", always_2d=True)[:, 0]  # (frames, channels) -> (frames,)
