@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from speech_analogy.recognisers.decoding import DecodingOptions
 
 
+TRANSCRIPTS = "transcripts"  # what a run claims in its folder
+
+
 class FormatChoice(StrEnum):
     """See `--format`."""
 
@@ -172,20 +175,26 @@ def _writing(files: dict[SoundFile, Path], out: Path | None) -> Iterator[dict[So
     from speech_analogy.foundation.locks import claimed
 
     folders = {file.parent for file in files.values()}
-    with claimed(out, ConfigError):
+    new = [folder for folder in (*folders, out) if not folder.exists()]
+    with _gone_if_empty(new), claimed(out / TRANSCRIPTS, ConfigError):  # within: `out` may be a folder of the user's
         require_room(out, AT_LEAST_BYTES, error=ConfigError)
         for folder in folders:
             sweep_all(folder)
-        new = [folder for folder in (*folders, out) if not folder.exists()]
-        try:
-            yield files
-        finally:
-            for folder in new:
-                with suppress(OSError):  # there is something in it
-                    folder.rmdir()
+        yield files
         for folder in folders:
             if folder.is_dir():
                 sync_folder(folder)
+
+
+@contextmanager
+def _gone_if_empty(folders: Sequence[Path]) -> Iterator[None]:
+    """Folders that were made meanwhile, for nothing."""
+    try:
+        yield
+    finally:
+        for folder in folders:
+            with suppress(OSError):  # there is something in it
+                folder.rmdir()
 
 
 @contextmanager

@@ -68,7 +68,8 @@ def claimed(out: Path, error: type[SpeechAnalogyError] = DataError, *, wait: boo
     Raises:
         SpeechAnalogyError: of the type `error`: another process is writing it, or nobody may.
     """
-    file = out.with_name(f".{out.name}{LOCK_NAME}")
+    named = out if out.name not in ("", "..") else out.resolve()
+    file = named.parent / f".{named.name}{LOCK_NAME}"
     if _is_ours(file):
         yield False
         return
@@ -76,7 +77,7 @@ def claimed(out: Path, error: type[SpeechAnalogyError] = DataError, *, wait: boo
 
     lock = FileLock(file)
     try:
-        make_folder(out.parent)
+        make_folder(file.parent)
         lock.acquire(timeout=-1 if wait else 0, poll_interval=WAIT_S)
         while not file.exists():  # who held it before removed it while we opened it
             lock.release()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from speech_analogy.cli.transcribing import TRANSCRIPTS
 from speech_analogy.errors import DataError
 from speech_analogy.foundation import files
 from speech_analogy.foundation.locks import claimed, held
@@ -48,6 +49,7 @@ def test_the_second_one_ends_in_one_line(name: str, inputs: Inputs, verb: Verb, 
     out = tmp_path / "out"
     arguments = inputs.writing(out)[name]
     written = next(Path(str(one)) for before, one in itertools.pairwise(arguments) if before == "--out")
+    written = written / TRANSCRIPTS if name == "transcribe" else written
     how, place = ("held", tmp_path / WORKING[name]) if name in WORKING else ("claimed", written)
     with somebody_else(how, place):
         there = {path.name for path in tmp_path.iterdir()}
@@ -98,6 +100,23 @@ def test_a_claim_by_another_way_to_the_folder_is_the_same(tmp_path: Path) -> Non
         assert not first
     with held(tmp_path / "real"), held(tmp_path / "link", again=True):
         pass
+
+
+def test_the_folder_where_one_is_can_be_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    for out in (Path(), Path(), Path("..")):
+        with claimed(out) as first:
+            assert first
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "b"]
+
+
+def test_transcripts_into_the_folder_where_one_is(
+    inputs: Inputs, verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert verb("transcribe", inputs.audio, "--model", inputs.model, "--out", ".").returncode == 0
+    assert [path.suffix for path in tmp_path.iterdir()] == [".txt"]
 
 
 def test_a_cache_is_waited_for(tmp_path: Path) -> None:
