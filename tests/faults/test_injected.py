@@ -30,6 +30,7 @@ KILLS = int(os.environ.get("FAULT_KILLS", "12"))
 TORN = int(os.environ.get("FAULT_TORN", "6"))
 FULL = int(os.environ.get("FAULT_FULL", "6"))
 SEED = int(os.environ.get("FAULT_SEED", "0"))
+WITHOUT = os.environ.get("FAULT_WITHOUT", "").split(",")  # verbs, where time is short
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
 METADATA = "Metadata-Version: 2.1\nName: faulty-tts\nVersion: 1.0\n"
@@ -47,7 +48,8 @@ class Verbs:
     undisturbed: dict[str, tuple[dict[str, Any], float]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        return [*self.inputs.writing(Path("out")), "synthesize shar", "adapt"]
+        every = [*self.inputs.writing(Path("out")), "synthesize shar", "adapt"]
+        return [name for name in every if name not in WITHOUT]
 
     def arguments(self, name: str, folder: Path) -> list[object]:
         out = folder / "out"
@@ -101,6 +103,16 @@ def _placeless(value: Any, place: str) -> Any:
     return value
 
 
+def _corpus(folder: Path) -> None:
+    """60 noises in four domains; no text and no speaker of the test is in training."""
+    make_corpus(folder, 60, domains=("menu", "clock", "road", "rest", "rest"))
+    lines = (folder / "metadata.csv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(",") for line in lines]
+    for number, row in enumerate(rows[1:]):
+        row[1], row[3] = f"{row[1]} {number}", f"s{number % 9}"
+    (folder / "metadata.csv").write_text("\n".join(map(",".join, rows)) + "\n", encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def verbs(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory, small_whisper: Path) -> Iterator[Verbs]:
     """Everything is imported before the first fork."""
@@ -122,7 +134,7 @@ def verbs(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory, small_whispe
     importlib.invalidate_caches()
     ENGINES.refresh()
     load_engine.cache_clear()
-    make_corpus(folder / "recipe" / "data", 36, domains=("menu", "clock", "road"))
+    _corpus(folder / "recipe" / "data")
     content = {
         "title": "noises",
         "base": str(small_whisper),
@@ -131,7 +143,7 @@ def verbs(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory, small_whispe
         "synthesis": {side: {"engines": ["faulty:low"], "gates": None} for side in ("source", "target")},
         "training": {"epochs": 1, "precision": "fp32"},
         "systems": ["zero_shot", "target_synthetic", "analogy"],
-        "scale_selection": {"strategy": "fixed", "scale": 0.5},
+        "scale_selection": {"strategy": "fixed"},
     }
     (folder / "recipe" / "recipe.yaml").write_text(json.dumps(content))
     yield Verbs(inputs, folder / "recipe", folder)
@@ -223,7 +235,7 @@ def test_torn_files(verbs: Verbs) -> None:
     dice, counts, wrong = random.Random(SEED + 2), Counter[str](), []
     whole: dict[str, Path] = {}
     for number in range(TORN):
-        name = dice.choice(list(TEARABLE))
+        name = dice.choice([name for name in TEARABLE if name not in WITHOUT])
         verbs.expected(name)
         place = verbs.work / "torn"
         if name in whole:
