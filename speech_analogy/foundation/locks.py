@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from speech_analogy.errors import DataError, SpeechAnalogyError
 from speech_analogy.foundation.disk.syncing import make_folder
 
 LOCK_NAME = ".lock"  # in the folder; empty, and left there
+WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}  # of file systems
 WAIT_S = 0.2  # between two looks at a lock that is waited for
 
 _holders: dict[str, int] = {}
@@ -63,7 +65,8 @@ def claimed(out: Path, error: type[SpeechAnalogyError] = DataError, *, wait: boo
         wait: until another process lets go of it.
 
     Yields:
-        Whether this is the first claim: False where this thread has claimed it already.
+        Whether nobody else can be writing it: False where this thread has claimed it already, and on a file system
+        without locks, where nothing is known.
 
     Raises:
         SpeechAnalogyError: of the type `error`: another process is writing it, or nobody may.
@@ -87,6 +90,9 @@ def claimed(out: Path, error: type[SpeechAnalogyError] = DataError, *, wait: boo
             "another process is writing this output", file=out, do="wait for it to end, or name another"
         ) from None
     except (OSError, NotImplementedError) as problem:
+        if getattr(problem, "errno", errno.ENOSYS) in WITHOUT_LOCKS:
+            yield False
+            return
         raise error(
             f"the output must be writable: {_reason(problem)}", file=out, do="check the path and its permissions"
         ) from None

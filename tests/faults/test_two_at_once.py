@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
 import pytest
 
 from speech_analogy.cli.transcribing import TRANSCRIPTS
@@ -100,6 +103,22 @@ def test_a_claim_by_another_way_to_the_folder_is_the_same(tmp_path: Path) -> Non
         assert not first
     with held(tmp_path / "real"), held(tmp_path / "link", again=True):
         pass
+
+
+@pytest.mark.parametrize("problem", [NotImplementedError("flock"), OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))])
+def test_a_file_system_without_locks_can_be_written_to(
+    problem: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is known of others there, so nothing that they may be building is removed."""
+
+    def refuses(self: object, **_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuses)
+    (tmp_path / ".out.partial-1234").mkdir()
+    with files.whole_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.partial-1234", "out"]
 
 
 def test_the_folder_where_one_is_can_be_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
