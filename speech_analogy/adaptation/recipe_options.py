@@ -53,7 +53,7 @@ class RecipeWidening(Options):
     """How the published model learns to write in 30 s windows what it writes in its own; see `training.distilling`."""
 
     utterances: int = Field(
-        default=80, ge=1, description="half of source speech, half of the target's texts as TTS spoke them"
+        default=200, ge=1, description="half of source speech, half of the target's texts as TTS spoke them"
     )
     learning_rate: float = Field(default=1e-5, gt=0, description="peak of AdamW's rate")
     epochs: int = Field(default=1, ge=1)
@@ -61,7 +61,7 @@ class RecipeWidening(Options):
     trimmed_share: float = Field(
         default=0.25, ge=0, lt=1, description="of the batches, shown in the model's own window: it must not forget it"
     )
-    alone: float = Field(default=1.0, gt=0, le=1, description="share of the utterances that are shown alone")
+    alone: float = Field(default=0.4, gt=0, le=1, description="share of the utterances that are shown alone")
     joined: int = Field(
         default=2, ge=0, description="how often an epoch joins all utterances in 30 s windows, in another order each"
     )

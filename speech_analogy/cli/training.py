@@ -116,7 +116,7 @@ def widen_command(
     epochs: Annotated[int, typer.Option(min=1)] = 1,
     batch_size: Annotated[int, typer.Option(min=1)] = 8,
     trimmed_share: Annotated[float, typer.Option(help="Of the batches, shown in the model's own window.")] = 0.25,
-    alone: Annotated[float, typer.Option(help="Share of the recordings that are shown alone.")] = 1.0,
+    alone: Annotated[float, typer.Option(help="Share of the recordings that are shown alone.")] = 0.4,
     joined: Annotated[int, typer.Option(min=0, help="Times an epoch joins all recordings in 30 s windows.")] = 2,
     precision: Annotated[str, typer.Option(help="auto, bf16 or fp32 (autocast; weights are fp32).")] = "auto",
     device: Device = "auto",

@@ -49,7 +49,7 @@ class WidenOptions(DistilOptions):
     trimmed_share: float = Field(
         default=0.25, ge=0, lt=1, description="of the batches, shown in the model's own window: it must not forget it"
     )
-    alone: float = Field(default=1.0, gt=0, le=1, description="share of the utterances that are shown alone")
+    alone: float = Field(default=0.4, gt=0, le=1, description="share of the utterances that are shown alone")
     joined: int = Field(
         default=2, ge=0, description="how often an epoch joins all utterances in 30 s windows, in another order each"
     )

@@ -33,7 +33,7 @@ from tests.cli.running import run_in_a_process as run
 from tests.conftest import make_corpus
 from tests.training.distilling.audio import untexted
 
-OPTIONS = WidenOptions(learning_rate=3e-4, epochs=4, batch_size=2, save_every_s=0, precision="fp32")
+OPTIONS = WidenOptions(learning_rate=3e-4, epochs=4, batch_size=2, alone=1.0, save_every_s=0, precision="fp32")
 
 
 @pytest.fixture(scope="module")
