@@ -135,7 +135,7 @@ def packed() -> DefaultChoice:
 def widened() -> list[DefaultChoice]:
     """That the published model is taught 30 s windows, for models that know others."""
     why = (
-        "a model tuned in trimmed windows wrote 39.1 in 30 s windows and 36.8 in its own; taught alone utterances' states "
+        "a model tuned in trimmed windows wrote 39.1 in 30 s windows and 36.8 in its own; taught single utterances "
         "36.6 and 36.8. With utterances joined to whole windows besides, faster-whisper wrote 32.0 in place of 36.2"
     )
     return [DefaultChoice("widen.utterances", WIDENED_UTTERANCES, why, f"{WINDOWS}#a-finishing-pass")]

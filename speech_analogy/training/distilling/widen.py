@@ -3,8 +3,8 @@
 A model that is fine-tuned in trimmed windows writes a little worse where audio is padded to 30 s, which is what every
 other decoder does. Here a copy of it (the student) learns, mostly in 30 s windows, the decoder's hidden states that the
 model itself (the teacher, frozen) has in its own window; a share of the batches stays in that window, so that it writes
-there what it wrote before. Of several utterances in one window the teacher has no states: such windows are labelled with
-what it wrote, with and without time stamps. A few minutes of speech and one epoch do it.
+there what it wrote before. Of several utterances in one window the teacher has no states: such windows are labelled
+with what it wrote, with and without time stamps. A few minutes of speech and one epoch do it.
 """
 
 from __future__ import annotations
