@@ -24,6 +24,7 @@ def execute(
     base_bytes: int = 0,
     pace: MachinePace = REFERENCE,
     command: str = "",
+    held_by_caller: bool = False,
 ) -> None:
     """Do every stage that is not done. Killed and started again, it goes on where it was.
 
@@ -32,12 +33,13 @@ def execute(
     Args:
         command: what the user typed, for the record.
         base_bytes, pace: for the time left; see `cost_of`.
+        held_by_caller: the caller holds the run's folder, perhaps.
 
     Raises:
         RunError: another process works in this folder, or a worker died.
         SpeechAnalogyError: what a stage found wrong.
     """
-    with held(plan.run, RunError, again=True):
+    with held(plan.run, RunError, again=held_by_caller):
         todo = plan.undone()
         if todo:
             _Schedule(plan, todo, executor, show, base_bytes, pace, command).run()

@@ -197,7 +197,7 @@ def _do(job: Domains, doer: Executor, keep_models: bool, progress: bool, command
         if not target.is_finished():
             if progress:
                 say(f"target {number} of {len(job.targets)}: {target.label}")
-            execute(job.corpus, doer, show=progress, command=command)
+            execute(job.corpus, doer, show=progress, command=command, held_by_caller=True)
             execute(target.speech, doer, show=progress, command=command)
             measure(target.recipe, target.plan, job.path, doer, progress=progress, command=command)
         name = str(target.plan.run.relative_to(job.run))

@@ -45,7 +45,8 @@ def measure(
     """
     with held(plan.run, RunError, again=True):
         pace = machine_pace(show=True) if progress and plan.undone() else REFERENCE
-        execute(plan, executor, show=progress, base_bytes=weights_bytes(recipe.base), pace=pace, command=command)
+        size = weights_bytes(recipe.base)
+        execute(plan, executor, show=progress, base_bytes=size, pace=pace, command=command, held_by_caller=True)
         shutil.rmtree(plan.run / FEATURES_FOLDER, ignore_errors=True)
         results = collect(recipe, plan, path, makings(plan, _earlier(plan), command))
         results = results.model_copy(update={"found": list(found), "defaults": list(defaults)})
