@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def spoilt_json(content: Any, changes: list[tuple[int, Any]]) -> str:
         if number % 7 == 0:
             del parent[key]
         else:
-            parent[key] = value
+            parent[key] = deepcopy(value)
     return json.dumps(content)
 
 
