@@ -10,7 +10,7 @@ import os
 from speech_analogy.plain_text import masked, plain
 
 LONGEST_FIELD, LONGEST_VALUE = 200, 300  # characters of what a file brought along
-LONGEST_MASKED = 10_000
+LONGEST_MASKED, LONGEST_MESSAGE = 10_000, 3_000
 
 
 class SpeechAnalogyError(Exception):
@@ -40,7 +40,7 @@ class SpeechAnalogyError(Exception):
         where = "".join(f"{part}: " for part in (file and os.fspath(file), field and shortened(field)) if part)
         found = "" if value is None else f" (found {shortened(repr(value), LONGEST_VALUE)})"
         remedy = "" if do is None else f"; {do}"
-        super().__init__(plain(f"{where}{rule}{found}{remedy}"))
+        super().__init__(shortened(plain(f"{where}{rule}{found}{remedy}"), LONGEST_MESSAGE))
 
 
 def shortened(text: str, most: int = LONGEST_FIELD) -> str:

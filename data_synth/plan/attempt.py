@@ -48,7 +48,7 @@ class LedgerRow(BaseModel):
     gates: dict[str, GateRow] = {}
     channel: dict[str, float | str] | None = None  # what a kept clip went through, and what was drawn for it
     path: Annotated[str, AfterValidator(_below)] | None = None
-    duration_s: float | None = None
+    duration_s: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None = None
     sha256: str | None = None
 
     @property

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from heapq import merge as merge_sorted
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from data_synth.plan.attempt import LedgerRow
-from data_synth.plan.layout import SHAR_LAYOUTS, clip_format
+from data_synth.plan.layout import SHAR_LAYOUTS, StorageLayout, clip_format
 from data_synth.run.finish import ReportCounts, SynthesisReport, is_finished
 from data_synth.store.clip_files import exists
 from data_synth.store.clip_store import Placing
@@ -33,6 +33,7 @@ from speech_analogy.foundation.user_files.json_text import read_object
 
 Transfer: TypeAlias = Literal["link", "copy", "move"]
 
+MOST_SHARDS = 1_000_000
 TRANSFERS: tuple[Transfer, ...] = ("link", "copy", "move")
 SHARD_FIELDS = ("shard", "of_shards", "plan", "texts_per_block", "language")  # of settings.json
 
@@ -101,10 +102,23 @@ def _open(folder: Path) -> _ShardFolder:
     settings = read_object(path, missing="the folder was not made by synthesize")
     if not set(SHARD_FIELDS) <= settings.keys():
         raise DataError("the folder is not a shard", file=folder, do="make shards with --shard I/N")
+    _require_form(path, settings)
     if not is_finished(folder / LEDGER_NAME):
         rule = f"shard {settings['shard']}/{settings['of_shards']} is not finished"
         raise DataError(rule, file=folder, do="start it again; it goes on")
     return _ShardFolder(folder, settings)
+
+
+def _require_form(path: Path, settings: dict[str, Any]) -> None:
+    """Refuse settings whose values are not what a synthesis writes."""
+    for name in ("shard", "of_shards", "texts_per_block", "sampling_rate"):
+        value = settings.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MOST_SHARDS:
+            raise DataError(f"must be a whole number from 1 to {MOST_SHARDS}", file=path, field=name, value=value)
+    if settings.get("storage") not in get_args(StorageLayout):
+        raise DataError("there is no such storage", file=path, field="storage", value=settings.get("storage"))
+    if not isinstance(settings["language"], str):
+        raise DataError("must be a language's tag", file=path, field="language", value=settings["language"])
 
 
 def _checked(shards: list[_ShardFolder]) -> list[_ShardFolder]:
@@ -209,6 +223,10 @@ def _bring(folder: Path, path: Path, out: Path, transfer: Transfer) -> None:
     source, target = inside(folder, str(path), named_by=folder / LEDGER_NAME), inside(out, str(path))
     if exists(target):
         return
+    if source.resolve() != source:
+        raise DataError(
+            "a shard's files must lie in it, and this one is linked to", file=source, do="copy the shard whole"
+        )
     if not exists(source):
         raise DataError("the file is missing or empty", file=source, do="start its shard again; it is made anew")
     target.parent.mkdir(parents=True, exist_ok=True)

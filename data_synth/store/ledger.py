@@ -152,7 +152,7 @@ class Ledger:
                 try:
                     self._index.add(LedgerRow.model_validate_json(line).key, good)
                 except ValidationError as error:
-                    raise _broken(self.path, number, error.errors()[0]["msg"]) from None
+                    raise _broken(self.path, number, reason_in(error)) from None
                 except ValueError:
                     raise _broken(self.path, number, "its key is not hexadecimal") from None
                 good += len(line)
@@ -203,7 +203,12 @@ def read_rows(ledger: Path) -> Iterator[LedgerRow]:
             try:
                 yield LedgerRow.model_validate_json(line)
             except ValidationError as error:
-                raise _broken(path, number, error.errors()[0]["msg"]) from None
+                raise _broken(path, number, reason_in(error)) from None
+
+
+def reason_in(error: ValidationError) -> str:
+    """What pydantic found first, in a few words."""
+    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
 
 
 def _broken(path: Path, number: int, why: str) -> DataError:

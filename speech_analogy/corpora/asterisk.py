@@ -10,7 +10,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -27,6 +29,8 @@ from speech_analogy.corpora.reading import (
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.progress import track
+from speech_analogy.foundation.user_files.file_names import file_stem
+from speech_analogy.foundation.user_files.plain import lines_of, open_plain
 
 NOTHING_SPOKEN = "the text describes a sound; nothing is spoken"
 G722_RATE_HZ = 16_000
@@ -44,6 +48,7 @@ DOMAIN_OF_PREFIX = {
     name: name for name in ("agent", "conf", "confbridge", "demo", "dir", "pbx", "queue", "spy", "tt", "vm")
 } | {"priv": "privacy", "privacy": "privacy", "screen": "privacy", "call": "call"}
 GENERAL = "general"
+MOST_LINES = 100_000  # of texts
 
 
 class AsteriskOptions(ReaderOptions):
@@ -121,13 +126,9 @@ def read_texts(path: Path) -> dict[str, str]:
     Raises:
         DataError: the file is missing, unreadable, or has no such line.
     """
-    if not path.is_file():
-        raise DataError("the text file is missing", file=path)
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = raw.decode("utf-8").splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"the text file cannot be read: {error}", file=path) from None
+    with open_plain(path, missing="the text file is missing") as file:
+        unpacked: Any = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file
+        lines = [line or "" for _, line in islice(lines_of(unpacked, path), MOST_LINES)]
     pairs = (line.split(":", maxsplit=1) for line in lines if ":" in line and not line.startswith(";"))
     texts = {name.strip(): text.strip() for name, text in pairs}
     if not texts:
@@ -180,7 +181,8 @@ def _playable(files: dict[str, Path], options: AsteriskOptions) -> dict[str, Pat
         require_ffmpeg(first)
     root = options.decode_to
     with ThreadPoolExecutor(CHECKING_THREADS) as pool:
-        decoded = pool.map(lambda item: _decoded(item[1], root / f"{identity_of(item[0])}.flac"), coded.items())
+        outs = {name: root / f"{file_stem(identity_of(name))}.flac" for name in coded}
+        decoded = pool.map(lambda name: _decoded(coded[name], outs[name]), coded)
         results = list(track(decoded, "decode", "clips", total=len(coded), show=options.progress))
     return {**files, **dict(zip(coded, results, strict=True))}
 

@@ -18,6 +18,7 @@ from data_synth.audio.ffmpeg import decode, is_for_ffmpeg
 from data_synth.audio.samples import Samples
 from speech_analogy.corpora.cut_checks import require_files, require_recording
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.user_files.plain import is_file
 
 WHISPER_RATE_HZ = 16_000
 OGG_SUFFIXES = (".ogg", ".opus", ".oga")
@@ -127,7 +128,7 @@ class Header(NamedTuple):
 
 
 def _header(path: Path) -> Header:
-    if not path.is_file():
+    if not is_file(path):
         raise DataError("the audio file is missing", file=path)
     if is_for_ffmpeg(path):
         samples, rate = decode(path)
@@ -150,6 +151,8 @@ def _plain_file(cut: Any) -> str | None:
 
 def _read_span(path: str, cut: Any) -> tuple[Samples, int]:
     """Read `cut`'s span of a file: float32 (samples,), and the file's rate in Hz."""
+    if not is_file(Path(path)):  # a pipe would never end
+        raise DataError("the audio file is missing", file=path)
     whole = cut.start == 0 and abs(cut.duration - cut.recording.duration) < 0.5 / cut.recording.sampling_rate
     if is_for_ffmpeg(path):
         decoded, rate = decode(path)
@@ -167,10 +170,8 @@ def _read_span(path: str, cut: Any) -> tuple[Samples, int]:
             samples = file.read(frames, dtype="float32", always_2d=True)  # (samples, channels)
             _refuse_short(samples, file.samplerate, path, cut)
             return _mono(samples, cut), file.samplerate
-    except FileNotFoundError:
-        raise DataError("the audio file is missing", file=path) from None
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        if not Path(path).is_file():
+    except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as error:
+        if not is_file(Path(path)):
             raise DataError("the audio file is missing", file=path) from None
         raise _undecodable(Path(path), error) from None
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from data_synth.audio.ffmpeg import FFMPEG_SUFFIXES
 from speech_analogy.corpora.reading import (
+    LONGEST_SHOWN_PATH,
     MISSING_AUDIO,
     UNKNOWN_SPEAKER,
     CorpusUtterance,
+    Note,
     Problem,
     Reader,
     ReaderOptions,
     read_rows,
+    text_in,
 )
-from speech_analogy.errors import DataError
-from speech_analogy.foundation.user_files.tables import TABLE_SUFFIXES
+from speech_analogy.errors import DataError, shortened
+from speech_analogy.foundation.user_files.plain import is_file, read_text
+from speech_analogy.foundation.user_files.tables import TABLE_SUFFIXES, header_of
 
 FOLDER_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", ".aiff", ".aif", *FFMPEG_SUFFIXES)
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
@@ -25,6 +30,7 @@ FILE_COLUMNS = ("file_name", "audio", "path", "filename", "file", "wav")
 TEXT_COLUMNS = ("text", "transcription", "sentence", "transcript")
 SPEAKER_COLUMNS = ("speaker", "speaker_id", "client_id")
 LANGUAGE_COLUMNS = ("language", "lang", "locale")
+MOST_TABLES_NAMED = 3
 NOT_CUSTOM = ("id", "domain", "prompt", "duration")  # kept elsewhere; the duration is the audio's own
 NO_TEXT_FILE = "there is no .txt of the same name beside the audio"
 
@@ -38,7 +44,7 @@ class FolderOptions(ReaderOptions):
     speaker: str = UNKNOWN_SPEAKER  # likewise
 
 
-def utterances(path: Path, options: FolderOptions) -> Iterator[CorpusUtterance | Problem]:
+def utterances(path: Path, options: FolderOptions) -> Iterator[CorpusUtterance | Problem | Note]:
     """List the utterances of a folder, or of one metadata file.
 
     Raises:
@@ -52,10 +58,28 @@ def utterances(path: Path, options: FolderOptions) -> Iterator[CorpusUtterance |
         raise DataError("there is no such folder or metadata file", file=path)
     root = path.parent if path.is_file() else path
     if tables:
+        listed: set[Path] = set()
         for table in tables:
-            yield from _from_table(table, root, options)
+            for entry in _from_table(table, root, options):
+                if isinstance(entry, CorpusUtterance):
+                    listed.add(entry.audio)
+                yield entry
+        yield from _notes(path, tables, listed)
     else:
         yield from _from_text_files(root, options)
+
+
+def _notes(path: Path, tables: list[Path], listed: set[Path]) -> Iterator[Note]:
+    """The columns of the tables, and how much audio of a folder is in none of them."""
+    for table in tables[:MOST_TABLES_NAMED]:
+        names = header_of(table)
+        yield Note(f"columns of {table.name}: {shortened(', '.join(names) or 'none', LONGEST_SHOWN_PATH)}")
+    if not path.is_dir():
+        return
+    there = {os.path.normpath(file) for file in path.rglob("*") if file.suffix.lower() in FOLDER_AUDIO_SUFFIXES}
+    left = len(there - {os.path.normpath(file) for file in listed})
+    if left:
+        yield Note(f"audio files that no table lists: {left}")
 
 
 def _from_table(table: Path, root: Path, options: FolderOptions) -> Iterator[CorpusUtterance | Problem]:
@@ -73,7 +97,7 @@ def _from_table(table: Path, root: Path, options: FolderOptions) -> Iterator[Cor
         elif text_column is None:
             name = options.text_column or " or ".join(TEXT_COLUMNS)
             yield Problem(f"line {number}", str(table), f"no text (column {name})")
-        elif isinstance(values[text_column], list | dict | bool) or not isinstance(values[file_column], str):
+        elif text_in(values[text_column]) is None or not isinstance(values[file_column], str):
             yield Problem(f"line {number}", str(table), f"{text_column} and {file_column} must be strings")
         else:
             yield _utterance(values, table, root, options, file_column, text_column)
@@ -108,13 +132,13 @@ def _from_text_files(root: Path, options: FolderOptions) -> Iterator[CorpusUtter
         raise DataError(f"no audio ({', '.join(FOLDER_AUDIO_SUFFIXES)}) and no metadata file in it", file=root)
     for file in audio:
         identity, text = identity_of(file, root), file.with_suffix(".txt")
-        if not text.is_file():
+        if not is_file(text):
             yield Problem(identity, str(file), NO_TEXT_FILE)
             continue
         try:
-            spoken = text.read_text(encoding="utf-8-sig").strip()
-        except (OSError, UnicodeDecodeError):
-            yield Problem(identity, str(text), "the text file is not UTF-8")
+            spoken = read_text(text).strip()
+        except DataError as error:
+            yield Problem(identity, str(text), f"the text file: {error.rule}")
             continue
         parts = file.relative_to(root).parts
         domain = options.domain or (parts[0] if len(parts) > 1 else root.resolve().name)

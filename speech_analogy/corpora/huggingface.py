@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,14 +16,17 @@ from urllib.request import getproxies
 from speech_analogy.corpora.folder import LANGUAGE_COLUMNS, SPEAKER_COLUMNS, TEXT_COLUMNS
 from speech_analogy.corpora.reading import (
     MISSING_AUDIO,
+    NOT_A_TEXT,
     CorpusUtterance,
     Problem,
     Reader,
     ReaderOptions,
     speaker_name,
+    text_in,
 )
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import whole_file
+from speech_analogy.foundation.user_files.file_names import DIGEST_DIGITS, file_stem, sameness
 
 SAVED_MARKERS = ("dataset_dict.json", "state.json")  # written by `save_to_disk`
 HUB = "https://huggingface.co"
@@ -82,17 +86,18 @@ class _Taken:
 
     def identity(self, wanted: str, split: str) -> str:
         """The one that the row has, with its split where an earlier row has it, and a number where that is taken."""
-        names = (wanted, f"{split}/{wanted}", *(f"{split}/{wanted}-{number}" for number in range(2, 1 << 20)))
+        names = chain((wanted, f"{split}/{wanted}"), (f"{split}/{wanted}-{number}" for number in count(2)))
         found = next(name for name in names if name not in self._identities)
         self._identities.add(found)
         return found
 
     def stem(self, identity: str) -> str:
         """Of the file for an identity; what differs only by `/`, `-` or case has a digest behind it."""
-        stem = identity.replace("/", "-")
-        if stem.casefold() in self._files:
-            stem = f"{stem}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-        self._files.add(stem.casefold())
+        stem = file_stem(identity.replace("/", "-"))
+        if sameness(stem) in self._files:
+            digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()
+            stem = f"{stem}-{digest[:DIGEST_DIGITS]}"
+        self._files.add(sameness(stem))
         return stem
 
 
@@ -157,11 +162,14 @@ def _utterance(
     options: HuggingFaceOptions,
     taken: _Taken,
 ) -> CorpusUtterance | Problem:
-    given = row.get(names.get("id", ""))
-    identity = taken.identity(identity if given is None else str(given), split)
+    given = text_in(row.get(names.get("id", "")))
+    identity = taken.identity(given or identity, split)
     audio = _audio_file(row[names["audio"]], taken.stem(identity), path, options)
     if audio is None:
         return Problem(identity, os.fspath(path), MISSING_AUDIO)
+    text = text_in(row[names["text"]])
+    if text is None:
+        return Problem(identity, os.fspath(path), NOT_A_TEXT)
     used = set(names.values())
     extra = {
         name: value for name, value in row.items() if name not in used and isinstance(value, str | int | float | bool)
@@ -169,7 +177,7 @@ def _utterance(
     return CorpusUtterance(
         id=identity,
         audio=audio,
-        text=str(row[names["text"]] or ""),
+        text=text,
         speaker=speaker_name(row.get(names.get("speaker", ""))),
         domain=str(row.get(names.get("domain", "")) or options.domain or path.name),
         language=str(row.get(names.get("language", "")) or options.language),

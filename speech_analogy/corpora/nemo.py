@@ -6,8 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions, read_rows
+from speech_analogy.corpora.reading import (
+    NOT_A_TEXT,
+    UNKNOWN_SPEAKER,
+    CorpusUtterance,
+    Problem,
+    Reader,
+    ReaderOptions,
+    read_rows,
+    text_in,
+)
 from speech_analogy.errors import DataError
+from speech_analogy.foundation.user_files.plain import is_file
 
 MANIFEST_SUFFIXES = (".json", ".jsonl")
 AUDIO_FIELD = "audio_filepath"
@@ -29,7 +39,7 @@ def utterances(path: Path, options: NemoOptions) -> Iterator[CorpusUtterance | P
     Raises:
         DataError: not a manifest's file name.
     """
-    if path.suffix not in MANIFEST_SUFFIXES or not path.is_file():
+    if path.suffix not in MANIFEST_SUFFIXES or not is_file(path):
         raise DataError(f"not a manifest ({' or '.join(MANIFEST_SUFFIXES)} file)", file=path)
     taken: dict[str, int] = {}
     for row in read_rows(path):
@@ -50,13 +60,15 @@ def _utterance(
         offset = float(values.get("offset") or 0.0)
         given = values.get("duration")  # without it the rest of the file, but a segment must have one
         duration = None if given is None and values.get("offset") is None else float(values["duration"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return Problem(identity, str(manifest), f"line {number}: offset or duration is not a number")
-    prompt = values.get("prompt")
+    text, prompt = text_in(values.get("text")), values.get("prompt")
+    if text is None:
+        return Problem(identity, str(manifest), f"line {number}: {NOT_A_TEXT}")
     return CorpusUtterance(
         id=identity,
         audio=audio,
-        text=str(values.get("text") or ""),
+        text=text,
         speaker=str(values.get("speaker") or options.speaker),
         domain=str(values.get("domain") or options.domain or manifest.stem),
         language=str(values.get("lang") or options.language),
@@ -80,7 +92,7 @@ def _identity(audio: Path, manifest: Path, offset: object, taken: dict[str, int]
 
 def recognises(path: Path) -> bool:
     """A file whose first object names its audio as NeMo does."""
-    if path.suffix not in MANIFEST_SUFFIXES or not path.is_file():
+    if path.suffix not in MANIFEST_SUFFIXES or not is_file(path):
         return False
     first = next(iter(read_rows(path)), None)
     return isinstance(first, tuple) and AUDIO_FIELD in first[1]

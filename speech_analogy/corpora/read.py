@@ -14,7 +14,7 @@ from lhotse import CutSet
 
 from speech_analogy.corpora.cut_checks import sound_cuts
 from speech_analogy.corpora.cut_files import CUTS_SUFFIXES, cuts_in
-from speech_analogy.corpora.reading import CorpusReading, Reader, ReaderOptions, build_cuts
+from speech_analogy.corpora.reading import CorpusReading, NothingUsableError, Reader, ReaderOptions, build_cuts
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.disk.syncing import sync_folders
 from speech_analogy.foundation.files import reserved, sweep_all, whole_file
@@ -76,13 +76,18 @@ def import_corpus(
         given.setdefault("decode_to", out.with_name(f"{_stem(out)}_audio"))
     parsed = reader.options.parse(given)
     unpacked: Path | None = getattr(parsed, "decode_to", None)
+    problems = out.with_name(f"{_stem(out)}.problems.jsonl")
     with reserved(out, overwrite=overwrite, folder=False):
         if unpacked is not None:
             sweep_all(unpacked)  # what a killed import was unpacking
-        reading = _read(reader, Path(path), parsed)
+        try:
+            reading = _read(reader, Path(path), parsed)
+        except NothingUsableError as error:
+            _write_lines(problems, (asdict(problem) for problem in error.problems))
+            do = f"each is listed in {problems}"
+            raise NothingUsableError(error.rule, error.problems, file=Path(path), do=do) from None
         if unpacked is not None and unpacked.is_dir():
             sync_folders(unpacked)  # before the cuts say that it is there
-        problems = out.with_name(f"{_stem(out)}.problems.jsonl")
         if reading.problems:
             _write_lines(problems, (asdict(problem) for problem in reading.problems))
         else:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,7 +22,7 @@ from data_synth.audio.headers import header_problem
 from data_synth.text.scored_form import words
 from speech_analogy.corpora.audio import decoded_samples, decodes_fast, recording_of
 from speech_analogy.corpora.cut_checks import RECORDED_FILE, recorded_file, remembered_of, span_of
-from speech_analogy.errors import DataError
+from speech_analogy.errors import DataError, shortened
 from speech_analogy.foundation.options import Options
 from speech_analogy.foundation.progress import bar
 from speech_analogy.foundation.user_files.tables import BrokenLine, TableRow, table_rows
@@ -38,6 +41,10 @@ MISSING_AUDIO = "the audio file is missing"
 EMPTY_TEXT = "the text is empty"
 NOT_UNICODE = "id, text, speaker, domain or file name is not valid Unicode (a lone surrogate)"
 NO_SAMPLES = "the audio has no samples"
+NOT_A_TEXT = "the text must be a string"
+LONGEST_ID = 1000  # characters
+LONGEST_SHOWN_PATH = 500  # characters in a message
+MANIFEST_KEYS = {"width", "sources", "array", "shape", "num_features"}  # by which Lhotse knows its own
 DUPLICATE_ID = "the id occurs twice; the first is kept"
 DUPLICATE_AUDIO = "the recording is listed twice; the first is kept"
 
@@ -69,12 +76,28 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something to be said of a corpus as a whole, such as its tables' columns, or audio that they do not list."""
+
+    text: str
+
+
+class NothingUsableError(DataError):
+    """A corpus without one usable utterance; `problems` has the reason of each."""
+
+    def __init__(self, rule: str, problems: Sequence[Problem], *, file: Path, do: str | None = None) -> None:
+        super().__init__(rule, file=file, do=do)
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
 class CorpusReading:
-    """The result of reading a corpus: usable cuts, everything else with its reason, and how many were seen."""
+    """The result of reading a corpus: usable cuts, everything else with its reason, how many were seen, and notes."""
 
     cuts: CutSet
     problems: list[Problem]
     read: int
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
         """Counts and minutes by domain, and problems by rule, in a few lines of text."""
@@ -93,6 +116,7 @@ class CorpusReading:
             lines.append(f"  the same audio as another's, in a file of its own: {contents.total() - len(contents)}")
         rules = Counter(problem.rule for problem in self.problems)
         lines += [f"  left out, {rule}: {n}" for rule, n in rules.most_common()]
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
 
 
@@ -122,7 +146,7 @@ class Reader:
     """
 
     options: type[ReaderOptions]
-    utterances: Callable[[Path, Any], Iterable[CorpusUtterance | Problem]]
+    utterances: Callable[[Path, Any], Iterable[CorpusUtterance | Problem | Note]]
     remote: bool = False
     recognises: Callable[[Path], bool] | None = None
     general: bool = False
@@ -148,13 +172,22 @@ def prompt_of(text: str) -> str:
     return hashlib.sha256(normalised(text).encode()).hexdigest()[:PROMPT_DIGITS]
 
 
+def text_in(value: object) -> str | None:
+    """What a field says as a text: numbers are texts, nothing is an empty one; None of lists, objects and truths."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+
+
 def speaker_name(value: object) -> str:
     """A corpus's word for who speaks; UNKNOWN_SPEAKER where it has none."""
     name = "" if value is None else str(value).strip()
     return UNKNOWN_SPEAKER if name.casefold() in NO_SPEAKER else name
 
 
-def build_cuts(found: Iterable[CorpusUtterance | Problem], options: ReaderOptions, source: Path) -> CorpusReading:
+def build_cuts(
+    found: Iterable[CorpusUtterance | Problem | Note], options: ReaderOptions, source: Path
+) -> CorpusReading:
     """Check every utterance's text, id and audio, and make one cut with one supervision of each.
 
     Args:
@@ -165,23 +198,27 @@ def build_cuts(found: Iterable[CorpusUtterance | Problem], options: ReaderOption
     Raises:
         DataError: no utterance is left.
     """
-    entries = list(found)
+    listed = list(found)
+    entries = [entry for entry in listed if not isinstance(entry, Note)]
+    notes = tuple(entry.text for entry in listed if isinstance(entry, Note))
     problems: list[Problem] = []
     cuts: list[Usable] = []
     for result in _checked(entries, options):
         (problems if isinstance(result, Problem) else cuts).append(result)
     if not cuts:
-        raise DataError(f"no usable utterance among {len(entries)}{_most_common(problems)}", file=source)
-    return CorpusReading(CutSet.from_cuts(cuts), problems, len(entries))
+        rule = f"no usable utterance among {len(entries)}{_most_common(problems)}{_first(problems)}"
+        raise NothingUsableError("; ".join((rule, *notes)), problems, file=source)
+    return CorpusReading(CutSet.from_cuts(cuts), problems, len(entries), notes)
 
 
 def _checked(entries: list[CorpusUtterance | Problem], options: ReaderOptions) -> Iterator[Usable | Problem]:
     seen: set[Any] = set()
-    with (
-        ThreadPoolExecutor(CHECKING_THREADS) as pool,
-        bar(len(entries), "audio", "clips", show=options.progress) as shown,
-    ):
-        for entry, cut in zip(entries, pool.map(lambda e: _cut(e, options), entries), strict=True):
+    check = partial(_cut, options=options)
+    with ExitStack() as stack:
+        shown = stack.enter_context(bar(len(entries), "audio", "clips", show=options.progress))
+        few = len(entries) <= CHECKING_THREADS
+        pool = None if few else stack.enter_context(ThreadPoolExecutor(CHECKING_THREADS))
+        for entry, cut in zip(entries, (pool.map if pool else map)(check, entries), strict=True):
             shown.update()
             if not isinstance(cut, Problem) and cut.id in seen:
                 assert isinstance(entry, CorpusUtterance)
@@ -198,9 +235,12 @@ def _cut(entry: CorpusUtterance | Problem, options: ReaderOptions) -> Usable | P
     if isinstance(entry, Problem):
         return entry
     if not entry.text.strip():
-        return Problem(entry.id, str(entry.audio), EMPTY_TEXT)
-    if not all(map(_is_unicode, (entry.id, entry.text, entry.speaker, entry.domain, str(entry.audio)))):
+        return Problem(_written(entry.id), _written(str(entry.audio)), EMPTY_TEXT)
+    own = (entry.id, entry.text, entry.speaker, entry.domain, entry.language, entry.prompt, str(entry.audio))
+    if not all(map(_is_unicode, (*own, json.dumps(_plain(entry.custom), ensure_ascii=False, default=str)))):
         return Problem(ascii(entry.id), ascii(str(entry.audio)), NOT_UNICODE)
+    if not entry.id.strip() or len(entry.id) > LONGEST_ID:
+        return Problem(entry.id[:LONGEST_ID], str(entry.audio), f"the id must have 1 to {LONGEST_ID} characters")
     try:
         recording = recording_of(entry.audio, entry.id)
         if recording.num_samples <= 0:
@@ -232,6 +272,22 @@ def _cut(entry: CorpusUtterance | Problem, options: ReaderOptions) -> Usable | P
     return _usable(entry, recording, duration, options.channel)
 
 
+def _written(words: str) -> str:
+    """Words that can be written; a lone surrogate is spelt out."""
+    return words if _is_unicode(words) else ascii(words)
+
+
+def _plain(custom: Mapping[str, Any]) -> dict[str, Any]:
+    """A corpus's own fields, without those that are absent, no numbers, or what Lhotse would take for a manifest."""
+    return {
+        key: value
+        for key, value in custom.items()
+        if value is not None
+        and not (isinstance(value, float) and not math.isfinite(value))
+        and not (isinstance(value, dict) and MANIFEST_KEYS & value.keys())
+    }
+
+
 def _is_unicode(text: str | None) -> bool:
     """False for a lone surrogate, which JSON can hold and UTF-8 cannot."""
     try:
@@ -255,7 +311,7 @@ def _usable(entry: CorpusUtterance, recording: Any, duration: float, channel: in
         custom={RECORDED_FILE: recorded_file(entry.audio)},
     )
     custom = {
-        **{key: value for key, value in entry.custom.items() if value is not None},
+        **_plain(entry.custom),
         "domain": entry.domain,
         "kind": entry.kind,
         "prompt": entry.prompt or prompt_of(entry.text),
@@ -270,6 +326,13 @@ def _usable(entry: CorpusUtterance, recording: Any, duration: float, channel: in
         supervisions=[supervision],
         custom=custom,
     )
+
+
+def _first(problems: list[Problem]) -> str:
+    """Where the first of them is: the first path that was sought, or the first line of a table."""
+    if not problems:
+        return ""
+    return f"; the first is {shortened(problems[0].id)}: {shortened(problems[0].file, LONGEST_SHOWN_PATH)}"
 
 
 def _most_common(problems: list[Problem]) -> str:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions, read_rows
+from speech_analogy.corpora.reading import (
+    NOT_A_TEXT,
+    UNKNOWN_SPEAKER,
+    CorpusUtterance,
+    Problem,
+    Reader,
+    ReaderOptions,
+    read_rows,
+    text_in,
+)
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.user_files.json_text import read_object
 
@@ -103,23 +112,29 @@ def _recordings(split: _Split, speakers: dict[str, str], options: SlurpOptions) 
         if missing:
             yield Problem(f"line {number}", str(split.table), f"the record has no {missing[0]}")
             continue
-        for recording in record["recordings"]:
-            utterance = _utterance(record, recording, split, speakers, options.language)
+        recordings, text = record["recordings"], text_in(record["sentence"])
+        files = [one.get("file") for one in recordings if isinstance(one, dict)] if isinstance(recordings, list) else []
+        if text is None or not files or not all(isinstance(file, str) and file for file in files):
+            rule = NOT_A_TEXT if text is None else "recordings must be a list of objects with a file each"
+            yield Problem(f"line {number}", str(split.table), rule)
+            continue
+        for file in files:
+            utterance = _utterance(record, text, str(file), split, speakers, options.language)
             if options.microphone in ("both", utterance.custom["microphone"]):
                 yield utterance
 
 
 def _utterance(
-    record: dict[str, Any], recording: dict[str, Any], split: _Split, speakers: dict[str, str], language: str
+    record: dict[str, Any], text: str, file: str, split: _Split, speakers: dict[str, str], language: str
 ) -> CorpusUtterance:
-    file = str(recording["file"])  # audio-1434542201-headset.flac; some have two dashes, audio--1504194842.flac
-    identity = file.rpartition(".")[0]
+    # audio-1434542201-headset.flac; some have two dashes, audio--1504194842.flac
+    identity = file.rpartition(".")[0] or file
     speaker = "synthetic" if split.synthetic else speakers.get(file, UNKNOWN_SPEAKER)
     user = USER.fullmatch(speaker)
     return CorpusUtterance(
         id=identity,
         audio=split.audio / file,
-        text=str(record["sentence"]),
+        text=text,
         speaker=speaker,
         domain=str(record["scenario"]),
         language=language,

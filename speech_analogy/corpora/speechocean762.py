@@ -10,14 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, CorpusUtterance, Problem, Reader, ReaderOptions, read_rows
+from speech_analogy.corpora.reading import (
+    NOT_A_TEXT,
+    UNKNOWN_SPEAKER,
+    CorpusUtterance,
+    Problem,
+    Reader,
+    ReaderOptions,
+    read_rows,
+    text_in,
+)
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.user_files.plain import read_text
 
 SPLITS = ("train", "test")
 JSONL_NAME = "utterances.jsonl"
 KALDI_FILES = ("wav.scp", "text", "utt2spk")
-LAST_CHILD_AGE_YEARS = 12
+LAST_CHILD_AGE_YEARS, LONGEST_AGE_DIGITS = 12, 3
 
 
 def _words(listed: str) -> frozenset[str]:
@@ -99,8 +108,10 @@ def _from_jsonl(table: Path, splits: tuple[str, ...], language: str) -> Iterator
         missing = [name for name in ("id", "audio", "text") if values.get(name) is None]
         if missing:
             yield Problem(f"line {number}", str(table), f"no {missing[0]}")
+        elif (text := text_in(values["text"])) is None:
+            yield Problem(f"line {number}", str(table), NOT_A_TEXT)
         elif values.get("split") in (*splits, None):
-            age, text = _age(values.get("age")), str(values["text"])
+            age = _age(values.get("age"))
             yield CorpusUtterance(
                 id=str(values["id"]),
                 audio=table.parent / str(values["audio"]),
@@ -146,7 +157,8 @@ def _kaldi_table(path: Path) -> dict[str, str]:
 
 def _age(value: object) -> int | None:
     """Years, or None where the corpus does not say."""
-    return int(str(value)) if str(value).isdigit() else None
+    said = str(value)
+    return int(said) if said.isdecimal() and len(said) <= LONGEST_AGE_DIGITS else None
 
 
 def recognises(path: Path) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.evaluation.grouping import grouped
@@ -119,8 +120,9 @@ class DomainTable:
             if row.ids != tests.setdefault(row.domain, row.ids):
                 raise ConfigError("the tables use different test utterances", field="join", value=row.domain)
             there.setdefault((row.domain, row.seed), row)
-        domains = [*dict.fromkeys((*self.domains, *other.domains))]
-        seeds = [*dict.fromkeys((*self.seeds, *other.seeds))]
+        rows = there.values()
+        domains = [*dict.fromkeys((*self.domains, *other.domains, *(row.domain for row in rows)))]
+        seeds = [*dict.fromkeys((*self.seeds, *other.seeds, *(row.seed for row in rows)))]
         seeds = sorted(seeds, key=lambda seed: -1 if seed is None else seed)
         order = sorted(there.values(), key=lambda row: (seeds.index(row.seed), domains.index(row.domain)))
         return replace(self, domains=domains, seeds=seeds, rows=order)
@@ -237,7 +239,12 @@ class DomainTable:
         try:
             if content.pop("schema") != SCHEMA:
                 raise ValueError(f"its schema is not {SCHEMA}")
-            return cls(**{**content, "rows": [DomainRow(**row) for row in content["rows"]]})
+            raw = cls(**{**content, "rows": [DomainRow(**row) for row in content["rows"]]})
+            return TypeAdapter(cls).validate_python(asdict(raw))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise DataError(f"{NO_TABLE}: {first['msg']}", file=path, field=where) from None
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{NO_TABLE}: {error}", file=path) from None
 

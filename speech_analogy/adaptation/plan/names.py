@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from speech_analogy.foundation.user_files.file_names import file_stem
 from speech_analogy.systems.catalogue import TRAININGS
 
 CORPUS, SPLIT, TEXTS = "corpus", "split", "texts"
@@ -100,4 +101,4 @@ def domain_sweep(domain: str) -> str:
 
 def slug(domain: str) -> str:
     """A domain as a part of a folder's name."""
-    return re.sub(r"[^\w.-]+", "_", domain)
+    return file_stem(re.sub(r"[^\w.-]+", "_", domain))

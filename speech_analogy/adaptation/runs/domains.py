@@ -34,6 +34,7 @@ from speech_analogy.errors import ConfigError
 from speech_analogy.evaluation.domain_table import DomainTable, join
 from speech_analogy.foundation.locks import held
 from speech_analogy.foundation.progress import say
+from speech_analogy.foundation.user_files.file_names import file_stem
 from speech_analogy.report.domains import table_markdown, write_table
 
 __all__ = ["DomainTable", "Domains", "describe_domains", "do_domains", "plan_domains", "table_markdown"]
@@ -137,7 +138,7 @@ def plan_domains(
 
 
 def _place(run: Path, domain: str, seed: int | None) -> Path:
-    place = run / TARGETS_FOLDER / domain
+    place = run / TARGETS_FOLDER / file_stem(domain)
     return place if seed is None else place / f"seed-{seed}"
 
 

@@ -97,7 +97,11 @@ def read_merge_file(path: str | Path, find: Find | None = None) -> MergeFile:
     definitions = content.get("definitions", "paper")
     if definitions not in ("paper", "mergekit"):
         raise ConfigError("must be paper or mergekit", file=path, field="definitions", value=definitions)
-    return MergeFile(path, content, get_method(content["merge_method"]), _models(path, content), definitions, find)
+    try:
+        method = get_method(content["merge_method"])
+    except ConfigError as error:
+        raise ConfigError(error.rule, file=path, field=error.field, value=error.value, do=error.do) from None
+    return MergeFile(path, content, method, _models(path, content), definitions, find)
 
 
 def merge(
