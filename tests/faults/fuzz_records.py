@@ -13,7 +13,6 @@ import yaml
 from data_synth.engines import load_engine
 from data_synth.engines.command import read_options
 from data_synth.engines.support.x_vectors import read_x_vectors
-from data_synth.report.clip_report import render
 from data_synth.report.yields import measure
 from data_synth.run.finish import is_finished, mark_finished
 from data_synth.run.join_shards import join_shards
@@ -101,7 +100,6 @@ def _slots(folder: Path) -> None:
 
 def _ledger(folder: Path) -> None:
     measure(folder).to_json()
-    render(folder)
     ledger = Ledger(folder)
     assert all(ledger.find(key) is not None for key in ledger.rows)
 
@@ -196,7 +194,7 @@ def _engine_files(folder: Path) -> None:
 
 def _spoken(folder: Path) -> None:
     content = (folder / "said.txt").read_bytes().decode("utf-8", "surrogateescape")[:5_000]
-    for language in ("en", "en-GB", "de", "fr", "xx"):
+    for language in ("en", "de"):
         spoken_form(content, language)
     slug(content)
     parse_answer(content)
