@@ -6,6 +6,7 @@ A row holds every utterance's word edits, so that `domains.json` is all that com
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -240,7 +241,16 @@ class DomainTable:
             if content.pop("schema") != SCHEMA:
                 raise ValueError(f"its schema is not {SCHEMA}")
             raw = cls(**{**content, "rows": [DomainRow(**row) for row in content["rows"]]})
-            return TypeAdapter(cls).validate_python(asdict(raw))
+            table = TypeAdapter(cls).validate_python(asdict(raw))
+            numbers = (
+                value
+                for row in table.rows
+                for values in (row.wer, row.curve, row.strategies, row.source_wer)
+                for value in values.values()
+            )
+            if not all(map(math.isfinite, numbers)):
+                raise ValueError("a number of it is not finite")
+            return table
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))

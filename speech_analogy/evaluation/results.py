@@ -13,6 +13,7 @@ from speech_analogy.evaluation.significance import FEWEST_CLUSTERS
 from speech_analogy.evaluation.stand_in_estimate import Estimate
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.options import Options, config_error
+from speech_analogy.foundation.user_files.json_text import require_finite
 from speech_analogy.foundation.user_files.plain import TOO_LONG, read_lines, read_text
 
 
@@ -230,9 +231,12 @@ class Results(Options):
         """Read `results.json`; a DataError names what is wrong with it."""
         content = read_text(path, missing="no results here", do="run `speech-analogy adapt RECIPE` first")
         try:
+            require_finite(content)
             return cls.model_validate_json(content)._as_can_be_trusted()
         except ValidationError as error:
             raise DataError(f"not a results file: {config_error(error, cls)}", file=path) from None
+        except ValueError as error:
+            raise DataError(f"not a results file: {error}", file=path) from None
 
     def _as_can_be_trusted(self) -> Results:
         """Without the p-values that earlier versions gave with too few clusters."""
@@ -251,11 +255,14 @@ def read_hypotheses(path: Path) -> list[Hypothesis]:
         if not line.strip():
             continue
         try:
+            require_finite(line)
             rows.append(Hypothesis.model_validate_json(line))
         except ValidationError as error:
             raise DataError(
                 f"line {number} is not a hypothesis: {config_error(error, Hypothesis)}", file=path
             ) from None
+        except ValueError as error:
+            raise DataError(f"line {number} is not a hypothesis: {error}", file=path) from None
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,21 @@ def read_objects(path: Path, *, missing: str = NO_FILE, do: str | None = None) -
             raise DataError(f"line {number} must be an object", file=path, value=type(row).__name__)
         found.append(row)
     return found
+
+
+def require_finite(text: str) -> None:
+    """Refuse a JSON text with NaN or Infinity as a value, which Python and pydantic take; what is no JSON passes.
+
+    Raises:
+        ValueError: there is one.
+    """
+    if "NaN" in text or "Infinity" in text:
+        with suppress(json.JSONDecodeError, RecursionError):
+            json.loads(text, parse_constant=_not_finite)
+
+
+def _not_finite(name: str) -> None:
+    raise ValueError(f"{name} is no finite number")
 
 
 def too_deep(value: Any, most: int = DEEPEST) -> bool:
