@@ -84,7 +84,14 @@ def _english() -> ScoredForm:
     from whisper.normalizers import EnglishTextNormalizer  # brings torch along
 
     made: ScoredForm = EnglishTextNormalizer()
-    return made
+
+    def english(text: str) -> str:
+        try:
+            return made(text)
+        except (ArithmeticError, AssertionError, LookupError, ValueError):  # digits that are no number to it
+            return basic(text)
+
+    return english
 
 
 def _whispers_basic() -> ScoredForm:

@@ -163,6 +163,8 @@ def read_slots(path: Path) -> dict[str, list[str]]:
     for slot, values in listed.items():
         if not isinstance(values, list) or any(isinstance(value, dict | list) or value is None for value in values):
             raise DataError("a slot must have a list of values", file=path, field=str(slot), value=values)
+        if any("\ud800" <= character <= "\udfff" for value in values for character in str(value)):
+            raise DataError("a slot's value is not valid Unicode (a lone surrogate)", file=path, field=str(slot))
         distinct = {folded(str(value)): " ".join(str(value).split()) for value in reversed(values)}
         slots[str(slot)] = [value for key, value in reversed(distinct.items()) if key]
         if not slots[str(slot)]:

@@ -24,6 +24,7 @@ from speech_analogy.adaptation.stand_in_options import StandInOptions
 from speech_analogy.adaptation.vector_options import GivenVector
 from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.options import Options, config_error
+from speech_analogy.foundation.user_files.json_text import DEEPEST
 from speech_analogy.foundation.user_files.yaml_text import parse_yaml
 from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.protocol import Backend, Compute
@@ -376,6 +377,8 @@ def _override(content: dict[str, Any], override: str) -> None:
     if not sign or not key:
         raise ConfigError("must be key=value", field="--set", value=override)
     *path, last = key.split(".")
+    if len(path) > DEEPEST:
+        raise ConfigError("there is no such key", field="--set", value=key)
     section = content
     for part in path:
         section = section.setdefault(part, {})

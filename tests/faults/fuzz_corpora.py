@@ -226,6 +226,7 @@ CORPORA = (
         lambda folder: clips(
             folder / "audio" / "slurp_real", *(f"audio-{n}{end}.flac" for n in (1, 2) for end in ("", "-headset"))
         ),
+        names_file=False,
     ),
     FuzzedReader(
         "speechocean762, one table",

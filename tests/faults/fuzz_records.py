@@ -85,6 +85,11 @@ ROWS = b"".join(line_of(row(number, text_id=str(number // 2))) for number in ran
 SETTINGS = {"storage": "flac", "sampling_rate": 16_000, "language": "en", "plan": "p", "texts_per_block": 1}
 
 
+def _content(file: Path) -> bytes:
+    """What is not a file for its reader, but a string; anything but a file is none."""
+    return file.read_bytes() if file.is_file() and not file.is_symlink() else b""
+
+
 def _texts(folder: Path) -> None:
     for name in TEXTS:
         read_texts(folder / name)
@@ -174,7 +179,7 @@ def _records(folder: Path) -> None:
     cards.facts(record)
     SeenSpeech.read(record.get("seen"))
     carried([record])
-    parse_provenance((folder / "vector.json").read_text("utf-8", "replace"), "vector.json")
+    parse_provenance(_content(folder / "vector.json").decode("utf-8", "replace"), "vector.json")
     damage(folder)
     read_planned_texts(folder / "texts.jsonl")
 
@@ -193,7 +198,7 @@ def _engine_files(folder: Path) -> None:
 
 
 def _spoken(folder: Path) -> None:
-    content = (folder / "said.txt").read_bytes().decode("utf-8", "surrogateescape")[:5_000]
+    content = _content(folder / "said.txt").decode("utf-8", "surrogateescape")[:5_000]
     for language in ("en", "de"):
         spoken_form(content, language)
     slug(content)
@@ -207,7 +212,7 @@ def _spoken(folder: Path) -> None:
 def _recipes(folder: Path) -> None:
     for file in ("recipe.yaml", "extending.yaml"):
         load_recipe(folder / file)
-    overriding = (folder / "set.txt").read_bytes().decode("utf-8", "replace").split("\n")
+    overriding = _content(folder / "set.txt").decode("utf-8", "replace").split("\n")
     load_recipe(folder / "recipe.yaml", [line for line in overriding if line])
 
 

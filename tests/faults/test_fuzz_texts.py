@@ -20,6 +20,7 @@ READERS = {reader.name: reader for reader in (*CORPORA, *RECORDS)}
 by_reader = pytest.mark.parametrize("name", READERS)
 
 
+@pytest.mark.slow
 @by_reader
 def test_a_spoilt_file_ends_in_a_value_or_in_one_line(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
