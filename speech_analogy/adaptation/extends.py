@@ -11,6 +11,7 @@ from typing import Any
 
 from speech_analogy.adaptation.data_options import corpus_of
 from speech_analogy.errors import ConfigError
+from speech_analogy.foundation.user_files.plain import is_file, is_folder
 from speech_analogy.foundation.user_files.yaml_text import read_yaml
 
 EXTENDS = "extends"
@@ -65,14 +66,14 @@ def read_source(path: Path) -> RecipeSource:
     Raises:
         ConfigError: a file is missing or is no mapping in YAML; a recipe extends itself, directly or through others.
     """
-    file = path / RECIPE_FILE if path.is_dir() else path
+    file = path / RECIPE_FILE if is_folder(path) else path
     files, layers = [file], [_mapping(file)]
     while (base := layers[-1].pop(EXTENDS, None)) is not None:
         if not isinstance(base, str):
             raise ConfigError("must be the path of a recipe", file=files[-1], field=EXTENDS, value=base)
         file = files[-1].parent / base
-        file = file / RECIPE_FILE if file.is_dir() else file
-        if not file.is_file():
+        file = file / RECIPE_FILE if is_folder(file) else file
+        if not is_file(file):
             raise ConfigError("no such recipe", file=files[-1], field=EXTENDS, value=base)
         if any(file.samefile(earlier) for earlier in files):
             chain = " -> ".join(str(one) for one in (*files, file))
