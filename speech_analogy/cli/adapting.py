@@ -37,7 +37,7 @@ Slots = Annotated[
 ]
 Count = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Texts from the templates (default: all).", rich_help_panel=WITHOUT_RECIPE),
+    typer.Option(min=1, metavar="N", help="Texts from the templates (default: all).", rich_help_panel=WITHOUT_RECIPE),
 ]
 Source = Annotated[
     str | None,

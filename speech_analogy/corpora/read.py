@@ -70,6 +70,7 @@ def import_corpus(
         DataError: as `read_corpus`; or `out` exists and `overwrite` is False.
     """
     out = Path(out)
+    _check_paths(path, out)
     _check_writable(out, overwrite)
     reader, given = READERS.load(kind), dict(options or {})
     if "decode_to" in reader.options.model_fields:
@@ -124,6 +125,14 @@ def _read(reader: Reader, path: Path, options: ReaderOptions) -> CorpusReading:
     if not path.exists() and not reader.remote:
         raise DataError("there is no such file or folder", file=path)
     return build_cuts(reader.utterances(path, options), options, path)
+
+
+def _check_paths(path: str | Path, out: Path) -> None:
+    """The corpus has a name, and what is written is another file."""
+    if not str(path).strip():
+        raise DataError("the corpus must have a path", value=str(path), do="name its folder or file; . is this one")
+    if out.exists() and Path(path).exists() and out.samefile(path):
+        raise DataError("the cuts must not replace the corpus that they are read from", file=out, do="name another")
 
 
 def _stem(out: Path) -> str:

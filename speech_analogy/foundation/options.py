@@ -29,7 +29,7 @@ DRAWN_DIGITS = 4  # decimals of a drawn value
 class Options(BaseModel):
     """Options that cannot be changed and refuse unknown keys; `parse` turns mistakes into ConfigError."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     later: ClassVar[tuple[str, ...]] = ()
     """Options that came after runs had been made: at their defaults they are left out of dumps, which enter the

@@ -61,8 +61,9 @@ class Plugins(Generic[T]):
             raise self.error(f"no such {self.kind}", field=self.field, value=name, do=nearest(name, known))
         try:
             found: Any = points[name].load()
-        except (ImportError, AttributeError) as problem:
-            raise self.error(f"the {self.kind} cannot be loaded: {problem}", field=name) from None
+        except Exception as problem:  # a package of somebody else's runs here
+            said = f"{type(problem).__name__}: {problem}"
+            raise self.error(f"the {self.kind} cannot be loaded: {said}", field=name) from problem
         plugin: T = found
         return plugin
 

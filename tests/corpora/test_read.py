@@ -140,3 +140,18 @@ def test_files_that_are_not_cuts(tmp_path: Path, name: str, content: bytes) -> N
 def test_options_given_as_text_are_understood(corpus: Path) -> None:
     reading = read_corpus("folder", str(corpus), progress="false", decode="true", domain="d")
     assert {cut.custom["domain"] for cut in reading.cuts} == {"d"}
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_no_path_is_not_the_working_folder(nothing: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="must have a path"):
+        import_corpus("folder", nothing, tmp_path / "cuts.jsonl", options=QUIET)
+
+
+def test_cuts_do_not_replace_what_they_are_read_from(corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "cuts.jsonl"
+    import_corpus("folder", corpus, out, options=QUIET)
+    before = out.read_bytes()
+    with pytest.raises(DataError, match="must not replace the corpus"):
+        import_corpus("nemo", out, out, options=QUIET, overwrite=True)
+    assert out.read_bytes() == before

@@ -45,6 +45,8 @@ class Outer(Options):
         ),
         ({"title": "x", "inner": {"bits": 8}}, "f.yaml: inner.bits: there is no such value (found 8); use 16 or 24"),
         ({"title": "x", "inner": 3}, "(found 3)"),
+        ({"title": "x", "inner": {"rate": float("inf")}}, "inner.rate: Input should be a finite number (found inf)"),
+        ({"title": "x", "inner": {"rate": float("nan")}}, "inner.rate: Input should be a finite number (found nan)"),
     ],
 )
 def test_a_mistake_in_options_is_one_line(values: dict[str, Any], line: str) -> None:

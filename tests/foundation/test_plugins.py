@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from speech_analogy.foundation.plugins import Plugins, registered
 
 
 @pytest.fixture
-def things(monkeypatch: pytest.MonkeyPatch) -> Plugins[Any]:
+def things(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Plugins[Any]:
+    (tmp_path / "package_that_breaks.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
     points = {
+        "breaks": EntryPoint("breaks", "package_that_breaks:x", "test.things"),
         "digest": EntryPoint("digest", "speech_analogy.foundation.digests:digest", "test.things"),
         "gone": EntryPoint("gone", "speech_analogy.foundation.digests:nothing_of_this_name", "test.things"),
         "absent": EntryPoint("absent", "package_that_is_not_installed:x", "test.things"),
@@ -24,13 +28,13 @@ def things(monkeypatch: pytest.MonkeyPatch) -> Plugins[Any]:
 
 
 def test_plugins_are_found_by_name(things: Plugins[Any]) -> None:
-    assert things.names() == ("absent", "digest", "gone")
+    assert things.names() == ("absent", "breaks", "digest", "gone")
     assert things.load("digest") is digests.digest
     assert "digest" in things
     assert "digits" not in things
     with pytest.raises(SynthesisError, match=r"thing: no such thing \(found 'digets'\); did you mean 'digest'"):
         things.load("digets")
-    for name in ("gone", "absent"):
+    for name in ("gone", "absent", "breaks"):
         with pytest.raises(SynthesisError, match=f"{name}: the thing cannot be loaded"):
             things.load(name)
 
@@ -39,7 +43,7 @@ def test_plugins_can_be_added_and_removed(things: Plugins[Any]) -> None:
     mine = object()
     things.add("mine", mine)
     things.add("digest", mine)
-    assert things.names() == ("absent", "digest", "gone", "mine")
+    assert things.names() == ("absent", "breaks", "digest", "gone", "mine")
     assert things.load("mine") is things.load("digest") is mine
     things.remove("mine")
     things.remove("digest")
@@ -50,5 +54,5 @@ def test_plugins_can_be_added_and_removed(things: Plugins[Any]) -> None:
 
 @pytest.mark.usefixtures("things")
 def test_help_lists_the_names_of_a_group_without_importing_any() -> None:
-    assert registered("test.things") == "absent, digest or gone"
+    assert registered("test.things") == "absent, breaks, digest or gone"
     assert registered("test.nothing") == "none"

@@ -66,7 +66,7 @@ class Mark:
             listed = content.get("files")
             files = None if listed is None else {str(name): FileContent.read(one) for name, one in listed.items()}
             return cls(str(content.get("name", "")), float(content.get("seconds", 0)), content.get("made", {}), files)
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             raise DamagedStageError("is not what was written", file=file, field=folder.name) from None
 
 
