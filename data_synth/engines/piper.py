@@ -254,7 +254,7 @@ def _files() -> dict[str, Path]:
     if not folder.is_dir():
         raise SynthesisError("there is no such folder of voices", file=folder, field=VOICES_VARIABLE)
     found = sorted(file for file in folder.rglob(f"*{SUFFIX}") if Path(f"{file}.json").is_file())
-    return {file.stem: file.resolve() for file in found}
+    return {file.stem: Path(os.path.realpath(file)) for file in found}  # `resolve` raises where links go round
 
 
 def _speakers(file: str) -> tuple[str, ...]:

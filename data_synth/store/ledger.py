@@ -16,6 +16,7 @@ from data_synth.plan.attempt import LedgerRow
 from data_synth.store.key_index import KeyIndex
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.files import replacing
+from speech_analogy.foundation.user_files.plain import open_plain
 
 LEDGER_NAME = "ledger.jsonl"
 NEVER_WRITTEN = b"\0"  # what a power loss leaves where a file had grown already: no JSON has it
@@ -145,7 +146,7 @@ class Ledger:
 
     def _read(self) -> None:
         good = 0  # bytes
-        with self.path.open("rb") as file:
+        with open_plain(self.path) as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n") or NEVER_WRITTEN in line:
                     break
@@ -190,13 +191,7 @@ def read_rows(ledger: Path) -> Iterator[LedgerRow]:
         DataError: it is missing, or a whole line is not a row.
     """
     path = ledger / LEDGER_NAME if ledger.is_dir() else ledger
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise DataError("there is no ledger", file=path, do="name a folder that synthesize made") from None
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", file=path) from None
-    with file:
+    with open_plain(path, missing="there is no ledger", do="name a folder that synthesize made") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n") or NEVER_WRITTEN in line:
                 return
