@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import time
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import torch
 from accelerate.state import PartialState
 from accelerate.utils import broadcast_object_list
 
-from speech_analogy.errors import ConfigError
+from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.foundation.digests import digest
+from speech_analogy.foundation.files import whole_file
+from speech_analogy.foundation.machine import processor
+from speech_analogy.recognisers.cache import cache_folder
 
 SIDE = 512  # of the squares that are multiplied: about a layer of a small Whisper
 TRIES = 8  # of each precision, in turn; the fastest counts, so that another process's work does not
+NAMED_DIGITS = 16
 FASTER = 1.2  # times as fast as fp32 bf16 must be; half its precision is not given for less
 
 
@@ -52,12 +60,37 @@ def has_bf16() -> bool:
 
 @cache
 def bf16_speed() -> float:
-    """How many times as fast as in fp32 this processor multiplies matrices in bf16; measured once a process, in 0.1 s.
+    """How many times as fast as in fp32 this processor multiplies matrices in bf16, measured once a machine.
+
+    What was measured is remembered in the cache: beside other work a second measurement may say otherwise, and a
+    training that was killed would go on in another precision than it began in.
+    """
+    named = [processor(), torch.__version__, torch.get_num_threads()]
+    file = cache_folder() / f"bf16-{digest(named)[:NAMED_DIGITS]}.json"
+    found = _remembered(file)
+    if found is not None:
+        return found
+    found = measured_bf16_speed()
+    with suppress(DataError), whole_file(file, overwrite=False, one_of_many=True) as temporary:
+        temporary.write_text(json.dumps({"times as fast": found}), encoding="utf-8")
+    return _remembered(file) or found  # of several processes that measured at once, the first one's counts
+
+
+def _remembered(file: Path) -> float | None:
+    try:
+        return float(json.loads(file.read_text(encoding="utf-8"))["times as fast"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def measured_bf16_speed() -> float:
+    """As `bf16_speed`, measured now, in 0.1 s.
 
     A processor may have the instructions and be slower with them: a Xeon with AVX-512's, without AMX, did 147 GFLOP/s
     in bf16 and 284 in fp32 on two cores (torch 2.14.1, squares of 2048).
     """
-    squares = {dtype: torch.randn(SIDE, SIDE).to(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    drawn = torch.randn(SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    squares = {dtype: drawn.to(dtype) for dtype in (torch.float32, torch.bfloat16)}
     best = dict.fromkeys(squares, float("inf"))
     with torch.inference_mode():
         for _ in range(TRIES + 1):  # the first makes the kernels and is never the fastest
