@@ -124,6 +124,7 @@ def verbs(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory, small_whispe
     from tests.data_synth import fake_tts
 
     del lhotse, transformers
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("injected")
     shutil.copy(Path(fake_tts.__file__), folder / "faulty_tts.py")  # for worker processes, which are new
@@ -149,6 +150,7 @@ def verbs(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory, small_whispe
     yield Verbs(inputs, folder / "recipe", folder)
     sys.path.remove(str(folder))
     ENGINES.refresh()
+    torch.set_num_threads(threads)
 
 
 SELDOM = {"adapt": 10, "finetune": 2, "shorten": 2, "widen": 2}
