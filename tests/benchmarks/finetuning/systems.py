@@ -195,6 +195,7 @@ def _collate(rows: list[dict[str, Any]], processor: Any, start: int) -> Any:
 
 SYSTEMS: dict[str, Callable[[Task], Trained]] = {
     OURS: ours(),
+    "ours, 0.3 packed": ours(packed=0.3),
     "ours, whole batches": ours(seconds_at_once=None),
     "ours, 60 s at once": ours(seconds_at_once=60.0),
     "ours, fp32": ours(precision="fp32"),
