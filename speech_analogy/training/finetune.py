@@ -257,6 +257,7 @@ class _Run:
                 if time.monotonic() - saved >= self.options.save_every_s and step + 1 < self.steps:
                     self._save(step + 1)
                     saved = time.monotonic()
+        self.optimiser.state.clear()  # its moments are twice the model, and saving takes memory too
         self.recogniser.model = self.accelerator.unwrap_model(self.recogniser.model).eval()
         if self.options.checkpointing:
             checkpoint_activations(self.recogniser.model, False)
