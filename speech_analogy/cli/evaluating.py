@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from speech_analogy.cli.biasing import BiasBackground, BiasMethodChoice, BiasSettings, TextBiasPath, text_bias
 from speech_analogy.cli.options import (
     AllowOverlap,
     Backend,
@@ -43,6 +44,10 @@ def evaluate_command(
     compute: Compute = ComputeChoice.int8,
     device: Device = "auto",
     fallback: Fallback = True,
+    texts: TextBiasPath = None,
+    bias_method: BiasMethodChoice = None,
+    background: BiasBackground = None,
+    bias_settings: BiasSettings = None,
     cluster: Annotated[ClusterChoice, typer.Option(help="What intervals are taken over.")] = ClusterChoice.speaker,
     language: Language = "en",
     allow_overlap: AllowOverlap = False,
@@ -54,9 +59,10 @@ def evaluate_command(
     from speech_analogy.evaluation.standalone import check_new, file_of, names_of, results_of, write_results
     from speech_analogy.report.screen import table
 
+    bias = text_bias(texts, bias_method, background, bias_settings)
     models = [model, *([] if against is None else [against])]
     with nullcontext() if out is None else reserved(out, overwrite=overwrite, error=ConfigError):
-        decoding = decoding_options(window, beams, backend, compute, device, language, fallback)
+        decoding = decoding_options(window, beams, backend, compute, device, language, fallback, bias)
         overlap, spoken = check_new(cuts, models, allow_overlap)
         found: list[Evaluation] = [
             evaluate(

@@ -14,6 +14,7 @@ from speech_analogy.foundation.plugins import registered
 from speech_analogy.plain_text import masked
 
 if TYPE_CHECKING:
+    from speech_analogy.recognisers.biasing.options import TextBias
     from speech_analogy.recognisers.decoding import DecodingOptions
 
 
@@ -90,6 +91,7 @@ def decoding_options(
     device: str,
     language: str,
     fallback: bool = True,
+    text_bias: TextBias | None = None,
 ) -> DecodingOptions:
     """What the options above ask for."""
     from speech_analogy.recognisers.decoding import DecodingOptions
@@ -102,6 +104,7 @@ def decoding_options(
         device=device,
         language=language,
         fallback=fallback,
+        text_bias=text_bias,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from speech_analogy.cli.biasing import BiasBackground, BiasMethodChoice, BiasSettings, TextBiasPath, text_bias
 from speech_analogy.cli.options import (
     Backend,
     BackendChoice,
@@ -66,6 +67,10 @@ def transcribe_command(
     compute: Compute = ComputeChoice.int8,
     device: Device = "auto",
     fallback: Fallback = True,
+    texts: TextBiasPath = None,
+    bias_method: BiasMethodChoice = None,
+    background: BiasBackground = None,
+    bias_settings: BiasSettings = None,
     language: Language = "en",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -73,7 +78,8 @@ def transcribe_command(
     """Print transcripts, by default name, tab, text; or write each recording's in a format with times."""
     from speech_analogy.corpora.cut_files import CUTS_SUFFIXES
 
-    decoding = decoding_options(window, beams, backend, compute, device, language, fallback)
+    bias = text_bias(texts, bias_method, background, bias_settings)
+    decoding = decoding_options(window, beams, backend, compute, device, language, fallback, bias)
     if not any(str(path).endswith(CUTS_SUFFIXES) for path in audio):
         _recordings(audio, model, decoding, form.value, out, vad, channel, overwrite, quiet)
         return

@@ -130,7 +130,9 @@ def transcribe(
             shown.update,
         )
     transcripts = [Transcript.of(cut.id, one, cut.duration) for cut, one in zip(cuts, decoded, strict=True)]
-    return Transcription(transcripts, chosen, time.perf_counter() - start, backend_name(transcriber))
+    return Transcription(
+        transcripts, chosen, time.perf_counter() - start, backend_name(transcriber, decoding.text_bias)
+    )
 
 
 def transcribe_arrays(

@@ -217,7 +217,9 @@ def transcribe(
     if not transcripts:
         raise not_transcribed(problems, len(recordings))
     taken = time.perf_counter() - start
-    return Transcription(transcripts, opened.window, taken, backend_name(opened.transcriber), problems)
+    return Transcription(
+        transcripts, opened.window, taken, backend_name(opened.transcriber, decoding.text_bias), problems
+    )
 
 
 def follow(texts: Iterator[tuple[SoundFile, TimedText | Ended]], writer: TextWriter) -> None:

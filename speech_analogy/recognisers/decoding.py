@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from speech_analogy.foundation.options import Options
+from speech_analogy.recognisers.biasing.options import TextBias
 from speech_analogy.recognisers.devices import AUTO
 from speech_analogy.recognisers.protocol import Backend, Compute
 from speech_analogy.recognisers.windows import Window
@@ -35,6 +36,7 @@ class DecodingOptions(Options):
         description="of a model that is not loaded yet: auto (a GPU if torch sees one and the backend is not "
         "CTranslate2), cpu, cuda or cuda:1",
     )
+    text_bias: TextBias | None = Field(default=None, description="the domain's texts, and what they do")
 
 
 DEFAULT_DECODING = DecodingOptions()

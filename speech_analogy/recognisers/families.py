@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.plugins import Plugins
+from speech_analogy.recognisers.biasing.building import TextKnowledge
+from speech_analogy.recognisers.biasing.options import BiasMethod, TextBias
 from speech_analogy.recognisers.model_record import model_type_of, provenance
 from speech_analogy.recognisers.protocol import Backend, Compute, Recogniser, Transcriber
 from speech_analogy.recognisers.windows import Window, window_of_record
@@ -71,6 +73,10 @@ class RecogniserFamily:
     """Whether models write time stamps and can be taught to: then they are `TimedRecogniser`s."""
     most_beams: int | None = None
     """None: any number."""
+    text_bias: tuple[BiasMethod, ...] = ()
+    """How a domain's text can bias decoding: what is loaded is then a `BiasableTranscriber`."""
+    text_knowledge: Callable[[Path, str, TextBias], TextKnowledge] | None = None
+    """(model folder, language, texts) -> what its tokens say of them."""
     backends: Mapping[Backend, FastBackend] = field(default_factory=dict)
     """Besides torch."""
     training_flops: Callable[[Any, int, int, int, int], int] | None = None

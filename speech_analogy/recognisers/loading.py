@@ -9,10 +9,12 @@ from typing import Literal, cast
 import torch
 
 from speech_analogy.errors import ConfigError, WeightsUnavailableError
+from speech_analogy.recognisers.biasing.building import TextKnowledge
+from speech_analogy.recognisers.biasing.options import TextBias
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
 from speech_analogy.recognisers.devices import find_device
 from speech_analogy.recognisers.families import family_of
-from speech_analogy.recognisers.protocol import Backend, Recogniser, Transcriber
+from speech_analogy.recognisers.protocol import Backend, BiasableTranscriber, Recogniser, Transcriber
 from speech_analogy.recognisers.weights import resolve_weights
 
 CONVERSION_REPAID_S = 240.0  # of encoder window; see `choose_backend`
@@ -60,7 +62,7 @@ def choose_backend(
 def load_transcriber(
     model: str | Path | Transcriber, decoding: DecodingOptions = DEFAULT_DECODING, *, window_s: float = 0.0
 ) -> Transcriber:
-    """What transcribes with these weights. A loaded model that is given stays as it is.
+    """What transcribes with these weights, and text that biases it. A loaded model that is given stays as it is.
 
     Args:
         model: weights by name or folder; or a loaded recogniser, of which CTranslate2 gets the weights it holds now;
@@ -70,8 +72,21 @@ def load_transcriber(
 
     Raises:
         CheckpointError: the model cannot be loaded.
-        ConfigError: CTranslate2 is asked for and not installed, or for another device than the processor, or in bf16.
+        ConfigError: CTranslate2 is asked for and not installed, or for another device than the processor, or in bf16;
+            or the model's family takes no such text bias.
     """
+    found = _opened(model, decoding, window_s)
+    if decoding.text_bias is None:
+        return found
+    family, method = family_of(found), decoding.text_bias.options.method
+    if method not in family.text_bias:
+        known = f"use {' or '.join(family.text_bias)}" if family.text_bias else "leave it out"
+        rule = f"{family.name} models take no such text bias"
+        raise ConfigError(rule, field="text bias", value=method, do=known)
+    return cast("BiasableTranscriber", found).biased(decoding.text_bias)
+
+
+def _opened(model: str | Path | Transcriber, decoding: DecodingOptions, window_s: float) -> Transcriber:
     if isinstance(model, str | Path):
         loaded, folder = None, resolve_weights(str(model))
     elif model.backend != "torch":
@@ -137,8 +152,23 @@ def ctranslate2_installed() -> bool:
     return importlib.util.find_spec("ctranslate2") is not None
 
 
-def backend_name(transcriber: Transcriber) -> str:
-    """As named in results: torch, torch-bf16, ctranslate2-int8, ctranslate2-float32."""
+def text_knowledge(model: str | Path, bias: TextBias, *, language: str = "en") -> TextKnowledge:
+    """What a model's tokens say of a domain's texts; its weights are not read.
+
+    Raises:
+        CheckpointError: the model's folder is broken.
+        ConfigError: its family takes no text bias.
+    """
+    folder = resolve_weights(str(model))
+    family = family_of(folder)
+    if family.text_knowledge is None:
+        raise ConfigError(f"{family.name} models take no text bias", field="model", value=str(model))
+    return family.text_knowledge(folder, language, bias)
+
+
+def backend_name(transcriber: Transcriber, bias: TextBias | None = None) -> str:
+    """As named in results: torch, torch-bf16, ctranslate2-int8, ctranslate2-float32; torch with lm."""
+    with_text = "" if bias is None else f" with {bias.options.method}"
     if transcriber.backend == "torch":
-        return "torch-bf16" if transcriber.compute == "bf16" else "torch"
-    return f"{transcriber.backend}-{transcriber.compute}"
+        return f"{'torch-bf16' if transcriber.compute == 'bf16' else 'torch'}{with_text}"
+    return f"{transcriber.backend}-{transcriber.compute}{with_text}"

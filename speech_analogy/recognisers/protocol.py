@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 
+from speech_analogy.recognisers.biasing.options import TextBias
 from speech_analogy.recognisers.windows import Padding
 
 Backend = Literal["auto", "torch", "ctranslate2"]
@@ -89,6 +90,13 @@ class LoopingTranscriber(Transcriber, Protocol):
 
     def no_speech(self, features: torch.Tensor) -> list[float]:
         """The probability that there is no speech, of each row: of <|nospeech|> in place of the prompt's beginning."""
+
+
+class BiasableTranscriber(Transcriber, Protocol):
+    """A transcriber that text can bias: its family names the methods (`RecogniserFamily.text_bias`)."""
+
+    def biased(self, bias: TextBias) -> Transcriber:
+        """The same model, weights shared, that decodes with a domain's text; this object stays as it is."""
 
 
 class Recogniser(Transcriber, Protocol):

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalG
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.files import fill_once
 from speech_analogy.foundation.model_files import require_modest_config
+from speech_analogy.recognisers.biasing.options import TextBias
 from speech_analogy.recognisers.cache import cache_folder
 from speech_analogy.recognisers.hugging_face import loading, require_whole
 from speech_analogy.recognisers.protocol import REPEATED_TOKENS, Attempt, Backend, Compute
@@ -86,6 +88,14 @@ class CTranslate2Transcriber(WhisperFrontEnd):
             )
         torch.set_num_threads(before)  # CTranslate2 sets OpenMP's number for this thread, which is torch's too
         self._suppressed: list[int] = list(generation.suppress_tokens or [])
+        self._candidates = 1
+
+    def biased(self, bias: TextBias) -> CTranslate2Transcriber:
+        """See `BiasableTranscriber`. CTranslate2 lets nobody look at a step: its best hypotheses are scored again."""
+        other = copy(self)
+        other.bias_by(bias)
+        other._candidates = bias.options.candidates if other.step_scores is not None else 1
+        return other
 
     def decode(self, features: torch.Tensor, durations_s: Sequence[float], beams: int = 1) -> list[str]:
         """Transcribe one batch; see `WhisperRecogniser.decode`."""
@@ -117,16 +127,21 @@ class CTranslate2Transcriber(WhisperFrontEnd):
 
     def no_speech(self, features: torch.Tensor) -> list[float]:
         """See `LoopingTranscriber`."""
-        answers, _ = self._submit(features, [0.0] * len(features), 1, return_no_speech_prob=True)
+        alone = copy(self)
+        alone.preceding, alone._candidates = [], 1
+        answers, _ = alone._submit(features, [0.0] * len(features), 1, return_no_speech_prob=True)
         return [float(answer.result().no_speech_prob) for answer in answers]
 
     def _submit(self, features: torch.Tensor, durations_s: Sequence[float], beams: int, **options: Any) -> Pending:
         import ctranslate2
 
         limits = self.limits(durations_s)
+        if self._candidates > 1:
+            beams = max(beams, self._candidates)
+            options |= {"num_hypotheses": beams}
         answers = self._model.generate(
             ctranslate2.StorageView.from_array(features.contiguous().numpy()),
-            [self.prompt] * len(limits),
+            [[*self.preceding, *self.prompt]] * len(limits),
             asynchronous=True,
             beam_size=beams,
             max_length=2 * max(limits),  # CTranslate2 writes at most half of it
@@ -137,18 +152,35 @@ class CTranslate2Transcriber(WhisperFrontEnd):
         return answers, limits
 
     def _collect(self, pending: Pending) -> list[Attempt]:
-        scores = [float(answer.result().scores[0]) for answer in pending[0]]  # a token, the end included
-        rows, limits = self._rows(pending), pending[1]
+        chosen = [self._best(answer.result(), limit) for answer, limit in zip(*pending, strict=True)]
+        # CTranslate2's score is a mean over the tokens and the end.
+        scores = [float(answer.result().scores[best]) for answer, best in zip(pending[0], chosen, strict=True)]
+        rows, limits = self._rows(pending, chosen), pending[1]
         return [
             Attempt(text, len(row) >= limit, score)
             for text, row, limit, score in zip(self.texts(rows), rows, limits, scores, strict=True)
         ]
 
+    def _best(self, answer: Any, limit: int) -> int:
+        """Which hypothesis the model and the text like best together."""
+        if self.step_scores is None:
+            return 0
+        totals = [
+            score * (len(row) + 1) + self.step_scores.total(row[:limit], ended=len(row) < limit)
+            for row, score in zip(answer.sequences_ids, answer.scores, strict=True)
+        ]
+        return totals.index(max(totals))
+
     @staticmethod
-    def _rows(pending: Pending) -> list[list[int]]:
-        """Token ids of a batch, awaited. A row is cut at its own limit, where a greedy search would have stopped."""
+    def _rows(pending: Pending, chosen: Sequence[int] | None = None) -> list[list[int]]:
+        """Token ids of a batch, awaited. A row is cut at its own limit, where a greedy search would have stopped.
+
+        Args:
+            chosen: the number of each row's hypothesis; None: the first.
+        """
         answers, limits = pending
-        rows = [answer.result().sequences_ids[0] for answer in answers]
+        numbers = chosen or [0] * len(answers)
+        rows = [answer.result().sequences_ids[number] for answer, number in zip(answers, numbers, strict=True)]
         return [row[:limit] for row, limit in zip(rows, limits, strict=True)]
 
 

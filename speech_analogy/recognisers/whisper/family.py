@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from speech_analogy.recognisers.biasing.building import TextKnowledge
+from speech_analogy.recognisers.biasing.options import TextBias
 from speech_analogy.recognisers.families import FastBackend, FeatureTraits, RecogniserFamily, Source, WeightsPackage
 from speech_analogy.recognisers.protocol import Compute, Recogniser, Transcriber
 
@@ -55,6 +57,17 @@ def _import_openai(file: Path, out: Path, source: Source) -> Path:
     return write_folder(read_openai(file), out, source, file)
 
 
+def _text_knowledge(folder: Path, language: str, bias: TextBias) -> TextKnowledge:
+    from transformers import GenerationConfig, WhisperConfig
+
+    from speech_analogy.recognisers.hugging_face import loading
+    from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd
+
+    with loading(folder, "a Whisper model"):
+        config, generation = WhisperConfig.from_pretrained(folder), GenerationConfig.from_pretrained(folder)
+    return WhisperFrontEnd(folder, config, generation, language).text_knowledge(bias)
+
+
 WHISPER = RecogniserFamily(
     name="Whisper",
     model_types=("whisper",),
@@ -63,6 +76,8 @@ WHISPER = RecogniserFamily(
     decoder="autoregressive",
     native_window="full",
     timestamps=True,
+    text_bias=("lm", "trie", "prompt"),
+    text_knowledge=_text_knowledge,
     backends={
         "ctranslate2": FastBackend(
             computes=("int8", "float32"),

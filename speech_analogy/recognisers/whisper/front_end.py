@@ -13,6 +13,9 @@ from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.foundation.digests import sha256
+from speech_analogy.recognisers.biasing.building import TextKnowledge, Writing, knowledge_of, prompt_tokens, step_scores
+from speech_analogy.recognisers.biasing.options import TextBias
+from speech_analogy.recognisers.biasing.scoring import StepScores
 from speech_analogy.recognisers.hugging_face import loading
 from speech_analogy.recognisers.log_mel import log_mel, spoken_log_mel
 from speech_analogy.recognisers.model_record import provenance
@@ -69,6 +72,11 @@ class WhisperFrontEnd:
         self.prompt = prompt_of_model(config, generation, language)
         self.no_speech_token = int(generation.no_timestamps_token_id) - 1  # in every vocabulary of Whisper's
         self._most_new_tokens = config.max_target_positions - len(self.prompt)
+        self._scored = int(config.vocab_size)
+        self.step_scores: StepScores | None = None
+        """What text adds to each step of decoding."""
+        self.preceding: list[int] = []
+        """What the prompt says was said before, <|startofprev|> first."""
 
     @property
     def kind_of_features(self) -> str:
@@ -96,6 +104,34 @@ class WhisperFrontEnd:
     def limits(self, durations_s: Sequence[float]) -> list[int]:
         """The most new tokens a row."""
         return [min(token_limit(duration), self._most_new_tokens) for duration in durations_s]
+
+    def bias_by(self, bias: TextBias) -> None:
+        """Let a domain's text bias what is decoded from now on, in place of an earlier one."""
+        writing, known = self._writing, self.text_knowledge(bias)
+        self.step_scores = step_scores(known, writing)
+        tokens = prompt_tokens(known, writing)
+        before = self.no_speech_token - 1  # <|startofprev|>, in every vocabulary of Whisper's
+        self._most_new_tokens += len(self.preceding)
+        self.preceding = [before, *tokens] if tokens else []
+        self._most_new_tokens -= len(self.preceding)
+
+    def text_knowledge(self, bias: TextBias) -> TextKnowledge:
+        """What its tokens say of a domain's texts."""
+        return knowledge_of(bias, self._writing)
+
+    @property
+    def _writing(self) -> Writing:
+        return Writing(self.written_tokens, self._pieces, self._scored, int(self.tokenizer.eos_token_id))
+
+    def written_tokens(self, text: str) -> list[int]:
+        """A text as Whisper writes it: one space before the first word."""
+        tokens: list[int] = self.tokenizer(" " + text.strip(), add_special_tokens=False).input_ids
+        return tokens
+
+    def _pieces(self) -> list[str]:
+        count = min(self._scored, len(self.tokenizer))
+        pieces: list[str] = self.tokenizer.convert_ids_to_tokens(list(range(count)))
+        return pieces
 
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Transcripts of token ids, prompt left out."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from transformers import DynamicCache, EncoderDecoderCache
+from transformers.generation.logits_process import LogitsProcessor, LogitsProcessorList
 from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.utils import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput
@@ -18,6 +19,8 @@ from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.files import follow_umask
+from speech_analogy.recognisers.biasing.options import TextBias
+from speech_analogy.recognisers.biasing.scoring import StepScores
 from speech_analogy.recognisers.hugging_face import loading, no_bars, whole_model
 from speech_analogy.recognisers.protocol import IGNORED_LABEL, REPEATED_TOKENS, Attempt, Backend, Compute, WindowText
 from speech_analogy.recognisers.whisper.attention import ATTENTION
@@ -41,6 +44,16 @@ class TokensByDuration(StoppingCriteria):
     def __call__(self, input_ids: torch.Tensor, scores: Any, **options: Any) -> torch.Tensor:
         candidates = len(input_ids) // len(self.limits)  # a beam search asks for several rows an utterance
         return (input_ids.shape[1] >= self.limits.to(input_ids.device)).repeat_interleave(candidates)
+
+
+class AddedScores(LogitsProcessor):
+    """What text adds to the scores of each candidate of a beam search, this step's alone."""
+
+    def __init__(self, scores: StepScores, prompt: int) -> None:
+        self.scores, self.prompt = scores, prompt  # tokens of it
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        return self.scores.added(scores, input_ids[:, self.prompt :].tolist())
 
 
 class WhisperRecogniser(WhisperFrontEnd):
@@ -75,6 +88,12 @@ class WhisperRecogniser(WhisperFrontEnd):
         other.compute = compute
         return other
 
+    def biased(self, bias: TextBias) -> WhisperRecogniser:
+        """See `BiasableTranscriber`."""
+        other = copy(self)
+        other.bias_by(bias)
+        return other
+
     @property
     def device(self) -> torch.device:
         return torch.device(self.model.device)
@@ -91,7 +110,7 @@ class WhisperRecogniser(WhisperFrontEnd):
         Raises:
             DataError: a text is longer than the model can write.
         """
-        return self._teacher_forced([(self.prompt, self._tokens(text)) for text in texts])
+        return self._teacher_forced([(self.prompt, self.written_tokens(text)) for text in texts])
 
     @property
     def most_label_tokens(self) -> int:
@@ -100,7 +119,7 @@ class WhisperRecogniser(WhisperFrontEnd):
 
     def label_tokens(self, text: str) -> int:
         """How many tokens a segment takes in a label with time stamps."""
-        return len(self._tokens(text)) + 2
+        return len(self.written_tokens(text)) + 2
 
     def window_labels(self, windows: Sequence[WindowText]) -> tuple[torch.Tensor, torch.Tensor]:
         """Teacher-forced inputs and targets of windows of several segments, as `labels` gives them of one text.
@@ -114,7 +133,7 @@ class WhisperRecogniser(WhisperFrontEnd):
             for segment in window.segments:
                 tokens += [self._stamp(segment.start_s)] if window.timed else []
                 if segment.end_s is not None:
-                    tokens += self._tokens(segment.text)
+                    tokens += self.written_tokens(segment.text)
                     tokens += [self._stamp(segment.end_s)] if window.timed else []
             rows.append((self.prompt[:-1] if window.timed else self.prompt, tokens))
         return self._teacher_forced(rows)
@@ -122,10 +141,6 @@ class WhisperRecogniser(WhisperFrontEnd):
     def _stamp(self, seconds: float) -> int:
         """The token of a time: the first follows <|notimestamps|>, which ends the prompt."""
         return self.prompt[-1] + 1 + round(min(max(seconds, 0.0), FULL_WINDOW_S) / TIMESTAMP_STEP_S)
-
-    def _tokens(self, text: str) -> list[int]:
-        tokens: list[int] = self.tokenizer(self.written(text), add_special_tokens=False).input_ids
-        return tokens
 
     def _teacher_forced(self, rows: Sequence[tuple[list[int], list[int]]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and targets of (prompt, tokens to be learned)."""
@@ -140,11 +155,6 @@ class WhisperRecogniser(WhisperFrontEnd):
             inputs[index, : len(row) - 1] = torch.tensor(row[:-1])
             targets[index, len(prompt) - 1 : len(row) - 1] = torch.tensor(row[len(prompt) :])
         return inputs, targets
-
-    @staticmethod
-    def written(text: str) -> str:
-        """As Whisper writes a transcript: one space before the first word."""
-        return " " + text.strip()
 
     def loss(self, features: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy over the learned tokens; features (batch, mels, frames), labels (batch, tokens)."""
@@ -261,7 +271,7 @@ class WhisperRecogniser(WhisperFrontEnd):
         written: list[list[int]] = [[] for _ in limits]
         sums = torch.zeros(len(limits), device=self.device)
         alive = list(range(len(limits)))
-        tokens = torch.tensor([self.prompt] * len(alive), device=self.device)  # (rows, prompt)
+        tokens = torch.tensor([[*self.preceding, *self.prompt]] * len(alive), device=self.device)  # (rows, prompt)
         for step in range(max(limits)):
             state = decoder(
                 input_ids=tokens, encoder_hidden_states=encoded, use_cache=True, **{CACHE: cache}
@@ -272,7 +282,8 @@ class WhisperRecogniser(WhisperFrontEnd):
                 logits[:, generation.begin_suppress_tokens or []] = -torch.inf
             for place, row in enumerate(alive if unrepeated else ()):
                 logits[place, _repeating(written[row], unrepeated)] = -torch.inf
-            chosen = logits.argmax(-1)
+            biased = logits if self.step_scores is None else self.step_scores.added(logits, [written[r] for r in alive])
+            chosen = biased.argmax(-1)
             likely = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
             sums[torch.tensor(alive, device=self.device)] += likely
             for row, token in zip(alive, chosen.tolist(), strict=True):
@@ -295,8 +306,9 @@ class WhisperRecogniser(WhisperFrontEnd):
 
     def _beam(self, features: torch.Tensor, limits: list[int], beams: int) -> tuple[list[list[int]], list[float]]:
         """Beam search by transformers. Whisper's own `generate` is for long audio; the plain one takes any window."""
-        prompt = torch.tensor([self.prompt] * len(limits), device=self.device)
-        ends = torch.tensor(limits) + len(self.prompt)
+        given = [*self.preceding, *self.prompt]
+        prompt = torch.tensor([given] * len(limits), device=self.device)
+        ends = torch.tensor(limits) + len(given)
         encoded = self.encode(features)
         tokens = GenerationMixin.generate(
             self.model,
@@ -307,9 +319,12 @@ class WhisperRecogniser(WhisperFrontEnd):
             do_sample=False,
             max_length=int(ends.max()),
             stopping_criteria=StoppingCriteriaList([TokensByDuration(ends)]),
+            logits_processor=LogitsProcessorList(
+                [] if self.step_scores is None else [AddedScores(self.step_scores, len(given))]
+            ),
         )
         end = self.model.config.eos_token_id
-        padded: list[list[int]] = torch.as_tensor(tokens)[:, len(self.prompt) :].tolist()
+        padded: list[list[int]] = torch.as_tensor(tokens)[:, len(given) :].tolist()
         rows = [row[: row.index(end)] if end in row else row for row in padded]
         sums = [self._log_probability(encoded[at : at + 1], row, limits[at]) for at, row in enumerate(rows)]
         return rows, sums
@@ -317,8 +332,9 @@ class WhisperRecogniser(WhisperFrontEnd):
     def _log_probability(self, encoded: torch.Tensor, row: list[int], limit: int) -> float:
         """The sum over a row's tokens, and the end where it came before the limit; encoded (1, frames / 2, width)."""
         targets = [*row, self.model.config.eos_token_id] if len(row) < limit else row
-        inputs = torch.tensor([[*self.prompt, *targets[:-1]]], device=self.device)
-        states = self.decoder_states(encoded, inputs, every=False)[0, 0, len(self.prompt) - 1 :]  # (targets, width)
+        given = [*self.preceding, *self.prompt]
+        inputs = torch.tensor([[*given, *targets[:-1]]], device=self.device)
+        states = self.decoder_states(encoded, inputs, every=False)[0, 0, len(given) - 1 :]  # (targets, width)
         chances = self.model.proj_out(states).log_softmax(-1)
         return float(chances.gather(1, torch.tensor(targets, device=self.device)[:, None]).sum())
 
