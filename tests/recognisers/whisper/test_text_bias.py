@@ -157,7 +157,7 @@ def test_every_method_and_backend_with_its_fallback(
 def test_ctranslate2_takes_the_best_of_its_hypotheses_by_both_scores(
     small_whisper: Path, features: torch.Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """With so strong a text that its own scores hardly matter, what is written is the candidate that the text prefers."""
+    """With a text so strong that its own scores hardly matter, it writes the candidate that the text prefers."""
     pytest.importorskip("ctranslate2")
     monkeypatch.setenv("SPEECH_ANALOGY_CACHE", str(tmp_path))
     plain: Any = load_transcriber(small_whisper, DecodingOptions(backend="ctranslate2", compute="float32"))
