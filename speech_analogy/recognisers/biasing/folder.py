@@ -114,7 +114,7 @@ def read_bias(folder: Path, vocabulary: int, end: int) -> BiasFolder:
     )
 
 
-_MAKE = "make it by `speech-analogy bias make`"
+_MAKE = "make it by `speech-analogy bias`"
 
 
 def _record(folder: Path) -> dict[str, Any]:

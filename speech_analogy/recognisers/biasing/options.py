@@ -21,7 +21,7 @@ MOST_PROMPT_TOKENS = 223  # openai-whisper: half of the decoder's positions, les
 class TextBiasOptions(Options):
     """How text biases decoding: log p(y|x) + α log p_T(y) − β log p_S(y) + γ tokens, or + δ for each token of a word.
 
-    Choose the weights on domains that are not the target, each with its own texts (`speech-analogy bias choose`).
+    Choose the weights on domains that are not the target, each with its own texts, as tests/benchmarks/biasing does.
     """
 
     method: BiasMethod = "lm"
