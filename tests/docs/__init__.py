@@ -1,0 +1,1 @@
+"""Tests of the documentation: what it tells people to type is what the programs take."""
