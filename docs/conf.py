@@ -7,9 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from generated import write_reference  # noqa: E402
+from generated import write_reference
 
-from speech_analogy import __version__  # noqa: E402
+from speech_analogy import __version__
 
 project = "speech-analogy"
 author = "the speech-analogy authors"

@@ -32,7 +32,7 @@ def recipe_page() -> str:
     begin = [
         "# Keys of a recipe",
         "",
-        "Unknown keys are an error that names the nearest valid one. `speech-analogy adapt RECIPE --dry-run` shows what",
+        "Unknown keys are an error that names the nearest one. `speech-analogy adapt RECIPE --dry-run` shows what",
         "a recipe comes to, `--set KEY=VALUE` overrides any key.",
         "",
     ]
