@@ -377,12 +377,12 @@ def _vary(
         print(job.table())
 
 
-def show_report(run: Path, published: str | None = None) -> None:
+def show_report(run: Path, published: str | None = None, good_enough: float | None = None) -> None:
     """Write a run's report and print its table."""
     from speech_analogy.evaluation.results import Results
     from speech_analogy.report.report import write_report
     from speech_analogy.report.screen import table
 
-    page = write_report(run, published)
+    page = write_report(run, published, good_enough)
     print(table(Results.read(run / "results.json")))
     print(f"report: {page.resolve()}")

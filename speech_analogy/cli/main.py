@@ -168,9 +168,12 @@ def report(
     system: Annotated[
         str | None, typer.Option(help="The system that RUN/model is; by default what `adapt` recorded.")
     ] = None,
+    good_enough: Annotated[
+        float | None, typer.Option(min=0.0, help="The WER in percent that you need: the page says whether it is met.")
+    ] = None,
 ) -> None:
     """Write results.md, report.html and the model's card (model/README.md) of a run, and print its table."""
-    show_report(run, system)
+    show_report(run, system, good_enough)
 
 
 def recipes_folder() -> Path:

@@ -15,6 +15,7 @@ import soundfile
 import soxr
 
 from data_synth.audio.ogg import with_fixed_serial
+from data_synth.audio.samples import Samples
 from speech_analogy.evaluation.results import Hypothesis
 from speech_analogy.report import words
 
@@ -25,7 +26,10 @@ OUTCOME_SHARES: dict[ClipOutcome, int] = {"fewer errors": 4, "more errors": 3, "
 CLIP_LONGEST_S = 20.0  # a longer recording would weigh more than the rest of the page
 CLIP_RATE_HZ = 16_000
 OPUS_COMPRESSION = 0.93  # libsndfile's 0..1 scale; this is about 22 kbit/s
+OPUS_BYTES_A_SECOND, OPUS_HEAD_BYTES = 4_500, 1_000  # of a file that is embedded as it is
 SEED = "report"
+ENCODED_KEPT = 256
+_ENCODED: dict[str, bytes] = {}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class DrawnClip:
 
 def outcome(before: Hypothesis, after: Hypothesis) -> ClipOutcome:
     """Compare two systems' word errors on one utterance."""
-    earlier, later = _errors(before), _errors(after)
+    earlier, later = errors(before), errors(after)
     if later < earlier:
         return "fewer errors"
     if later > earlier:
@@ -80,7 +84,7 @@ def _take(pool: list[Hypothesis], wanted: int, playable: set[str], seen: set[str
     """Move up to `wanted` rows out of the pool: playable ones first, then of new clusters and texts, then as drawn."""
     taken: list[Hypothesis] = []
     while pool and len(taken) < wanted:
-        row = min(pool, key=lambda row: (row.id not in playable, len(seen & _marks(row)), _draw(row.id)))
+        row = min(pool, key=lambda row: (row.id not in playable, len(seen & _marks(row)), draw(row.id)))
         pool.remove(row)
         seen |= _marks(row)
         taken.append(row)
@@ -92,11 +96,13 @@ def _marks(row: Hypothesis) -> set[str]:
     return {f"cluster {row.cluster}", f"text {row.reference_normalised}"}
 
 
-def _draw(utterance: str) -> str:
+def draw(utterance: str) -> str:
+    """Where an utterance stands in the fixed order by which clips are drawn."""
     return hashlib.sha256(f"{SEED}\0{utterance}".encode()).hexdigest()
 
 
-def _errors(row: Hypothesis) -> int:
+def errors(row: Hypothesis) -> int:
+    """Substituted, deleted and inserted words of one utterance."""
     return row.substitutions + row.deletions + row.insertions
 
 
@@ -117,6 +123,8 @@ def locate(audio: str, run: Path) -> Path | None:
 def embed(path: Path) -> str | None:
     """Re-encode a recording as a small mono Opus file in a `data:` URI; None if it cannot be read."""
     try:
+        if (small := _small_already(path)) is not None:
+            return _data_uri(small)
         longest = int(CLIP_LONGEST_S * soundfile.info(path).samplerate)
         samples, rate = soundfile.read(path, frames=longest, dtype="float32", always_2d=True)
         mono = np.nan_to_num(samples.mean(axis=1))  # (samples,)
@@ -124,11 +132,34 @@ def embed(path: Path) -> str | None:
             return None
         if rate != CLIP_RATE_HZ:
             mono = soxr.resample(mono, rate, CLIP_RATE_HZ)
-        packed = io.BytesIO()
-        soundfile.write(
-            packed, np.clip(mono, -1.0, 1.0), CLIP_RATE_HZ,
-            format="OGG", subtype="OPUS", compression_level=OPUS_COMPRESSION,
-        )  # fmt: skip
+        packed = _encoded(np.clip(mono, -1.0, 1.0))
     except (soundfile.LibsndfileError, OSError, ValueError):
         return None
-    return "data:audio/ogg;base64," + base64.b64encode(with_fixed_serial(packed.getvalue())).decode("ascii")
+    return _data_uri(packed)
+
+
+def _encoded(mono: Samples) -> bytes:
+    """(samples,) at CLIP_RATE_HZ as Opus; the same samples are encoded once, since several pages may show them."""
+    digest = hashlib.sha256(mono.tobytes()).hexdigest()
+    if digest not in _ENCODED:
+        packed = io.BytesIO()
+        soundfile.write(
+            packed, mono, CLIP_RATE_HZ, format="OGG", subtype="OPUS", compression_level=OPUS_COMPRESSION
+        )  # fmt: skip
+        if len(_ENCODED) >= ENCODED_KEPT:
+            _ENCODED.clear()
+        _ENCODED[digest] = with_fixed_serial(packed.getvalue())
+    return _ENCODED[digest]
+
+
+def _small_already(path: Path) -> bytes | None:
+    """The bytes of an Ogg Opus file that need no encoding: of one channel, short, and of few bytes."""
+    about = soundfile.info(path)
+    few = OPUS_BYTES_A_SECOND * about.duration + OPUS_HEAD_BYTES
+    if (about.format, about.subtype, about.channels) != ("OGG", "OPUS", 1) or about.duration > CLIP_LONGEST_S:
+        return None
+    return path.read_bytes() if path.stat().st_size <= few else None
+
+
+def _data_uri(opus: bytes) -> str:
+    return "data:audio/ogg;base64," + base64.b64encode(opus).decode("ascii")

@@ -12,12 +12,27 @@ from markupsafe import Markup
 from speech_analogy.evaluation.environment import differences
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.foundation.page import wording
+from speech_analogy.foundation.page.scripts import table_script
 from speech_analogy.foundation.page.templating import template_environment
-from speech_analogy.report import certainty, clips, decoders, expectation, figures, ranking, words
+from speech_analogy.report import (
+    certainty,
+    clips,
+    decoders,
+    expectation,
+    figures,
+    ranking,
+    using,
+    utterances,
+    verdict,
+    words,
+)
 from speech_analogy.systems import labels
 
-WORDS_SHOWN = 60
-"""A hypothesis with more words than this, a repetition loop, is cut, and the page says so."""
+MODEL_FOLDER = "model"
+"""Of a run, below it."""
+LISTENED_MOST = 100  # recordings in the table of utterances: a tenth of a second each to encode
+LISTENED_BYTES = 4_000_000
+"""Of recordings in the table of utterances, as they stand in the page: a page of thousands stays under 15 MB."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,7 @@ class ComparedClip:
     about: str
     audio: str | None
     transcripts: Sequence[AlignedTranscript]
+    id: str
 
 
 @dataclass
@@ -49,6 +65,8 @@ class Material:
     hypotheses: dict[str, list[Hypothesis]] = field(default_factory=dict)  # by hypotheses_file
     changes: words.WordChanges | None = None
     clips: list[ComparedClip] = field(default_factory=list)
+    table: utterances.UtteranceTable | None = None
+    audio: dict[str, str] = field(default_factory=dict)  # of the table, by utterance; a clip's own is not there again
     remarks: list[str] = field(default_factory=list)
 
     def of(self, system: System | None) -> list[Hypothesis]:
@@ -56,8 +74,12 @@ class Material:
         return [] if system is None else self.hypotheses.get(system.hypotheses_file, [])
 
 
-def render(results: Results, run: Path) -> str:
-    """The whole page as one string; the hypotheses and recordings that `run` still has are embedded."""
+def render(results: Results, run: Path, good_enough: float | None = None) -> str:
+    """The whole page as one string; the hypotheses and recordings that `run` still has are embedded.
+
+    Args:
+        good_enough: the WER in percent that the user needs, which the verdict is measured against.
+    """
     about, rivals = ranking.subject(results), ranking.rivals(results)
     rival = rivals[0] if rivals else None
     material = gather(results, run, about, rival)
@@ -66,6 +88,10 @@ def render(results: Results, run: Path) -> str:
         about=about,
         rival=rival,
         headline=_tight(headline(results)),
+        verdict=[_tight(one) for one in verdict.sentences(results, good_enough)],
+        ready=using.ready(run, MODEL_FOLDER),
+        script=table_script() if material.table else None,
+        linked={clip.id: number for number, clip in enumerate(material.clips, 1) if clip.audio},
         against=[(system, _compared(results, about, system)) for system in rivals],
         systems=ranking.ordered(results),
         checked=ranking.checked(results),
@@ -212,19 +238,61 @@ def gather(results: Results, run: Path, about: System | None, rival: System | No
         material.changes = words.changes(before, after)
     after = after or before
     if after:
-        material.clips = _clips(results, run, material, before or after, after)
+        found = _located(run, after, material)
+        material.clips = _clips(results, material, before or after, after, found)
+        material.table = _table(results, material, before, after)
+        material.audio = _listened(material, after, found)
     return material
 
 
-def _clips(
-    results: Results, run: Path, material: Material, before: list[Hypothesis], after: list[Hypothesis]
-) -> list[ComparedClip]:
+def _table(
+    results: Results, material: Material, before: list[Hypothesis], after: list[Hypothesis]
+) -> utterances.UtteranceTable:
+    about = ranking.subject(results)
+    shown = [
+        utterances.Transcribed(labels.label(system.name, system.scale), system is about, material.of(system))
+        for system in ranking.listened(results)
+        if material.of(system)
+    ]
+    return utterances.table(shown, after, before if before is not after else [])
+
+
+def _listened(material: Material, after: list[Hypothesis], found: Mapping[str, Path]) -> dict[str, str]:
+    """Recordings for the table, in the order of a fixed draw, LISTENED_MOST at most."""
+    has = {clip.id for clip in material.clips if clip.audio}
+    embedded: dict[str, str] = {}
+    left = LISTENED_BYTES
+    for row in sorted(after, key=lambda row: clips.draw(row.id)):
+        if row.id in has or row.id not in found:
+            continue
+        audio = clips.embed(found[row.id])
+        if audio is None:
+            continue
+        left -= len(audio)
+        if left < 0 or len(embedded) == LISTENED_MOST:
+            break
+        embedded[row.id] = audio
+    return embedded
+
+
+def _located(run: Path, after: list[Hypothesis], material: Material) -> dict[str, Path]:
+    """The recordings that are still there, by utterance; a remark counts the others."""
     found = {row.id: path for row in after if (path := clips.locate(row.audio, run)) is not None}
     if len(found) < len(after):
         count = wording.plural(len(after) - len(found), "recording")
         material.remarks.append(
             f"{count} of {len(after):,} not found at the recorded paths; such clips have no player."
         )
+    return found
+
+
+def _clips(
+    results: Results,
+    material: Material,
+    before: list[Hypothesis],
+    after: list[Hypothesis],
+    found: Mapping[str, Path],
+) -> list[ComparedClip]:
     shown = [system for system in ranking.listened(results) if material.of(system)]
     about = ranking.subject(results)
     alone = {"as many errors": "wrong", "right in both": "right"}  # the labels where there is one system alone
@@ -242,6 +310,7 @@ def _clips(
                 about=_about(row),
                 audio=audio,
                 transcripts=[one for one in transcripts if one is not None],
+                id=row.id,
             )
         )
     return made
@@ -262,8 +331,8 @@ def _transcript(system: System, material: Material, utterance: str, accent: bool
         labels.label(system.name, system.scale),
         accent,
         row.substitutions + row.deletions + row.insertions,
-        aligned[:WORDS_SHOWN],
-        max(len(aligned) - WORDS_SHOWN, 0),
+        aligned[: utterances.WORDS_SHOWN],
+        max(len(aligned) - utterances.WORDS_SHOWN, 0),
     )
 
 

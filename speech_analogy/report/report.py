@@ -17,10 +17,10 @@ RESULTS_FILE, MARKDOWN_FILE, PAGE_FILE = "results.json", "results.md", "report.h
 CONFIG_FILE = "config.json"  # of a model
 PUBLISHED_FILE = "published.json"
 """Which system the run's model is; written where it is given, read where it is not."""
-PUBLISHED_FOLDER = "model"
+PUBLISHED_FOLDER = page.MODEL_FOLDER
 
 
-def write_report(run: Path, published: str | None = None) -> Path:
+def write_report(run: Path, published: str | None = None, good_enough: float | None = None) -> Path:
     """Write `results.md`, `report.html` and, of a run with a model, `model/README.md`, from what the run found.
 
     The folder may have been copied from where it was made: recordings that are no longer found are left out
@@ -29,6 +29,7 @@ def write_report(run: Path, published: str | None = None) -> Path:
     Args:
         run: a folder with `results.json` and the hypotheses files it names.
         published: the system that `run/model` is; None: what an earlier report recorded, or no card.
+        good_enough: the WER in percent that the user needs; the page says whether it was reached.
 
     Returns:
         The path of `report.html`.
@@ -38,7 +39,7 @@ def write_report(run: Path, published: str | None = None) -> Path:
             measure the published system.
     """
     results = Results.read(run / RESULTS_FILE)
-    html = page.render(results, run)
+    html = page.render(results, run, good_enough)
     card = _card(results, run, published)
     with os_errors(run):
         write_whole(run / MARKDOWN_FILE, markdown.render(results))

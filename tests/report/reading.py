@@ -18,6 +18,8 @@ class Page(HTMLParser):
         self.tables: dict[str, list[list[str]]] = {}
         self.pieces: list[str] = []
         self.sections: dict[str, list[str]] = {}
+        self.within: dict[str, list[str]] = {}
+        self.scripts: list[str] = []
         self._region = self._section = ""
         self._cell: list[str] | None = None
         self.feed(html)
@@ -27,6 +29,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {key: value or "" for key, value in attrs}
         self.tags.append((tag, found))
+        self.within.setdefault(self._section, []).append(tag)
         if found.get("role") == "region":
             self._region = found["aria-label"]
             self.tables[self._region] = []
@@ -52,7 +55,9 @@ class Page(HTMLParser):
             self._section = ""
 
     def handle_data(self, data: str) -> None:
-        if "style" in self.open:
+        if "script" in self.open:
+            self.scripts.append(data)
+        if "style" in self.open or "script" in self.open:
             return
         self.pieces.append(data)
         self.sections.setdefault(self._section, []).append(data)
