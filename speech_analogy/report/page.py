@@ -14,18 +14,8 @@ from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, S
 from speech_analogy.foundation.page import wording
 from speech_analogy.foundation.page.scripts import table_script
 from speech_analogy.foundation.page.templating import template_environment
-from speech_analogy.report import (
-    certainty,
-    clips,
-    decoders,
-    expectation,
-    figures,
-    ranking,
-    using,
-    utterances,
-    verdict,
-    words,
-)
+from speech_analogy.report import certainty, clips, decoders, expectation, figures, ranking, words
+from speech_analogy.report.deciding import using, utterances, verdict
 from speech_analogy.systems import labels
 
 MODEL_FOLDER = "model"

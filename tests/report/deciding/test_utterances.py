@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from speech_analogy.evaluation.results import Hypothesis, Results, read_hypotheses
-from speech_analogy.report import using, utterances
-from speech_analogy.report.utterances import Transcribed
+from speech_analogy.report.deciding import using, utterances
+from speech_analogy.report.deciding.utterances import Transcribed
 from tests.report.reading import Page
 
 

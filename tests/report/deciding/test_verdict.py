@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from speech_analogy.evaluation.results import Results
-from speech_analogy.report import verdict
-from speech_analogy.report.verdict import interval_in_words
+from speech_analogy.report.deciding import verdict
+from speech_analogy.report.deciding.verdict import interval_in_words
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What a reader decides by: the verdict, every utterance, and how to load the model."""
