@@ -25,7 +25,7 @@ PICKLING = {f"{module}.{verb}" for module in ("pickle", "torch") for verb in ("l
 PICKLES = {
     ("speech_analogy/export/openai_file.py", "torch.save"),  # openai-whisper reads no other form
 }
-WITHOUT_A_PACKAGE = {"benchmarks", "faults", "house", "recipes"}
+WITHOUT_A_PACKAGE = {"benchmarks", "docs", "faults", "house", "recipes"}
 """Folders of tests that mirror no folder of the packages."""
 
 FILES = sources(REPOSITORY)
