@@ -10,6 +10,8 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from data_synth.audio.flac_frames import samples_of_frames
+
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags whose bytes a second follow from the rate
 STREAMED_BYTES = 0x7FFF_F000  # writers that cannot go back leave so large a size, or larger
 STREAMINFO_BYTES = 34
@@ -62,13 +64,16 @@ def _of_data(file: BinaryIO, length: int, left: int) -> str | None:
 
 
 def _of_flac(file: BinaryIO) -> str | None:
-    rate = 0
+    rate = said = block = 0
     last = False
     while not last:
         kind, length = (head := file.read(4))[0], int.from_bytes(head[1:], "big")
         last = bool(kind & 0x80)
         if kind & 0x7F == 0 and length == STREAMINFO_BYTES:
-            rate = int.from_bytes(file.read(STREAMINFO_BYTES)[10:13], "big") >> 4  # 20 bits
+            info = file.read(STREAMINFO_BYTES)
+            block = int.from_bytes(info[:2], "big")
+            rate = int.from_bytes(info[10:13], "big") >> 4  # 20 bits
+            said = int.from_bytes(info[13:18], "big") & 0xF_FFFF_FFFF  # samples; 0: unknown
         else:
             file.seek(length, 1)
     frame = file.read(4)
@@ -77,4 +82,5 @@ def _of_flac(file: BinaryIO) -> str | None:
     of_frame = FLAC_RATES_HZ.get(frame[2] & 0x0F)  # other codes say "as above", or the rate at the header's end
     if of_frame is not None and of_frame != rate:
         return f"the audio's header says {rate} Hz, and its frames {of_frame} Hz"
-    return None
+    held = samples_of_frames(file, block) if said else None
+    return MORE_THAN_SAID if held is not None and held > said else None

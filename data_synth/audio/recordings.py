@@ -96,9 +96,12 @@ def read_recording(path: Path, rate: int, start: int = 0, count: int | None = No
             if count is None and file.frames > MOST_SAMPLES_A_BYTE * path.stat().st_size:
                 rule = f"the header must not claim {file.frames} samples in so few bytes"
                 raise DataError(rule, file=path, value=path.stat().st_size)
-            file.seek(min(start * own_rate // rate, file.frames))
-            wanted = -1 if count is None else -(-count * own_rate // rate) + 1
-            samples = file.read(wanted, dtype="float32", always_2d=True)[:, 0]  # (frames, channels) -> (frames,)
+            first = min(start * own_rate // rate, file.frames)
+            wanted = file.frames - first if count is None else -(-count * own_rate // rate) + 1
+            skipped = 0 if file.seekable() else first  # GSM 6.10 is decoded from its start
+            if first > skipped:
+                file.seek(first)
+            samples = file.read(skipped + wanted, dtype="float32", always_2d=True)[skipped:, 0]
     except (OSError, RuntimeError) as error:
         raise _unreadable(path, error) from None
     if not np.isfinite(samples).all():

@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
@@ -31,6 +32,8 @@ from speech_analogy.errors import DataError, SynthesisError
 from speech_analogy.foundation.digests import derive, digest
 from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.user_files.json_text import parse_json
+from speech_analogy.foundation.user_files.plain import read_text
 from speech_analogy.plain_text import masked, without
 
 Complete: TypeAlias = Callable[[str, int], str]  # (prompt, seed) -> answer
@@ -171,19 +174,30 @@ def _answer(
 ) -> str:
     asked = {"model": options.model, "prompt": prompt, "temperature": options.temperature, "seed": seed}
     path = cache / f"{digest(asked)}.json"
-    if path.is_file():
-        try:
-            answer = json.loads(path.read_text(encoding="utf-8"))["answer"]
-            enlarged.cached += 1
-            return str(answer)
-        except (ValueError, KeyError, TypeError):
-            if path.stat().st_size:
-                raise DataError("is not an answer of a language model", file=path, do="delete it") from None
+    if path.exists() and (kept := _kept(path)) is not None:
+        enlarged.cached += 1
+        return kept
     answer = ask(prompt, seed)
     enlarged.requests += 1
     with whole_file(path, one_of_many=True) as temporary:  # several runs may share a cache
         temporary.write_text(json.dumps({**asked, "answer": answer}, ensure_ascii=False, indent=1) + "\n", "utf-8")
     return answer
+
+
+def _kept(path: Path) -> str | None:
+    """The answer in a file of the cache; None where the file is empty, as a loss of power leaves it.
+
+    Raises:
+        DataError: it is another file.
+    """
+    text = read_text(path, most_bytes=2 * LONGEST_ANSWER_BYTES)
+    if not text:
+        return None
+    with suppress(ValueError, KeyError, TypeError):
+        answer = parse_json(text)["answer"]
+        if isinstance(answer, str):
+            return answer
+    raise DataError("is not an answer of a language model", file=path, do="delete it")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

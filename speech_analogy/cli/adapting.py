@@ -264,6 +264,8 @@ def _content(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _adapt_asked(asked: Mapping[str, Any], out: Path | None, overrides: list[str], dry_run: bool, how: Doing) -> None:
     """A run without a recipe; what comes by standard input is kept in its folder."""
+    from speech_analogy.foundation.user_files.plain import read_piped
+
     content = _content(asked)
     listed = list(asked["texts"])
     run = out or Path("runs") / ("stdin" if listed[0] == STANDARD_INPUT else Path(listed[0].partition(":")[0]).stem)
@@ -272,7 +274,7 @@ def _adapt_asked(asked: Mapping[str, Any], out: Path | None, overrides: list[str
         return
     if listed.count(STANDARD_INPUT) > 1:
         raise ConfigError("standard input can be named once", field="--texts", value=STANDARD_INPUT)
-    said = sys.stdin.read()
+    said = read_piped(sys.stdin and sys.stdin.buffer, "standard input")
     if not any(character.isalnum() for character in said):
         raise ConfigError(
             "standard input holds no text", field="--texts", value=STANDARD_INPUT, do="pipe a text a line"

@@ -110,7 +110,7 @@ def decoded_samples(path: Path) -> int:
     try:
         with soundfile.SoundFile(path) as file:
             count = 0
-            for block in file.blocks(DECODE_BLOCK_SAMPLES, dtype="float32"):
+            while len(block := file.read(DECODE_BLOCK_SAMPLES, dtype="float32")):
                 if not np.isfinite(block).all():
                     raise DataError(NOT_FINITE, file=path, do="repair or remove it")
                 count += len(block)
@@ -164,10 +164,11 @@ def _read_span(path: str, cut: Any) -> tuple[Samples, int]:
     try:
         with soundfile.SoundFile(path) as file:
             require_recording(path, file.frames, file.samplerate, cut)
-            if not whole:
-                file.seek(round(cut.start * file.samplerate))
-            frames = -1 if whole else round(cut.duration * file.samplerate)
-            samples = file.read(frames, dtype="float32", always_2d=True)  # (samples, channels)
+            start = 0 if whole else round(cut.start * file.samplerate)
+            frames = file.frames if whole else round(cut.duration * file.samplerate)
+            skipped = 0 if file.seekable() else start  # GSM 6.10 is decoded from its start
+            file.seek(start - skipped) if start > skipped else None
+            samples = file.read(skipped + frames, dtype="float32", always_2d=True)[skipped:]  # (samples, channels)
             _refuse_short(samples, file.samplerate, path, cut)
             return _mono(samples, cut), file.samplerate
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, distributions, entry_points
 from typing import Any, Generic, TypeVar
 
 from speech_analogy.errors import ConfigError, SpeechAnalogyError
+from speech_analogy.foundation.progress import say
 from speech_analogy.foundation.suggest import nearest
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Plugins(Generic[T]):
     def refresh(self) -> None:
         """Look at the installed packages again: one was installed while this process ran."""
         _points.cache_clear()
+        _readable.cache_clear()
 
     def load(self, name: str) -> T:
         """The object called `name`.
@@ -76,4 +78,21 @@ def registered(group: str) -> str:
 
 @cache
 def _points(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=group)}
+    try:
+        found = entry_points(group=group)
+    except Exception:  # a damaged package in the environment
+        found = EntryPoints(point for points in _readable() for point in points.select(group=group))
+    return {point.name: point for point in found}
+
+
+@cache
+def _readable() -> tuple[EntryPoints, ...]:
+    """The entry points of every package whose file of them can be read; the others are named."""
+    found = []
+    for package in distributions():
+        try:
+            found.append(package.entry_points)
+        except Exception as problem:
+            said = f"{type(problem).__name__}: {problem}"
+            say(f"{getattr(package, '_path', 'a package')}: its entry points cannot be read and are left out: {said}")
+    return tuple(found)

@@ -333,7 +333,7 @@ class _Run:
         folder = self.working / "training"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
-        lines = path.read_text(encoding="utf-8").split("\n")[:done] if path.is_file() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:done] if path.is_file() else []
         write_whole(path, "".join(line + "\n" for line in lines if line))
         board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
         with path.open("a", encoding="utf-8", buffering=1) as log:

@@ -57,9 +57,7 @@ def load_state(
             content = read_object(state / STATE_FILE)
             step, own = int(content["step"]), content["key"] == key
             weights, moments = (load_file(state / name) if own else {} for name in (WEIGHTS_FILE, MOMENTS_FILE))
-            whole = {name: tensor.shape for name, tensor in weights.items()} == {
-                name: parameter.shape for name, parameter in parameters.items()
-            }
+            whole = own and step > 0 and _fit(weights, moments, parameters)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError, DataError):
             own, whole = True, False
         if own and whole:
@@ -77,6 +75,22 @@ def drop_states_after(folder: Path, step: int) -> None:
         number = state.name.rpartition("-")[2]
         if not number.isdigit() or int(number) > step:
             shutil.rmtree(state, ignore_errors=True)
+
+
+def _fit(
+    weights: dict[str, torch.Tensor], moments: dict[str, torch.Tensor], parameters: dict[str, torch.nn.Parameter]
+) -> bool:
+    """Whether a state is of these parameters: all of them, in their shapes, with moments that are theirs and finite."""
+    shapes = {name: parameter.shape for name, parameter in parameters.items()}
+    if {name: tensor.shape for name, tensor in weights.items()} != shapes:
+        return False
+    for name, tensor in moments.items():
+        kind, _, parameter = name.partition("/")
+        if kind not in _MOMENTS or parameter not in shapes:
+            return False
+        if tensor.shape != (torch.Size() if kind == "step" else shapes[parameter]):
+            return False
+    return all(bool(torch.isfinite(tensor).all()) for tensor in (*weights.values(), *moments.values()))
 
 
 def _put(

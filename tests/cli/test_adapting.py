@@ -46,7 +46,7 @@ def test_texts_from_standard_input_and_several_files(
     run: Run, folder: Path, small_whisper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "more.csv").write_text("dish,price\nsalad,3\n", encoding="utf-8")
-    monkeypatch.setattr("sys.stdin", io.StringIO("tea\ncoffee\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"tea\ncoffee\n")))
     arguments = ("--texts", "-", "--texts", "more.csv:dish", "--source", "recordings", "--base", small_whisper)
     done = run("adapt", *arguments, "--dry-run", "--out", "runs/cafe", cwd=folder)
     if done.args[0] == "adapt":  # in this process: standard input is the one above

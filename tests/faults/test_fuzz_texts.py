@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,21 +15,20 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.faults.fuzz_corpora import CORPORA
+from tests.faults.fuzz_kept import KEPT
 from tests.faults.fuzz_records import RECORDS
-from tests.faults.fuzzing import PLACES, little_memory, put, remove, value_or_one_line
+from tests.faults.fuzzing import PLACES, little_memory, put, quick_place, remove, value_or_one_line
 
 CASES = 300
-READERS = {reader.name: reader for reader in (*CORPORA, *RECORDS)}
+READERS = {reader.name: reader for reader in (*CORPORA, *RECORDS, *KEPT)}
 by_reader = pytest.mark.parametrize("name", READERS)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @by_reader
-def test_a_spoilt_file_ends_in_a_value_or_in_one_line(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_spoilt_file_ends_in_a_value_or_in_one_line(name: str, quick_folder: Path) -> None:
     reader = READERS[name]
-    folder = reader.lay_out(tmp_path / "data")
+    folder = reader.lay_out(quick_folder / "data")
     reader.read(folder)  # as it should be
 
     @settings(
@@ -42,6 +44,14 @@ def test_a_spoilt_file_ends_in_a_value_or_in_one_line(
 
     with little_memory():
         spoil()
+
+
+@pytest.fixture
+def quick_folder() -> Iterator[Path]:
+    """In memory where there is such a place: nothing waits for a disk."""
+    folder = Path(tempfile.mkdtemp(dir=quick_place()))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @by_reader

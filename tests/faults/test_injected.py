@@ -159,7 +159,7 @@ SELDOM = {"adapt": 10, "finetune": 2, "shorten": 2, "widen": 2}
 
 def _in_turn(names: list[str], count: int) -> list[str]:
     """So many names: every verb in every round, those that take long in some."""
-    rounds = range(count)  # more than are needed
+    rounds = itertools.count()
     every = (name for at in rounds for name in names if at % SELDOM.get(name, 1) == 0)
     return list(itertools.islice(every, count))
 

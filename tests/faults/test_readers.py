@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import time
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,11 +17,27 @@ from data_synth.text.texts import read_texts
 from speech_analogy.corpora.read import import_corpus, read_corpus, read_cuts
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.evaluation.results import Results, read_hypotheses
+from speech_analogy.foundation.page.wording import amount
 from speech_analogy.foundation.user_files.file_names import LONGEST_STEM_BYTES, file_stem, sameness
-from speech_analogy.foundation.user_files.json_text import parse_json
-from speech_analogy.foundation.user_files.plain import LONGEST_LINE_BYTES, read_lines, read_text
+from speech_analogy.foundation.user_files.json_text import (
+    LIST_BYTES,
+    MOST_VALUE_BYTES,
+    OBJECT_BYTES,
+    VALUE_BYTES,
+    parse_json,
+    read_json,
+    read_objects,
+)
+from speech_analogy.foundation.user_files.plain import (
+    LONGEST_LINE_BYTES,
+    MOST_BYTES,
+    read_lines,
+    read_piped,
+    read_text,
+)
 from speech_analogy.foundation.user_files.yaml_text import parse_yaml, read_yaml
 from tests.corpora.sounds import write_tone
+from tests.faults.bounded import little_memory
 from tests.report.fake_run import make_run
 
 NINE = 9
@@ -186,3 +205,56 @@ def test_results_that_are_no_numbers(tmp_path: Path) -> None:
         file.write_text(content.replace('"duration_s":', '"duration_s": NaN, "x":', 1))
         with pytest.raises(DataError, match="NaN is no finite number"):
             read(file)  # type: ignore[operator]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", ["{}", "[]", '{"a":1}', "0.5", '"ab"', '[["ab"]]'])
+def test_json_as_large_as_may_be_takes_little_memory(tmp_path: Path, value: str) -> None:
+    """A value or one line, with at most 1 GB more than the process has, and without half a minute's work."""
+    file = tmp_path / "a.json"
+    repeated = (MOST_BYTES - 2) // (len(value) + 1)
+    file.write_text("[" + ",".join([value] * repeated) + "]")
+    with pytest.raises(DataError, match="values would take about"):
+        read_in_bounds_or_raise(lambda: read_json(file))
+    file.write_text("\n".join(['{"a":1}'] * (MOST_BYTES // 8)))
+    with pytest.raises(DataError, match="values would take about"):
+        read_in_bounds_or_raise(lambda: read_objects(file))
+
+
+def read_in_bounds_or_raise(read: Callable[[], object]) -> None:
+    with little_memory():
+        read()
+
+
+def test_json_whose_values_just_pass_takes_less_than_is_allowed(tmp_path: Path) -> None:
+    """The estimate is no less than what Python takes, by its own count of the process's memory."""
+    for value, taken in (("{}", OBJECT_BYTES + VALUE_BYTES), ("[]", LIST_BYTES + VALUE_BYTES), ('"ab"', VALUE_BYTES)):
+        repeated = MOST_VALUE_BYTES // taken // 100
+        tracemalloc.start()
+        try:
+            found = parse_json("[" + ",".join([value] * repeated) + "]")
+            assert tracemalloc.get_traced_memory()[0] <= repeated * taken
+        finally:
+            tracemalloc.stop()
+        assert len(found) == repeated
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"a\xff", "not UTF-8 at byte 1"), (b"a\0", "NUL"), ("é".encode("utf-16"), "not UTF-8 at byte 0")],
+)
+def test_what_comes_by_a_pipe_is_text(content: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=f"standard input.*{said}"):
+        read_piped(io.BytesIO(content), "standard input")
+
+
+def test_a_pipe_without_end_and_none() -> None:
+    with Path("/dev/zero").open("rb") as endless, pytest.raises(DataError, match="at most"):
+        read_piped(endless, "standard input")
+    assert read_piped(None, "standard input") == ""
+    assert read_piped(io.BytesIO(b"\xef\xbb\xbfa\r\nb"), "standard input") == "a\r\nb"
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400)])
+def test_a_number_that_no_float_holds_is_written(value: int) -> None:
+    assert amount(value).endswith("∞")

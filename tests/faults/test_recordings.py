@@ -107,6 +107,64 @@ def test_a_flac_file_whose_header_and_frames_disagree(tmp_path: Path) -> None:
     assert header_problem(path) == "the audio's header says 8000 Hz, and its frames 16000 Hz"
 
 
+def with_total(content: bytes, samples: int) -> bytes:
+    """A FLAC file whose header says that it has so many samples a channel."""
+    known = int.from_bytes(content[21:26], "big")
+    return content[:21] + (known >> 36 << 36 | samples).to_bytes(5, "big") + content[26:]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("said", [1, 5_000, RATE_HZ - 1])
+def test_a_flac_file_whose_header_says_less_than_its_frames_hold(tmp_path: Path, channels: int, said: int) -> None:
+    """A decoder ends where the header says: the text would stand beside a part of its speech."""
+    folder = tmp_path / "corpus"
+    path = write_tone(folder / "a.flac", 1.0)
+    soundfile.write(path, np.tile(tone(1.0)[:RATE_HZ, None], (1, channels)), RATE_HZ)
+    path.with_suffix(".txt").write_text("a word")
+    write_tone(folder / "sound.flac", 1.0, hertz=900).with_suffix(".txt").write_text("another")
+    in_place(path, lambda content: with_total(content, said))
+    assert soundfile.info(path).frames == said
+    [problem] = read_corpus("folder", folder, progress=False).problems
+    assert "less than the file holds" in problem.rule
+
+
+@pytest.mark.parametrize("samples", [1, 100, 4096, 4097, 50_000, 700_000])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_sound_flac_files_pass(tmp_path: Path, samples: int, subtype: str) -> None:
+    """Of one short block, of whole blocks, with numbers of frames in one byte and in two; noise holds false marks."""
+    noise = np.random.default_rng(samples).normal(0, 0.2, samples).clip(-1, 1)
+    path = tmp_path / "a.flac"
+    soundfile.write(path, noise, RATE_HZ, subtype=subtype)
+    assert header_problem(path) is None
+    in_place(path, lambda content: with_total(content, 0))  # as a stream that was saved
+    assert header_problem(path) is None
+    in_place(path, lambda content: with_total(content, samples) + b"TAG" + bytes(125))
+    assert header_problem(path) is None
+    if samples > 1:
+        in_place(path, lambda content: with_total(content[:-128], samples - 1))
+        assert header_problem(path) is not None
+
+
+def test_a_wav_file_in_gsm_6_10(tmp_path: Path) -> None:
+    """Telephones' format: read to its length, which is whole blocks of 320 samples; a torn one is listed."""
+    folder = tmp_path / "corpus"
+    path = write_tone(folder / "a.wav", 1.0)
+    soundfile.write(path, tone(1.0, 8_000), 8_000, subtype="GSM610")
+    path.with_suffix(".txt").write_text("a word")
+    import_corpus("folder", folder, tmp_path / "cuts.jsonl", options={"progress": False})
+    [cut] = read_cuts(tmp_path / "cuts.jsonl")
+    heard = load_audio(cut, 8_000)
+    content = path.read_bytes()
+    data = content.index(b"data")
+    assert len(heard) == 320 * (int.from_bytes(content[data + 4 : data + 8], "little") // 65)  # bytes of a block
+    spectrum = np.abs(np.fft.rfft(heard[:8_000]))
+    assert abs(int(spectrum.argmax()) - 440) <= 1  # Hz, of the tone
+    in_place(path, lambda content: content[: len(content) // 2])
+    write_tone(folder / "sound.wav", 1.0).with_suffix(".txt").write_text("another")
+    [problem] = read_corpus("folder", folder, progress=False).problems
+    assert "truncated" in problem.rule
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "PCM_U8", "IMA_ADPCM"])
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_sound_headers_pass(tmp_path: Path, subtype: str, channels: int) -> None:

@@ -47,6 +47,11 @@ def others(state: Path) -> None:
     save_file({"q": torch.zeros(4)}, state / "weights.safetensors")
 
 
+def moments(tensors: dict[str, torch.Tensor]) -> Callable[[Path], None]:
+    """Moments that are not those of what is trained."""
+    return lambda state: save_file(tensors, state / "moments.safetensors")
+
+
 DAMAGE = {
     "no bytes of weights": truncate("weights.safetensors", 0),
     "half of the weights": truncate("weights.safetensors", 40),
@@ -56,6 +61,10 @@ DAMAGE = {
     "no record": lambda state: (state / "state.json").unlink(),
     "a record of something else": lambda state: (state / "state.json").write_text(json.dumps([1])) and None,
     "weights of other names": others,
+    "moments of other shapes": moments({"exp_avg/p": torch.zeros(3)}),
+    "moments of nothing": moments({"exp_avg/q": torch.zeros(4)}),
+    "moments that are no numbers": moments({"exp_avg/p": torch.full((4,), float("nan"))}),
+    "a step before the first": lambda state: (state / "state.json").write_text('{"step": -3, "key": "key"}') and None,
 }
 
 

@@ -56,3 +56,25 @@ def test_plugins_can_be_added_and_removed(things: Plugins[Any]) -> None:
 def test_help_lists_the_names_of_a_group_without_importing_any() -> None:
     assert registered("test.things") == "absent, breaks, digest or gone"
     assert registered("test.nothing") == "none"
+
+
+@pytest.mark.parametrize(
+    "content", [b"[data_synth.engines]\nno sign of equality\n", b"[data_synth.engines]\na = \xff\n"]
+)
+def test_a_package_with_damaged_entry_points_takes_no_others_with_it(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "damaged-1.0.dist-info"
+    damaged.mkdir()
+    (damaged / "METADATA").write_text("Metadata-Version: 2.1\nName: damaged\nVersion: 1.0\n")
+    (damaged / "entry_points.txt").write_bytes(content)
+    engines = Plugins[Any]("data_synth.engines", "engine")
+    before = engines.names()
+    monkeypatch.syspath_prepend(tmp_path)
+    engines.refresh()
+    try:
+        assert engines.names() == before
+        assert "damaged-1.0.dist-info: its entry points cannot be read" in capsys.readouterr().err
+    finally:
+        monkeypatch.undo()
+        engines.refresh()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 P_FLOOR = 0.001
@@ -67,6 +68,8 @@ def amount(value: object) -> str:
     """Any number or text of a results file, short and exact enough: `2,187`, `0.62`, `3e-5`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return "∞" if value > 0 else f"{MINUS}∞"
     if float(value).is_integer() and abs(value) < 1e15:  # beyond this a float holds no exact integers
         return f"{int(value):,}".replace("-", MINUS)
     return f"{value:,.3g}".replace("-", MINUS) if abs(value) >= P_FLOOR else f"{value:g}".replace("e-0", "e-")

@@ -13,6 +13,8 @@ from speech_analogy.foundation.user_files.plain import MOST_BYTES, NO_FILE, read
 
 DEEPEST = 64  # containers within containers
 LONGEST_NUMBER = 100  # digits of an integer
+MOST_VALUE_BYTES = 512 << 20  # that what a JSON text says may take in memory
+OBJECT_BYTES, LIST_BYTES, VALUE_BYTES = 240, 90, 70  # a dict of one key, a list, a short string or number and its place
 TOO_DEEP = f"more than {DEEPEST} lists or objects within each other"
 
 
@@ -23,6 +25,7 @@ def parse_json(text: str) -> Any:
         json.JSONDecodeError: it is not JSON.
         ValueError: in a few words: an object has a key twice, it is nested too deeply, or a number is too long.
     """
+    require_modest(text)
     try:
         found = json.loads(text, object_pairs_hook=_unique, parse_int=_integer)
     except RecursionError:
@@ -30,6 +33,20 @@ def parse_json(text: str) -> Any:
     if text.count("[") + text.count("{") > DEEPEST and too_deep(found):
         raise ValueError(TOO_DEEP)
     return found
+
+
+def require_modest(text: str) -> None:
+    """Refuse a JSON text that would take more than `MOST_VALUE_BYTES`, by the signs of which values are made.
+
+    Raises:
+        ValueError: in a few words.
+    """
+    signs = ((",", VALUE_BYTES), (":", VALUE_BYTES), ("[", LIST_BYTES), ("{", OBJECT_BYTES))
+    if len(text) * OBJECT_BYTES <= MOST_VALUE_BYTES:
+        return
+    taken = sum(text.count(sign) * size for sign, size in signs)
+    if taken > MOST_VALUE_BYTES:
+        raise ValueError(f"its values would take about {taken >> 20} MiB, and {MOST_VALUE_BYTES >> 20} are allowed")
 
 
 def read_json(
@@ -79,10 +96,15 @@ def read_objects(path: Path, *, missing: str = NO_FILE, do: str | None = None) -
     """The objects of a file that has one a line; blank lines are left out.
 
     Raises:
-        DataError: the file is missing, larger than 128 MiB, not UTF-8, or a line is no object: it is named.
+        DataError: the file is missing, larger than 64 MiB, not UTF-8, or a line is no object: it is named.
     """
     found: list[dict[str, Any]] = []
-    for number, line in enumerate(read_text(path, missing=missing, do=do).split("\n"), start=1):
+    text = read_text(path, missing=missing, do=do)
+    try:
+        require_modest(text)
+    except ValueError as error:
+        raise DataError(str(error), file=path) from None
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

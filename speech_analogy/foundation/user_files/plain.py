@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 
 from speech_analogy.errors import DataError, SpeechAnalogyError
 
-MOST_BYTES = 128 << 20  # of a document that is read whole
+MOST_BYTES = 64 << 20  # of a document that is read whole: Python may keep a text in four bytes a character
 LONGEST_LINE_BYTES = 4 << 20
 NO_FILE = "cannot be read: there is no such file"
 SAVE_AS_UTF8 = "save it as UTF-8"
@@ -108,14 +108,44 @@ def read_text(
     Raises:
         SpeechAnalogyError: of the type `error`: see `read_bytes`; or it is not UTF-8, or holds NULs.
     """
-    content = read_bytes(path, error, missing=missing, do=do, most_bytes=most_bytes)
+    return text_of(read_bytes(path, error, missing=missing, do=do, most_bytes=most_bytes), path, error)
+
+
+def text_of(content: bytes, name: str | Path, error: type[SpeechAnalogyError] = DataError) -> str:
+    """The text of a document that is read already, from a file or a pipe.
+
+    Args:
+        name: of where it was read, for errors.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: it is not UTF-8, or holds NULs.
+    """
     try:
-        text = content.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
+        text = content.removeprefix(BYTE_ORDER_MARK.encode()).decode("utf-8")
     except UnicodeDecodeError as problem:
-        raise error(f"not UTF-8 at byte {problem.start}", file=path, do=SAVE_AS_UTF8) from None
+        raise error(f"not UTF-8 at byte {problem.start}", file=name, do=SAVE_AS_UTF8) from None
     if "\0" in text:
-        raise error(WITH_NULS, file=path, do=SAVE_AS_UTF8)
+        raise error(WITH_NULS, file=name, do=SAVE_AS_UTF8)
     return text
+
+
+def read_piped(stream: BinaryIO | None, name: str, error: type[SpeechAnalogyError] = DataError) -> str:
+    """The text of a document that comes by a pipe, such as standard input.
+
+    Args:
+        stream: None, where it is closed, holds nothing.
+        name: for errors.
+
+    Raises:
+        SpeechAnalogyError: of the type `error`: it is longer than `MOST_BYTES`, cannot be read, or see `text_of`.
+    """
+    try:
+        content = b"" if stream is None else stream.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as problem:
+        raise error(f"cannot be read: {reason_of(problem)}", file=name) from None
+    if len(content) > MOST_BYTES:
+        raise error(f"must have at most {MOST_BYTES} bytes", file=name, do="name a file")
+    return text_of(content, name, error)
 
 
 def read_lines(path: Path, *, missing: str = NO_FILE, do: str | None = None) -> Iterator[tuple[int, str | None]]:
