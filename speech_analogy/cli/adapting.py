@@ -274,7 +274,7 @@ def _adapt_asked(asked: Mapping[str, Any], out: Path | None, overrides: list[str
         return
     if listed.count(STANDARD_INPUT) > 1:
         raise ConfigError("standard input can be named once", field="--texts", value=STANDARD_INPUT)
-    said = read_piped(sys.stdin and sys.stdin.buffer, "standard input")
+    said = read_piped(sys.stdin.buffer if sys.stdin else None, "standard input")
     if not any(character.isalnum() for character in said):
         raise ConfigError(
             "standard input holds no text", field="--texts", value=STANDARD_INPUT, do="pipe a text a line"

@@ -156,7 +156,8 @@ def test_a_wav_file_in_gsm_6_10(tmp_path: Path) -> None:
     heard = load_audio(cut, 8_000)
     content = path.read_bytes()
     data = content.index(b"data")
-    assert len(heard) == 320 * (int.from_bytes(content[data + 4 : data + 8], "little") // 65)  # bytes of a block
+    blocks = int.from_bytes(content[data + 4 : data + 8], "little") // 65  # of 65 bytes
+    assert len(heard) in (320 * blocks, 320 * (blocks + 1))  # libsndfile takes the padding behind them for one more
     spectrum = np.abs(np.fft.rfft(heard[:8_000]))
     assert abs(int(spectrum.argmax()) - 440) <= 1  # Hz, of the tone
     in_place(path, lambda content: content[: len(content) // 2])
