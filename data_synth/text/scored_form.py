@@ -54,6 +54,11 @@ def words(text: str) -> list[str]:
     return "".join(one if one in "'_" else _kept(one) for one in text.casefold()).split()
 
 
+def as_written(text: str) -> str:
+    """The text itself, its words divided by one space each."""
+    return " ".join(text.split())
+
+
 def _kept(letter: str) -> str:
     category = unicodedata.category(letter)
     if category in ("Cf", "Cc") or "\ufe00" <= letter <= "\ufe0f":  # invisible: joiners, directions, variants
@@ -106,10 +111,12 @@ FORMS: dict[str, Callable[[], ScoredForm]] = {
     "basic": lambda: basic,
     "characters": lambda: characters,
     "whisper-basic": _whispers_basic,
+    "none": lambda: as_written,
 }
 FORMS_IN_WORDS = {
     "english": "openai-whisper EnglishTextNormalizer",
     "basic": "case, punctuation and symbols left out, marks kept",
     "characters": "by character: case, punctuation and symbols left out, marks kept",
     "whisper-basic": "openai-whisper BasicTextNormalizer",
+    "none": "none: words as they are written",
 }

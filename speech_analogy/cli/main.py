@@ -14,7 +14,7 @@ from data_synth.cli.listing import engines_command, voices_command
 from speech_analogy import __version__
 from speech_analogy.cli.adapting import Doing, adapt_command, adapt_recipe, init_command, show_report
 from speech_analogy.cli.biasing import bias_command
-from speech_analogy.cli.evaluating import evaluate_command
+from speech_analogy.cli.evaluating import evaluate_command, score_command
 from speech_analogy.cli.exporting import export_command, vector_card_command
 from speech_analogy.cli.gaps import gap_command, gaps_command
 from speech_analogy.cli.inventory import doctor_command, systems_command
@@ -58,6 +58,7 @@ app.command(name="shorten")(shorten_command)
 app.command(name="widen")(widen_command)
 app.command(name="transcribe")(transcribe_command)
 app.command(name="evaluate")(evaluate_command)
+app.command(name="score")(score_command)
 app.command(name="export")(export_command)
 app.command(name="bias")(bias_command)
 vector_app.command(name="card")(vector_card_command)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from speech_analogy.errors import ConfigError
 from speech_analogy.foundation.plugins import registered
 from speech_analogy.plain_text import masked
 
 if TYPE_CHECKING:
+    from speech_analogy.evaluation.answers.questions import Question
+    from speech_analogy.evaluation.normalise import NormaliserName
     from speech_analogy.recognisers.biasing.options import TextBias
     from speech_analogy.recognisers.decoding import DecodingOptions
 
@@ -48,6 +51,17 @@ class ClusterChoice(StrEnum):
     speaker = "speaker"
 
 
+class NormaliserChoice(StrEnum):
+    """What of texts counts where they are compared."""
+
+    auto = "auto"
+    english = "english"
+    basic = "basic"
+    characters = "characters"
+    whisper_basic = "whisper-basic"
+    none = "none"
+
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Overwrite = Annotated[bool, typer.Option(help="Replace what is there.")]
 AllowOverlap = Annotated[
@@ -67,6 +81,24 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes; by default one for each GPU, or else one for each core.")
 ]
 Executor = Annotated[str, typer.Option(help=f"What does the stages: {registered('speech_analogy.executors')}.")]
+ScoredAs = Annotated[
+    NormaliserChoice,
+    typer.Option(
+        "--normaliser",
+        help="What counts of texts. english: openai-whisper's for English; basic: no case and punctuation, marks kept; "
+        "characters: basic, by character; whisper-basic drops marks, too; none: all. auto: by the language.",
+    ),
+]
+Cluster = Annotated[ClusterChoice, typer.Option(help="What intervals are taken over.")]
+Terms = Annotated[
+    Path | None,
+    typer.Option(help="Names, products, ...: one a line. Recall, precision and false insertions are counted."),
+]
+TargetTexts = Annotated[
+    Path | None,
+    typer.Option(help="With --source-texts: WER on the words that only these texts have, and on others; rare terms."),
+]
+SourceTexts = Annotated[Path | None, typer.Option(help="Texts of the source; see --target-texts.")]
 Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
 Backend = Annotated[
     BackendChoice, typer.Option(help="What decodes; auto: CTranslate2 where it is installed and repays the conversion.")
@@ -105,6 +137,39 @@ def decoding_options(
         language=language,
         fallback=fallback,
         text_bias=text_bias,
+    )
+
+
+def normaliser_of(choice: NormaliserChoice) -> NormaliserName | None:
+    """The chosen normaliser; None: the language's own."""
+    return None if choice is NormaliserChoice.auto else choice.value  # type: ignore[return-value]
+
+
+def question_of(
+    language: str, normaliser: NormaliserChoice, terms: Path | None, target: Path | None, source: Path | None
+) -> Question:
+    """What is asked of every system.
+
+    Raises:
+        ConfigError: one kind of texts is given without the other.
+        DataError: a file cannot be read.
+    """
+    from data_synth.text.texts import read_texts
+    from speech_analogy.evaluation.answers.questions import question
+    from speech_analogy.evaluation.measures.terms import read_terms
+    from speech_analogy.evaluation.normalise import normaliser as normaliser_for
+
+    if (target is None) != (source is None):
+        given, lacking = ("--target-texts", "--source-texts")[:: 1 if source is None else -1]
+        raise ConfigError("words of the target's own need both kinds of texts", field=given, do=f"give {lacking} too")
+    texts = [None if path is None else [one.text for one in read_texts(path)] for path in (target, source)]
+    return question(
+        normaliser_for(language, normaliser_of(normaliser)),
+        language=language,
+        target=texts[0],
+        source=texts[1],
+        terms=() if terms is None else read_terms(terms),
+        chosen="" if terms is None else terms.name,
     )
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from lhotse import CutSet
 
-from speech_analogy.corpora.cuts import audio_path, cuts_of, domain_of, prompt_of_cut, speaker_of, text_of
+from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.grouping import Cluster, grouped
-from speech_analogy.evaluation.normalise import Normaliser, normaliser
+from speech_analogy.evaluation.measures.utterances import Utterance, utterances_of
+from speech_analogy.evaluation.normalise import Normaliser, NormaliserName, normaliser
 from speech_analogy.evaluation.results import Comparison, Hypothesis, System
-from speech_analogy.evaluation.score import character_errors, word_errors
+from speech_analogy.evaluation.score import Errors, character_errors, word_errors
 from speech_analogy.evaluation.significance import compare, wer_interval
 from speech_analogy.evaluation.transcribe import Transcription, transcribe
 from speech_analogy.recognisers.decoding import DEFAULT_DECODING, DecodingOptions
@@ -48,6 +49,7 @@ def evaluate(
     scale: float | None = None,
     cluster: Cluster = "speaker",
     hypotheses_file: str = "",
+    normalise_as: NormaliserName | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Transcribe and score: WER and CER on normalised texts, WER on raw ones, a clustered 95 % interval.
@@ -59,6 +61,7 @@ def evaluate(
         name, scale: of the system, for the results.
         cluster: what the interval is taken over: `prompt` where one prompt is spoken often, else `speaker`;
             by prompt too where speakers are not known.
+        normalise_as: what of the texts counts; None: the language's own normaliser.
 
     Raises:
         DataError: every reference normalises to nothing, or a cut has no text.
@@ -74,6 +77,7 @@ def evaluate(
         language=decoding.language,
         cluster=cluster,
         hypotheses_file=hypotheses_file,
+        normalise_as=normalise_as,
     )
 
 
@@ -86,40 +90,56 @@ def score(
     language: str = "en",
     cluster: Cluster = "speaker",
     hypotheses_file: str = "",
+    normalise_as: NormaliserName | None = None,
 ) -> Evaluation:
     """Score transcripts against the texts of their cuts (same order); see `evaluate`."""
-    normalise = normaliser(language)
-    kept = []
-    for cut, transcript in zip(cuts, transcription.transcripts, strict=True):
-        reference = normalise(text_of(cut)).strip()
+    return score_utterances(
+        utterances_of(cuts, transcription),
+        name=name,
+        scale=scale,
+        language=language,
+        cluster=cluster,
+        hypotheses_file=hypotheses_file,
+        normalise_as=normalise_as,
+        window=window_kind(transcription.window),
+        backend=transcription.backend,
+        seconds=transcription.seconds,
+    )
+
+
+def score_utterances(
+    utterances: Sequence[Utterance],
+    *,
+    name: str = "model",
+    scale: float | None = None,
+    language: str = "en",
+    cluster: Cluster = "speaker",
+    hypotheses_file: str = "",
+    normalise_as: NormaliserName | None = None,
+    window: Literal["trimmed", "full", ""] = "",
+    backend: str = "",
+    seconds: float = 0.0,
+) -> Evaluation:
+    """Score transcripts of any system; see `evaluate`.
+
+    Args:
+        window, backend: of the decoding; empty: not known.
+        seconds: wall time of the decoding; 0: not known.
+    """
+    normalise = normaliser(language, normalise_as)
+    kept: list[tuple[Utterance, str, str]] = []
+    rest: list[str] = []
+    for one in utterances:
+        reference, hypothesis = normalise(one.reference).strip(), normalise(one.hypothesis).strip()
         if reference:
-            kept.append((cut, transcript, reference, normalise(transcript.text).strip()))
+            kept.append((one, reference, hypothesis))
+        else:
+            rest.append(hypothesis)
     if not kept:
         raise DataError("every reference normalises to nothing")
-    references, hypotheses = [row[2] for row in kept], [row[3] for row in kept]
+    references, hypotheses = [row[1] for row in kept], [row[2] for row in kept]
     words = word_errors(references, hypotheses)
-    plain = [
-        Hypothesis(
-            id=cut.id,
-            domain=domain_of(cut),
-            speaker=speaker_of(cut),
-            cluster="",
-            prompt=prompt_of_cut(cut),
-            audio=audio_path(cut),
-            duration_s=cut.duration,
-            reference=text_of(cut),
-            hypothesis=transcript.text,
-            reference_normalised=reference,
-            hypothesis_normalised=hypothesis,
-            substitutions=int(words.substitutions[index]),
-            deletions=int(words.deletions[index]),
-            insertions=int(words.insertions[index]),
-            words=int(words.words[index]),
-            one_pass=transcript.one_pass,
-            silent=transcript.silent,
-        )
-        for index, (cut, transcript, reference, hypothesis) in enumerate(kept)
-    ]
+    plain = [_row(*row, errors=words, index=index) for index, row in enumerate(kept)]
     grouping = grouped(plain, cluster)
     rows = grouping.rows
     system = System(
@@ -135,14 +155,38 @@ def score(
         words=int(words.words.sum()),
         utterances=len(rows),
         over_100=int((words.total > words.words).sum()),
-        window=window_kind(transcription.window),
-        backend=transcription.backend,
-        seconds=transcription.seconds,
+        window=window,
+        backend=backend,
+        seconds=seconds,
         hypotheses_file=hypotheses_file,
+        words_on_silence=sum(len(text.split()) for text in rest) if rest else None,
         **_checks(references, rows, normalise),
     )
-    dropped = len(transcription.transcripts) - len(kept)
-    return Evaluation(system, rows, dropped, grouping.kind, grouping.note)
+    return Evaluation(system, rows, len(rest), grouping.kind, grouping.note)
+
+
+def _row(one: Utterance, reference: str, hypothesis: str, *, errors: Errors, index: int) -> Hypothesis:
+    return Hypothesis(
+        id=one.id,
+        domain=one.domain,
+        speaker=one.speaker,
+        cluster="",
+        prompt=one.prompt,
+        audio=one.audio,
+        duration_s=one.duration_s,
+        reference=one.reference,
+        hypothesis=one.hypothesis,
+        reference_normalised=reference,
+        hypothesis_normalised=hypothesis,
+        substitutions=int(errors.substitutions[index]),
+        deletions=int(errors.deletions[index]),
+        insertions=int(errors.insertions[index]),
+        words=int(errors.words[index]),
+        one_pass=one.one_pass,
+        silent=one.silent,
+        traits=dict(one.traits),
+        entities=list(one.entities),
+    )
 
 
 def _checks(references: list[str], rows: list[Hypothesis], normalise: Normaliser) -> dict[str, Any]:
@@ -179,6 +223,9 @@ def pooled(systems: Sequence[System], hypotheses: Sequence[Sequence[Hypothesis]]
     if any(system.one_pass_wer is not None for system in systems):
         one_pass = [system.wer if system.one_pass_wer is None else system.one_pass_wer for system in systems]
         means["one_pass_wer"] = sum(one_pass) / len(one_pass)
+    silences = [system.words_on_silence for system in systems if system.words_on_silence is not None]
+    if silences:
+        changed["words_on_silence"] = sum(silences)
     interval = wer_interval(_errors(rows), words, [row.cluster for row in rows])
     each = [system.wer for system in systems] if len(systems) > 1 else []
     return systems[0].model_copy(update={**changed, **means, "ci95": interval, "wer_of_seeds": each})
@@ -213,6 +260,7 @@ def compare_hypotheses(
         relative=found.relative,
         ci95=found.ci95,
         p_value=found.p_value,
+        detectable=found.detectable,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.environment import Making
+from speech_analogy.evaluation.measures.records import EntityCount, EntitySpan, Groups, TargetWords, TermScore
 from speech_analogy.evaluation.significance import FEWEST_CLUSTERS
 from speech_analogy.evaluation.stand_in_estimate import Estimate
 from speech_analogy.foundation.files import write_whole
@@ -20,7 +21,7 @@ from speech_analogy.foundation.user_files.plain import TOO_LONG, read_lines, rea
 class Hypothesis(Options):
     """One utterance as one system transcribed it: a row of a system's `hypotheses_file`."""
 
-    later: ClassVar = ("prompt", "one_pass", "silent")
+    later: ClassVar = ("prompt", "one_pass", "silent", "traits", "entities")
 
     id: str
     domain: str
@@ -41,6 +42,10 @@ class Hypothesis(Options):
         default=None, description="raw, what the first pass wrote, where that looped or was written on silence"
     )
     silent: bool = Field(default=False, description="taken for silence, which has no words")
+    traits: dict[str, str] = Field(
+        default_factory=dict, description="what the corpus says of speaker and microphone: trait -> group"
+    )
+    entities: list[EntitySpan] = Field(default_factory=list, description="of the reference, where the corpus has some")
 
 
 class System(Options):
@@ -48,7 +53,7 @@ class System(Options):
 
     later: ClassVar = (
         "source_wer", "wer_of_seeds", "scopes", "wer_spoken", "wer_unspoken", "fell_back", "silent", "silent_words",
-        "one_pass_wer",
+        "one_pass_wer", "loops", "words_on_silence", "real_time_factor", "target_words", "terms", "entities", "groups",
     )  # fmt: skip
 
     name: str = Field(description="zero_shot, source_synthetic, ..., analogy")
@@ -64,8 +69,10 @@ class System(Options):
     words: int
     utterances: int
     over_100: int = Field(description="utterances whose own WER is over 100 %: repetition loops")
-    window: Literal["trimmed", "full"]
-    backend: str = Field(default="torch", description="torch, ctranslate2-int8 or ctranslate2-float32")
+    window: Literal["trimmed", "full", ""] = Field(description="empty: not known")
+    backend: str = Field(
+        default="torch", description="torch, ctranslate2-int8 or ctranslate2-float32; empty: not known"
+    )
     seconds: float = Field(description="wall time of decoding")
     hypotheses_file: str = Field(description="relative to the run folder")
     source_wer: float | None = Field(default=None, description="WER on held-out source speech: what is kept of it")
@@ -81,6 +88,15 @@ class System(Options):
     scopes: dict[str, float] = Field(default_factory=dict, description="scope -> λ, where it is not one for all")
     wer_spoken: float | None = Field(default=None, description="on utterances whose text TTS has spoken")
     wer_unspoken: float | None = Field(default=None, description="on the others")
+    loops: int | None = Field(default=None, description="utterances whose transcript repeats itself")
+    words_on_silence: int | None = Field(
+        default=None, description="words written on utterances whose reference has none; these are in no rate"
+    )
+    real_time_factor: float | None = Field(default=None, description="seconds of decoding for a second of speech")
+    target_words: TargetWords | None = Field(default=None, description="WER on the target's own words, and on others")
+    terms: TermScore | None = None
+    entities: dict[str, EntityCount] = Field(default_factory=dict, description="type -> recall")
+    groups: list[Groups] = Field(default_factory=list, description="WER by group of speakers or microphones")
 
 
 class Overlap(Options):
@@ -102,7 +118,7 @@ class SpokenTexts(Options):
 class Comparison(Options):
     """A paired comparison on the test set: `difference` = WER(system) − WER(against), in points."""
 
-    later: ClassVar = ("p_holm",)
+    later: ClassVar = ("p_holm", "detectable")
 
     system: str
     against: str
@@ -114,6 +130,20 @@ class Comparison(Options):
         default=None, description="two-sided, paired, clustered; None with too few clusters for one"
     )
     p_holm: float | None = Field(default=None, description="corrected by Holm for all comparisons of the run")
+    detectable: float | None = Field(
+        default=None, description="the smallest difference, in points, that such a test tells with 80 % power at 5 %"
+    )
+
+
+class Ensemble(Options):
+    """One transcript out of those of several systems, each utterance decoded by all of them."""
+
+    members: list[str] = Field(description="systems, or decodings of one; the first wins where all differ alike")
+    decodings: int = Field(description="how often each utterance is decoded: what it costs")
+    wer: float
+    ci95: tuple[float, float]
+    oracle_wer: float = Field(description="of the best transcript of each utterance: no choice among them is lower")
+    comparisons: list[Comparison] = Field(default_factory=list, description="with each member")
 
 
 class DecoderResult(Options):
@@ -192,7 +222,7 @@ class DefaultValue(Options):
 class Results(Options):
     """`results.json`, schema 1."""
 
-    later: ClassVar = ("published", "estimate", "other_decoders", "found", "defaults", "made")
+    later: ClassVar = ("published", "estimate", "other_decoders", "found", "defaults", "made", "ensembles")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     test: Test
@@ -201,6 +231,9 @@ class Results(Options):
     published: str = Field(default="", description="the system whose model the run ends with, where that was decided")
     estimate: Estimate | None = Field(default=None, description="what stand-in domains say of the target")
     other_decoders: list[DecoderResult] = Field(default_factory=list, description="of the published model")
+    ensembles: list[Ensemble] = Field(
+        default_factory=list, description="consensus of the transcripts of several systems"
+    )
     selection: Selection | None = Field(default=None, description="None where nothing was chosen")
     counts: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="training set -> {utterances, hours, speakers, texts}"

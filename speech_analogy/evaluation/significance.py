@@ -24,6 +24,8 @@ REPLICATES = 10_000
 CONFIDENCE_PERCENT = 95.0
 FEWEST_CLUSTERS = 10
 """With fewer an interval is too narrow to trust, and there is no p-value."""
+DETECTABLE_ERRORS = 1.959964 + 0.841621
+"""Standard errors: a true difference of so many is found by a two-sided test at 5 % in 80 of 100 tests."""
 Key = TypeVar("Key", bound=Hashable)
 _BLOCK = 500  # replicates drawn at a time, which bounds the memory
 
@@ -37,6 +39,8 @@ class Difference:
     ci95: tuple[float, float]
     p_value: float | None
     """Two-sided; None with fewer than FEWEST_CLUSTERS clusters."""
+    detectable: float | None = None
+    """The smallest difference, in points, that such a test tells with 80 % power; None where `p_value` is None."""
 
 
 def wer_interval(errors: np.ndarray, words: np.ndarray, clusters: Sequence[str], seed: int = 0) -> tuple[float, float]:
@@ -61,7 +65,32 @@ def compare(
         relative=float(difference) / others if others else 0.0,
         ci95=_interval(sums, seed),
         p_value=_p_value(sums, seed),
+        detectable=_detectable(sums, seed),
     )
+
+
+def gap_interval(
+    errors: np.ndarray,
+    words: np.ndarray,
+    worst: np.ndarray,
+    best: np.ndarray,
+    clusters: Sequence[str],
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % interval of WER(worst) − WER(best) of two groups of utterances, by a bootstrap of the clusters.
+
+    A cluster may have utterances of both. Draws in which a group has no word are left out.
+
+    Args:
+        errors, words: (utterances,).
+        worst, best: which utterances are in the group; bool, (utterances,).
+    """
+    rows = np.stack([errors * worst, words * worst, errors * best, words * best])
+    draws = _resampled(_by_cluster(rows, clusters), seed)
+    draws = draws[:, (draws[1] > 0) & (draws[3] > 0)]
+    tail = (100.0 - CONFIDENCE_PERCENT) / 2.0
+    low, high = np.percentile(100.0 * (draws[0] / draws[1] - draws[2] / draws[3]), [tail, 100.0 - tail])
+    return float(low), float(high)
 
 
 def holm(p_values: Mapping[Key, float | None]) -> dict[Key, float | None]:
@@ -78,6 +107,15 @@ def holm(p_values: Mapping[Key, float | None]) -> dict[Key, float | None]:
         largest = max(largest, min(1.0, (len(tested) - place) * tested[key]))
         adjusted[key] = largest
     return {key: adjusted.get(key) for key in p_values}
+
+
+def _detectable(sums: np.ndarray, seed: int) -> float | None:
+    """(z_0.975 + z_0.8) standard errors of 100 Σ row 0 / Σ row 1, of sums (2, clusters), by a bootstrap of clusters."""
+    if sums.shape[1] < FEWEST_CLUSTERS:
+        return None
+    draws = _resampled(sums, seed)
+    draws = draws[:, draws[1] > 0]
+    return DETECTABLE_ERRORS * float(np.std(100.0 * draws[0] / draws[1], ddof=1))
 
 
 def _by_cluster(rows: np.ndarray, clusters: Sequence[str]) -> np.ndarray:

@@ -1,9 +1,10 @@
-"""Results of `evaluate` on its own: one or two systems on given cuts, in the same form as a run's."""
+"""Results of `evaluate` and `score` on their own: systems on one test, in the same form as a run's."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,11 +12,14 @@ from lhotse import CutSet
 
 from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.seen import SeenSpeech, union
+from speech_analogy.evaluation.answers.ensembles import consensus
+from speech_analogy.evaluation.answers.questions import Question, answered, question
 from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses
 from speech_analogy.evaluation.grouping import Grouping
-from speech_analogy.evaluation.normalise import normaliser_name
+from speech_analogy.evaluation.normalise import NormaliserName, normaliser, normaliser_name
 from speech_analogy.evaluation.overlap import by_spoken, overlap_of, require_new, spoken_texts
 from speech_analogy.evaluation.results import Comparison, Overlap, Results, Test, write_hypotheses
+from speech_analogy.evaluation.significance import holm
 from speech_analogy.foundation.files import whole_folder
 from speech_analogy.merging.io.provenance import SEEN
 from speech_analogy.recognisers.model_record import provenance
@@ -71,27 +75,34 @@ def check_new(cuts: str | Path | CutSet, models: Sequence[str], allow_overlap: b
 
 def results_of(
     found: list[Evaluation],
-    cuts: Path,
+    title: str,
     language: str,
     command: str,
     overlap: Overlap | None = None,
     spoken: Spoken = None,
+    *,
+    normalise_as: NormaliserName | None = None,
+    asked: Question | None = None,
+    with_consensus: bool = False,
 ) -> Results:
-    """One results object; with two evaluations, the first is compared against the second.
+    """One results object; of several evaluations each is compared with every later one.
 
     Args:
+        title: of the test.
         overlap, spoken: as `check_new` found them.
+        normalise_as: as of `evaluate`.
+        asked: of every system; None: what needs neither texts nor terms.
+        with_consensus: of three systems or more, the best first: their consensus as one more system.
     """
     rows = found[0].hypotheses
     tested = Grouping(rows, found[0].cluster, found[0].cluster_note)
-    comparisons: list[Comparison] = []
-    if len(found) == 2:
-        names = (found[0].system.name, found[1].system.name)
-        comparisons.append(compare_hypotheses(rows, found[1].hypotheses, names))
+    asked = asked or question(normaliser(language, normalise_as))
+    systems = [one.system if spoken is None else by_spoken(one.system, one.hypotheses, spoken) for one in found]
+    ensembles = [consensus({one.system.name: one.hypotheses for one in found})[0]] if with_consensus else []
     return Results(
         test=Test(
             recipe="",
-            title=cuts.name,
+            title=title,
             domains=sorted({row.domain for row in rows if row.domain}),
             utterances=len(rows),
             speakers=tested.speakers,
@@ -100,14 +111,27 @@ def results_of(
             cluster_note=tested.note,
             duration_s=round(sum(row.duration_s for row in rows), 3),
             dropped_empty_references=found[0].dropped_empty_references,
-            normaliser=normaliser_name(language),
+            normaliser=normaliser_name(language, normalise_as),
             overlap=overlap,
             texts=None if spoken is None else spoken_texts(rows, spoken),
         ),
-        systems=[one.system if spoken is None else by_spoken(one.system, one.hypotheses, spoken) for one in found],
-        comparisons=comparisons,
+        systems=[answered(system, one.hypotheses, asked) for system, one in zip(systems, found, strict=True)],
+        comparisons=_pairwise(found),
+        ensembles=ensembles,
         command=command,
     )
+
+
+def _pairwise(found: Sequence[Evaluation]) -> list[Comparison]:
+    """Every evaluation against every later one; where there are several p-values, corrected by Holm as well."""
+    pairs = [
+        compare_hypotheses(one.hypotheses, other.hypotheses, (one.system.name, other.system.name))
+        for one, other in combinations(found, 2)
+    ]
+    if len(pairs) < 2:
+        return pairs
+    corrected = holm(dict(enumerate(one.p_value for one in pairs)))
+    return [one.model_copy(update={"p_holm": corrected[place]}) for place, one in enumerate(pairs)]
 
 
 def write_results(results: Results, found: list[Evaluation], out: Path) -> None:

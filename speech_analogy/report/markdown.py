@@ -10,6 +10,7 @@ from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
 from speech_analogy.plain_text import shown
 from speech_analogy.report import certainty, decoders, expectation, ranking
+from speech_analogy.report.details import tables as details
 from speech_analogy.systems import labels
 
 LEFT, RIGHT = ":--", "--:"
@@ -25,7 +26,7 @@ def render(results: Results) -> str:
     parts += [f"## {decoders.HEADING}", "\n".join(f"- {text(one)}" for one in elsewhere)] if elsewhere else []
     if results.comparisons:
         parts += ["## Ranking", _ranking(results), "## Paired comparisons", _comparisons(results)]
-    parts += _spoken(results)
+    parts += [*_spoken(results), *_detailed(results)]
     if results.selection:
         parts += ["## What was chosen", *_selection(results)]
     if results.defaults:
@@ -146,6 +147,16 @@ def _spoken(results: Results) -> list[str]:
     return ["## Texts", said, table, *_caution(results)]
 
 
+def _detailed(results: Results) -> list[str]:
+    """What was found beside the WER, a section each."""
+    found: list[str] = []
+    for one in details.tables(results):
+        rows = [list(map(text, row)) for row in one.rows]
+        found += [f"## {text(one.heading)}", _table(list(map(text, one.head)), rows, left=(0,))]
+        found += list(map(text, one.notes))
+    return found
+
+
 def _comparisons(results: Results) -> str:
     corrected, doubt = _corrected(results), certainty.mark(results)
     rows = [
@@ -158,7 +169,8 @@ def _comparisons(results: Results) -> str:
         for row in results.comparisons
     ]  # fmt: skip
     head = ["system", "against", "difference", "95 % CI", "relative", "p", *(["p (Holm)"] if corrected else [])]
-    return "\n\n".join([_table(head, rows, left=(0, 1)), *_caution(results)])
+    told = text(details.could_tell(results))
+    return "\n\n".join([_table(head, rows, left=(0, 1)), *([told] if told else []), *_caution(results)])
 
 
 def expectation_section(results: Results) -> list[str]:

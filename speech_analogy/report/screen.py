@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
 from speech_analogy.report import certainty, decoders, expectation, ranking
+from speech_analogy.report.details import tables as details
 from speech_analogy.systems import labels
 
 WIDTH = 100  # columns
@@ -44,7 +45,8 @@ def table(results: Results) -> str:
     over = f"95 % intervals over {certainty.counted(results.test)}."
     elsewhere = decoders.sentences(results)
     said = _wrapped(over, *certainty.cautions(results), certainty.spoken(results), *ranking.checked(results))
-    lines += [*_against(results), "", *said, *_by_texts(results), *_estimated(results)]
+    said += _wrapped(details.could_tell(results))
+    lines += [*_against(results), "", *said, *_by_texts(results), *_detailed(results), *_estimated(results)]
     return "\n".join([*lines, *(["", *_wrapped(*elsewhere)] if elsewhere else [])])
 
 
@@ -58,6 +60,16 @@ def _by_texts(results: Results) -> list[str]:
         if one.wer_spoken is not None and one.wer_unspoken is not None
     ]
     return ["", *_aligned(["WER by texts", "spoken", "others"], rows)]
+
+
+def _detailed(results: Results) -> list[str]:
+    """What was found beside the WER, a table each; one of many columns is in `results.md` alone."""
+    lines: list[str] = []
+    for one in details.tables(results):
+        cells = _aligned(one.head, one.rows)
+        if max(map(len, cells)) <= WIDTH:
+            lines += ["", *cells, *_wrapped(*one.notes)]
+    return lines
 
 
 def _chosen(results: Results) -> System | None:

@@ -208,6 +208,18 @@ SYSTEMS = (
         SystemWords("Mean of mixed and C", "Halfway between the weights of the mixed model and of C: without A and B."),
     ),
     SystemEntry(
+        "mean_of_mixed_and_source_real",
+        246,
+        Mean(("mixed", "source_real")),
+        SystemWords("Mean of mixed and B", "Halfway between the weights of the mixed model and of B: without A and C."),
+    ),
+    SystemEntry(
+        "mean_of_mixed_target_synthetic_and_source_real",
+        247,
+        Mean(("mixed", "target_synthetic", "source_real")),
+        SystemWords("Mean of mixed, C and B", "The mean of the weights of the mixed model, of C and of B: without A."),
+    ),
+    SystemEntry(
         "mean_of_mixed_and_analogy_on_frozen_encoder",
         260,
         Mean(("mixed", "analogy_on_frozen_encoder")),

@@ -21,7 +21,10 @@ from tests.conftest import REPOSITORY
 EARLIER = json.loads(Path(__file__).with_name("earlier_plans.json").read_text(encoding="utf-8"))
 RECIPES = REPOSITORY / "recipes"
 UTTERANCES = 60  # of each domain
-LATER = {"addition", "mean_of_mixed_and_addition", "mean_of_mixed_and_target_synthetic"}  # than version 0.1.0
+LATER = {  # than version 0.1.0
+    "addition", "mean_of_mixed_and_addition", "mean_of_mixed_and_target_synthetic", "mean_of_mixed_and_source_real",
+    "mean_of_mixed_target_synthetic_and_source_real",
+}  # fmt: skip
 SYSTEMS = tuple(name for name in SystemName.__args__ if name not in LATER)  # type: ignore[attr-defined]
 WITHOUT_ADAPTERS = f"systems=[{','.join(name for name in SYSTEMS if name != 'analogy_by_adapter')}]"
 SEARCH = "search={learning_rates: [1e-5, 1e-4], epochs: [%s], source_utterances: 40}"

@@ -1,0 +1,1 @@
+"""What reviewers and deciders ask beside the WER: words of the domain, terms, entities, groups, consensus."""
