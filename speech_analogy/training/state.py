@@ -13,6 +13,7 @@ from speech_analogy.errors import CheckpointError, DataError
 from speech_analogy.foundation.files import sweep_all, whole_folder, write_json
 from speech_analogy.foundation.progress import say
 from speech_analogy.foundation.user_files.json_text import read_object
+from speech_analogy.foundation.user_files.plain import is_file
 
 STATE_FILE, WEIGHTS_FILE, MOMENTS_FILE = "state.json", "weights.safetensors", "moments.safetensors"
 STATE_PATTERN = "step-*"
@@ -45,6 +46,13 @@ def save_state(
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    """What a file holds; a pipe or a device in its place would never end."""
+    if not is_file(path):
+        raise DataError("must be a file", file=path)
+    return load_file(path)
+
+
 def load_state(
     folder: Path, key: str, parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer
 ) -> int:
@@ -56,7 +64,7 @@ def load_state(
         try:
             content = read_object(state / STATE_FILE)
             step, own = int(content["step"]), content["key"] == key
-            weights, moments = (load_file(state / name) if own else {} for name in (WEIGHTS_FILE, MOMENTS_FILE))
+            weights, moments = (_tensors(state / name) if own else {} for name in (WEIGHTS_FILE, MOMENTS_FILE))
             whole = own and step > 0 and _fit(weights, moments, parameters)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError, DataError):
             own, whole = True, False

@@ -24,6 +24,7 @@ READERS = {reader.name: reader for reader in (*CORPORA, *RECORDS, *KEPT)}
 by_reader = pytest.mark.parametrize("name", READERS)
 
 
+@pytest.mark.slow
 @pytest.mark.fuzz
 @by_reader
 def test_a_spoilt_file_ends_in_a_value_or_in_one_line(name: str, quick_folder: Path) -> None:
@@ -54,7 +55,7 @@ def quick_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@by_reader
+@pytest.mark.parametrize("name", [reader.name for reader in (*CORPORA, *RECORDS)])
 @pytest.mark.parametrize("place", PLACES)
 def test_something_else_in_a_files_place_ends_in_a_value_or_in_one_line(name: str, place: str, tmp_path: Path) -> None:
     reader = READERS[name]
