@@ -154,8 +154,6 @@ class Ledger:
                     self._index.add(LedgerRow.model_validate_json(line).key, good)
                 except ValidationError as error:
                     raise _broken(self.path, number, reason_in(error)) from None
-                except ValueError:
-                    raise _broken(self.path, number, "its key is not hexadecimal") from None
                 good += len(line)
         if good < self.path.stat().st_size:
             os.truncate(self.path, good)

@@ -33,6 +33,7 @@ BY_THE_CLOCK = {
     "created",
     "seconds",
     "utterances_per_second",
+    "real_time_factor",
     "command",
     "machine",
     "made",
