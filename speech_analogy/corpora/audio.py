@@ -6,6 +6,7 @@ torchaudio.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,8 @@ from lhotse import AudioSource, Recording
 
 from data_synth.audio.ffmpeg import decode, is_for_ffmpeg
 from data_synth.audio.samples import Samples
-from speech_analogy.corpora.cut_checks import require_files, require_recording
+from speech_analogy.corpora.cut_checks import require_files, require_length, require_recording
+from speech_analogy.corpora.shar.clips import SHAR_SOURCE, Clip
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.user_files.plain import is_file
 
@@ -30,9 +32,9 @@ DECODE_BLOCK_SAMPLES = 1 << 20  # per channel; bounds the memory that `decoded_s
 def load_audio(cut: Any, sampling_rate: int = WHISPER_RATE_HZ) -> Samples:
     """The samples of one cut, mono, at `sampling_rate`.
 
-    Cuts of one plain file are read by libsndfile directly, from `cut.start` for `cut.duration`; any other cut
-    (mixed, padded, augmented, in an archive) goes through Lhotse. A MonoCut gives its one channel; of cuts with
-    several the channels are averaged.
+    Cuts of one plain file, or of one clip in a shard, are read by libsndfile directly, from `cut.start` for
+    `cut.duration`; any other cut (mixed, padded, augmented) goes through Lhotse. A MonoCut gives its one channel; of
+    cuts with several the channels are averaged.
 
     Args:
         cut: a Lhotse cut with a recording.
@@ -45,8 +47,10 @@ def load_audio(cut: Any, sampling_rate: int = WHISPER_RATE_HZ) -> Samples:
         DataError: the audio is missing, cannot be decoded, holds NaN or infinity, is shorter than the cut, or is not
             the recording that the cut was made of.
     """
-    path = _plain_file(cut)
-    if path is None:
+    path, clip = _plain_file(cut), _clip(cut)
+    if clip is not None:
+        samples, rate = _read_clip(clip, cut)
+    elif path is None:
         samples, rate = _through_lhotse(cut), int(cut.sampling_rate)
     else:
         samples, rate = _read_span(path, cut)
@@ -149,32 +153,61 @@ def _plain_file(cut: Any) -> str | None:
     return source.source if source.type == "file" else None
 
 
+def _clip(cut: Any) -> Clip | None:
+    """The place of a cut that is a span of one unaltered clip in a shard, else None."""
+    recording = getattr(cut, "recording", None)
+    if recording is None or recording.transforms or len(recording.sources) != 1:
+        return None
+    source = recording.sources[0]
+    return Clip.named(str(source.source)) if source.type == SHAR_SOURCE else None
+
+
 def _read_span(path: str, cut: Any) -> tuple[Samples, int]:
     """Read `cut`'s span of a file: float32 (samples,), and the file's rate in Hz."""
     if not is_file(Path(path)):  # a pipe would never end
         raise DataError("the audio file is missing", file=path)
-    whole = cut.start == 0 and abs(cut.duration - cut.recording.duration) < 0.5 / cut.recording.sampling_rate
     if is_for_ffmpeg(path):
         decoded, rate = decode(path)
         require_recording(path, len(decoded), rate, cut)
         start = round(cut.start * rate)
-        span = decoded if whole else decoded[start : start + round(cut.duration * rate)]
+        span = decoded if _is_whole(cut) else decoded[start : start + round(cut.duration * rate)]
         _refuse_short(span, rate, path, cut)
         return _mono(span, cut), rate
     try:
         with soundfile.SoundFile(path) as file:
             require_recording(path, file.frames, file.samplerate, cut)
-            start = 0 if whole else round(cut.start * file.samplerate)
-            frames = file.frames if whole else round(cut.duration * file.samplerate)
-            skipped = 0 if file.seekable() else start  # GSM 6.10 is decoded from its start
-            file.seek(start - skipped) if start > skipped else None
-            samples = file.read(skipped + frames, dtype="float32", always_2d=True)[skipped:]  # (samples, channels)
-            _refuse_short(samples, file.samplerate, path, cut)
-            return _mono(samples, cut), file.samplerate
+            return _span(file, path, cut), file.samplerate
     except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as error:
         if not is_file(Path(path)):
             raise DataError("the audio file is missing", file=path) from None
         raise _undecodable(Path(path), error) from None
+
+
+def _read_clip(clip: Clip, cut: Any) -> tuple[Samples, int]:
+    """Read `cut`'s span of a clip in a shard: float32 (samples,), and the clip's rate in Hz."""
+    content = clip.read()
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            require_length(clip.tar, file.frames, file.samplerate, cut, any_rate=file.format == "OGG")
+            return _span(file, str(clip.tar), cut), file.samplerate
+    except (soundfile.LibsndfileError, OSError, RuntimeError, ValueError) as error:
+        raise _undecodable(clip.tar, error, cut.id) from None
+
+
+def _is_whole(cut: Any) -> bool:
+    """Whether a cut is all of its recording."""
+    return bool(cut.start == 0 and abs(cut.duration - cut.recording.duration) < 0.5 / cut.recording.sampling_rate)
+
+
+def _span(file: soundfile.SoundFile, path: str, cut: Any) -> Samples:
+    whole = _is_whole(cut)
+    start = 0 if whole else round(cut.start * file.samplerate)
+    frames = file.frames if whole else round(cut.duration * file.samplerate)
+    skipped = 0 if file.seekable() else start  # GSM 6.10 is decoded from its start
+    file.seek(start - skipped) if start > skipped else None
+    samples = file.read(skipped + frames, dtype="float32", always_2d=True)[skipped:]  # (samples, channels)
+    _refuse_short(samples, file.samplerate, path, cut)
+    return _mono(samples, cut)
 
 
 def _refuse_short(samples: np.ndarray[Any, Any], rate: int, path: str, cut: Any) -> None:
@@ -207,9 +240,9 @@ def _through_lhotse(cut: Any) -> Samples:
     return mono
 
 
-def _undecodable(path: Path, error: Exception) -> DataError:
+def _undecodable(path: Path, error: Exception, field: str | None = None) -> DataError:
     reason = getattr(error, "error_string", None) or _first_line(error)
-    return DataError(f"the audio cannot be decoded: {reason}", file=path)
+    return DataError(f"the audio cannot be decoded: {reason}", file=path, field=field)
 
 
 def _first_line(error: Exception) -> str:

@@ -29,6 +29,7 @@ SPAN_DIGITS = 3  # of seconds
 UNCOVERED_S = 0.5  # of a cut, that its supervision may leave out at both ends together
 LONGEST_S = 1e6  # seconds of a recording
 MOST_TRACKS = 1000
+IMPORT_AGAIN = "is it another recording? import the corpus again"
 RATES_HZ = (100, 1_000_000)
 SCALAR_CUSTOM = ("domain", "prompt", "kind")  # keys of `custom` that are names
 
@@ -225,21 +226,31 @@ def require_recording(path: str, frames: int, rate: int, cut: Any) -> None:
     Raises:
         DataError: another rate, longer, other bytes than at import, or a header that contradicts the file.
     """
-    file, said = Path(path), cut.recording
-    do = "is it another recording? import the corpus again"
-    if rate != said.sampling_rate and file.suffix.lower() not in OTHER_RATES:
-        value, rule = f"{rate} Hz", f"the audio has another rate than its cut says, {said.sampling_rate} Hz"
-        raise DataError(rule, file=path, field=cut.id, value=value, do=do)
-    if frames / rate > said.duration + LONGER_TOLERANCE_S:
-        rule = f"the audio is longer than its cut says, whose recording lasts {said.duration:.3f} s"
-        raise DataError(rule, file=path, field=cut.id, value=f"{frames / rate:.3f} s", do=do)
+    file = Path(path)
+    require_length(file, frames, rate, cut, any_rate=file.suffix.lower() in OTHER_RATES)
     state = file.stat()
     remembered, name = remembered_of(cut)
     if name == file.name.casefold() and _digest(path, state.st_size, state.st_mtime_ns) != remembered:
-        raise DataError("the audio is not what was imported", file=path, field=cut.id, do=do)
+        raise DataError("the audio is not what was imported", file=path, field=cut.id, do=IMPORT_AGAIN)
     problem = _header(path, state.st_size, state.st_mtime_ns)
     if problem is not None:
         raise DataError(problem, file=path, field=cut.id, do="write it anew, or leave it out")
+
+
+def require_length(file: Path, frames: int, rate: int, cut: Any, *, any_rate: bool = False) -> None:
+    """Refuse audio whose header says another rate than its cut does, or that it lasts longer.
+
+    Args:
+        frames, rate: as the header says, samples and Hz.
+        any_rate: its format decodes at any.
+    """
+    said = cut.recording
+    if rate != said.sampling_rate and not any_rate:
+        value, rule = f"{rate} Hz", f"the audio has another rate than its cut says, {said.sampling_rate} Hz"
+        raise DataError(rule, file=file, field=cut.id, value=value, do=IMPORT_AGAIN)
+    if frames / rate > said.duration + LONGER_TOLERANCE_S:
+        rule = f"the audio is longer than its cut says, whose recording lasts {said.duration:.3f} s"
+        raise DataError(rule, file=file, field=cut.id, value=f"{frames / rate:.3f} s", do=IMPORT_AGAIN)
 
 
 @lru_cache(FILES_REMEMBERED)

@@ -13,6 +13,7 @@ from speech_analogy.corpora.cut_checks import require_sound_cuts
 from speech_analogy.corpora.cut_files import CUTS_SUFFIXES
 from speech_analogy.corpora.read import read_cuts
 from speech_analogy.corpora.reading import UNKNOWN_SPEAKER, prompt_of, speaker_name
+from speech_analogy.corpora.shar.shards import is_shar
 from speech_analogy.errors import DataError
 
 CUT_AUDIO_SUFFIXES = (".wav", ".flac", ".opus", ".ogg", ".mp3", *FFMPEG_SUFFIXES)
@@ -50,7 +51,7 @@ def audio_path(cut: Any) -> str:
 
 
 def cuts_of(source: str | Path | CutSet) -> CutSet:
-    """Cuts from cuts, from the path of cuts, from one audio file, or from a folder of audio files.
+    """Cuts from cuts, from the path of cuts or of Lhotse Shar, from one audio file, or from a folder of audio files.
 
     Raises:
         DataError: nothing there, or nothing that can be used; audio longer than a Whisper window.
@@ -74,7 +75,7 @@ def cuts_of(source: str | Path | CutSet) -> CutSet:
 
 
 def _from_path(path: Path) -> CutSet:
-    if path.name.endswith(CUTS_SUFFIXES):
+    if path.name.endswith(CUTS_SUFFIXES) or is_shar(path):
         return read_cuts(path)
     return plain_cuts(path)
 

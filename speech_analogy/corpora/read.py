@@ -15,6 +15,7 @@ from lhotse import CutSet
 from speech_analogy.corpora.cut_checks import sound_cuts
 from speech_analogy.corpora.cut_files import CUTS_SUFFIXES, cuts_in
 from speech_analogy.corpora.reading import CorpusReading, NothingUsableError, Reader, ReaderOptions, build_cuts
+from speech_analogy.corpora.shar.shards import is_shar, shar_cuts
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.disk.syncing import sync_folders
 from speech_analogy.foundation.files import reserved, sweep_all, whole_file
@@ -109,15 +110,15 @@ def write_cuts(cuts: CutSet, out: Path, *, overwrite: bool = False) -> None:
 
 
 def read_cuts(path: str | Path) -> CutSet:
-    """Read cuts from .jsonl.gz or .jsonl into memory.
+    """Read cuts from .jsonl.gz or .jsonl, or from a folder of Lhotse Shar, into memory; clips stay in their tars.
 
     Raises:
         DataError: the file is missing, not a file of cuts, or empty; cuts that cannot be used: see `cut_checks`.
     """
     path = Path(path)
-    cuts = list(sound_cuts(cuts_in(path), path))
+    cuts = list(sound_cuts(shar_cuts(path) if is_shar(path) else cuts_in(path), path))
     if not cuts:
-        raise DataError("the cuts file holds no cut", file=path)
+        raise DataError("there is no cut in it", file=path)
     return CutSet.from_cuts(cuts)
 
 

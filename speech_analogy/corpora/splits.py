@@ -13,6 +13,7 @@ from lhotse import CutSet
 
 from speech_analogy.corpora.cut_checks import RECORDED_FILE
 from speech_analogy.corpora.reading import CHECKING_THREADS, MOST_UNKNOWN, UNKNOWN_SPEAKER, speaker_name
+from speech_analogy.corpora.shar.clips import Clip, clips_of
 from speech_analogy.errors import ConfigError, DataError
 
 DIGEST_BLOCK_BYTES = 1 << 20
@@ -90,7 +91,7 @@ def subset(cuts: CutSet, count: int, seed: int = 0) -> CutSet:
 
 
 def file_digests(cuts: CutSet) -> dict[str, str]:
-    """Path -> sha256 of its bytes, of every audio file of the cuts.
+    """Path -> sha256 of its bytes, of every audio file of the cuts, and of every clip in a tar by its place.
 
     Raises:
         DataError: an audio file is missing.
@@ -101,8 +102,8 @@ def file_digests(cuts: CutSet) -> dict[str, str]:
 
 
 def files_of(cut: Any) -> list[str]:
-    """The paths of a cut's audio files."""
-    return [str(source.source) for source in _file_sources(cut)]
+    """The paths of a cut's audio files, and the places of its clips in tars."""
+    return [*(str(source.source) for source in _file_sources(cut)), *(clip.source for clip in clips_of(cut))]
 
 
 def digest(cuts: CutSet, files: Mapping[str, str] | None = None) -> str:
@@ -184,6 +185,9 @@ def _file_sources(cut: Any) -> list[Any]:
 
 
 def _file_digest(path: str) -> str:
+    clip = None if Path(path).is_file() else Clip.named(path)
+    if clip is not None:
+        return hashlib.sha256(clip.read()).hexdigest()
     content = hashlib.sha256()
     try:
         with Path(path).open("rb") as file:

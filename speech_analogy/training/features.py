@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from speech_analogy.corpora.audio import load_audio
+from speech_analogy.corpora.shar.clips import clips_of
 from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.model_files import read_array
 from speech_analogy.recognisers.families import family_of
@@ -91,7 +92,7 @@ class FeatureStore:
         for name in ("supervisions", "custom", "id"):
             content.pop(name, None)
         files = [Path(source["source"]) for source in content["recording"]["sources"] if source["type"] == "file"]
-        states = [file.stat() for file in files]
+        states = [file.stat() for file in (*files, *(clip.tar for clip in clips_of(cut)))]
         kind = [window_seconds(cut.duration, self._window), self._recogniser.kind_of_features]
         parts = [content, [[state.st_size, state.st_mtime_ns] for state in states], kind]
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

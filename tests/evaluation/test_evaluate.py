@@ -129,6 +129,18 @@ def test_transcripts_keep_the_order_of_the_cuts(
     assert {row.id: row.text for row in found.transcripts} == {row.id: row.text for row in backwards.transcripts}
 
 
+def test_shards_are_scored_as_files_are(
+    noises: CutSet, small_whisper: Path, transcribed: Transcription, tmp_path: Path
+) -> None:
+    """The same speech packed into Lhotse Shar: the same hypotheses, the same errors."""
+    shar = tmp_path / "shar"
+    shar.mkdir()
+    noises.to_shar(shar, fields={"recording": "flac"}, shard_size=7)
+    packed, loose = evaluate(shar, small_whisper, decoding=TRIMMED, progress=False), score(noises, transcribed)
+    assert [row.model_copy(update={"audio": ""}) for row in loose.hypotheses] == packed.hypotheses
+    assert packed.system.model_copy(update={"seconds": loose.system.seconds}) == loose.system
+
+
 def test_arrays_keep_their_order(noises: CutSet, small_whisper: Path, transcribed: Transcription) -> None:
     waves = [load_audio(cut) for cut in noises]
     texts = transcribe_arrays(waves, WhisperRecogniser(small_whisper), window="trimmed")

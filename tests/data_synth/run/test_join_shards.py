@@ -26,6 +26,8 @@ from data_synth.store.manifest import cut_entry, recording_entry
 from data_synth.store.tars import open_clip
 from data_synth.synthesize import synthesize
 from data_synth.text.texts import Text
+from speech_analogy.corpora.audio import load_audio
+from speech_analogy.corpora.read import read_cuts
 from speech_analogy.errors import ConfigError, DataError
 from tests.data_synth.contents import files, folders
 from tests.data_synth.program import status_of
@@ -72,6 +74,15 @@ def test_shar_holds_the_cuts_and_samples_of_loose_clips(whole: dict[str, Path]) 
         assert {name: one.custom[name] for name in other.custom} == other.custom
         np.testing.assert_array_equal(one.load_audio(), other.load_audio())
     assert len(list((whole["shar"] / "shar").glob("*.tar"))) > 2
+
+
+@pytest.mark.parametrize("layout", ["shar", "shar-opus"])
+def test_shar_is_read_where_loose_clips_are(whole: dict[str, Path], layout: str) -> None:
+    loose, packed = (list(CutSet.from_shar(in_dir=whole[layout] / "shar")), list(read_cuts(whole[layout])))
+    assert [cut.id for cut in packed] == [cut.id for cut in loose]
+    for one, other in zip(packed, loose, strict=True):
+        assert one.supervisions == other.supervisions
+        np.testing.assert_array_equal(load_audio(one, one.sampling_rate), other.load_audio()[0])
 
 
 def test_shar_is_laid_out_as_lhotse_writes_it(whole: dict[str, Path], tmp_path: Path) -> None:
