@@ -50,7 +50,7 @@ from speech_analogy.training.clock import Clock
 from speech_analogy.training.diverging import require_finite_loss, require_finite_weights
 from speech_analogy.training.ewc import Anchor
 from speech_analogy.training.features import KEPT_BYTES, FeatureStore
-from speech_analogy.training.memory import bound_kernel_caches, keep_freed_memory
+from speech_analogy.training.memory import bound_kernel_caches, give_back_freed_memory, keep_freed_memory
 from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.options import FinetuneOptions
 from speech_analogy.training.packing.batches import PlannedBatch, make_planned, plan_batches, require_timestamps
@@ -258,6 +258,7 @@ class _Run:
                     self._save(step + 1)
                     saved = time.monotonic()
         self.optimiser.state.clear()  # its moments are twice the model, and saving takes memory too
+        give_back_freed_memory()
         self.recogniser.model = self.accelerator.unwrap_model(self.recogniser.model).eval()
         if self.options.checkpointing:
             checkpoint_activations(self.recogniser.model, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from contextlib import suppress
 
 # Parameters of glibc's mallopt, malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
@@ -33,6 +34,13 @@ def keep_freed_memory() -> bool:
     wanted = {_M_ARENA_MAX: 1, _M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: TRIM_NEVER, _M_TOP_PAD: TOP_PAD_BYTES}
     done = [mallopt(parameter, value) == 1 for parameter, value in wanted.items()]
     return all(done)
+
+
+def give_back_freed_memory() -> None:
+    """Return what glibc holds of freed memory to the system; does nothing elsewhere."""
+    if sys.platform.startswith("linux"):
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def bound_kernel_caches() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -14,8 +15,9 @@ from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "sdpa_or_products"
 """For `from_pretrained(attn_implementation=...)`."""
-QUERIES_AT_ONCE = 300  # in decoding
+QUERIES_AT_ONCE = 300
 SCORES_AT_MOST = 1 << 26  # kept for the backward pass, a layer: 128 MiB in bf16
+SCORES_MADE_AGAIN = 1 << 22  # of one row, from which on they are not kept: 8 MiB in bf16, a layer and row
 
 
 def attention(
@@ -34,8 +36,9 @@ def attention(
     On a processor in bf16 the backward pass of torch's fused kernel takes about four times as long as the products
     it stands for (torch 2.15, AVX-512 with bf16), and its forward pass half as long again as the same products for a
     few hundred queries at a time, whose scores stay in the processor's cache: so training multiplies, and so does
-    decoding. On GPUs and in float32 the kernel is the fastest. The scores of the products are bf16, as in
-    transformers' own eager attention; those of the kernel are float32.
+    decoding. Of long windows the scores (27 MiB for 30 s, a layer) are not kept, but made again in the backward pass,
+    a few hundred queries at a time. On GPUs and in float32 the kernel is the fastest. The scores of the products are
+    bf16, as in transformers' own eager attention; those of the kernel are float32.
 
     Args:
         query: (batch, heads, queries, width).
@@ -46,19 +49,25 @@ def attention(
     Returns:
         (batch, queries, heads, width), and None in place of the weights.
     """
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    unmasked = attention_mask is None and not _is_causal(module, query, is_causal)
+    dropped = dropout > 0 and module.training
+    if unmasked and not dropped and _made_again(query, key):
+        long: Tensor = _LongAttention.apply(query, key, value, scale)
+        return long, None
     if not _products_are_faster(query, key):
         kernel = partial(sdpa_attention_forward, module, dropout=dropout, scaling=scaling, is_causal=is_causal)
         if query.device.type != "cpu" or query.dtype != torch.bfloat16 or torch.is_grad_enabled():
             return kernel(query, key, value, attention_mask, **options)
-        if attention_mask is None and not _is_causal(module, query, is_causal):
-            return _in_pieces(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling), None
+        if unmasked:
+            return _in_pieces(query, key, value, scale), None
         mask = (
             attention_mask if attention_mask is None or attention_mask.dtype == torch.bool else attention_mask.float()
         )
         return kernel(query.float(), key.float(), value.float(), mask, **options)[0].to(query.dtype), None
-    if attention_mask is None and _is_causal(module, query, is_causal):
+    if attention_mask is None and not unmasked:
         attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool).tril(key.shape[2] - query.shape[2])
-    scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.transpose(-1, -2)
+    scores = (query * scale) @ key.transpose(-1, -2)
     if attention_mask is not None and attention_mask.dtype == torch.bool:
         scores = scores.masked_fill(~attention_mask, -torch.inf)
     elif attention_mask is not None:
@@ -80,6 +89,44 @@ def _in_pieces(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Ten
             part = slice(start, start + QUERIES_AT_ONCE)
             attended[row, part] = ((asked[:, part] @ keys).softmax(-1) @ values).transpose(0, 1)
     return attended
+
+
+class _LongAttention(torch.autograd.Function):
+    """Attention to every key, whose scores are made again in the backward pass: `_in_pieces` with a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        ctx.save_for_backward(query, key, value)
+        ctx.scaling = scaling
+        return _in_pieces(query, key, value, scaling)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Given (batch, queries, heads, width); sums over queries are float32."""
+        query, key, value = ctx.saved_tensors
+        of_query, of_key, of_value = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
+        for row in range(len(query)):
+            keys, values = key[row].contiguous(), value[row].transpose(-1, -2).contiguous()
+            turned = keys.transpose(-1, -2).contiguous()
+            sum_key, sum_value = (torch.zeros(one.shape[1:], dtype=torch.float32) for one in (key, value))
+            for start in range(0, query.shape[2], QUERIES_AT_ONCE):
+                part = slice(start, start + QUERIES_AT_ONCE)
+                asked, answered = query[row, :, part] * ctx.scaling, given[row, part].transpose(0, 1).contiguous()
+                weights = (asked @ turned).softmax(-1)  # (heads, queries, keys)
+                sum_value += weights.transpose(-1, -2) @ answered
+                of_scores = torch.ops.aten._softmax_backward_data(answered @ values, weights, -1, weights.dtype)
+                sum_key += of_scores.transpose(-1, -2) @ asked
+                of_query[row, :, part] = (of_scores @ keys) * ctx.scaling
+            of_key[row], of_value[row] = sum_key, sum_value
+        return of_query, of_key, of_value, None
+
+
+def _made_again(query: Tensor, key: Tensor) -> bool:
+    """In training on a processor in bf16, where one row's scores are many."""
+    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_grad_enabled():
+        return False
+    return query.shape[1:3].numel() * key.shape[2] >= SCORES_MADE_AGAIN
 
 
 def _products_are_faster(query: Tensor, key: Tensor) -> bool:

@@ -81,6 +81,33 @@ def test_pieces_are_the_whole(at_once: int, monkeypatch: pytest.MonkeyPatch) -> 
     assert torch.allclose(out.double().flatten(), expected[: out.numel()], atol=BF16_TOLERANCE)
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 7, 8])
+def test_scores_made_again_give_the_gradients_of_those_that_are_kept(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven queries to nine keys, in pieces that fit and that do not; no scores are held for the backward pass."""
+    monkeypatch.setattr(attention_module, "QUERIES_AT_ONCE", at_once)
+    monkeypatch.setattr(attention_module, "SCORES_MADE_AGAIN", 3 * 7 * 9)
+    kept: list[tuple[int, ...]] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        kept.append(tuple(tensor.shape))
+        return tensor
+
+    inputs = _inputs(7, 9, torch.bfloat16)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        found = _found(inputs, None, causal=False)
+    expected = _by_hand(*inputs, None)
+    scale = expected.abs().max()
+    assert torch.allclose(found / scale, expected / scale, atol=BF16_TOLERANCE)
+    assert (2, 3, 7, 9) not in kept
+    kept.clear()
+    monkeypatch.setattr(attention_module, "SCORES_MADE_AGAIN", 3 * 7 * 9 + 1)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        _found(_inputs(7, 9, torch.bfloat16), None, causal=False)
+    assert (2, 3, 7, 9) in kept or (6, 7, 9) in kept
+
+
 def test_which_of_them_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel: list[torch.dtype] = []
 
