@@ -17,12 +17,15 @@ def export_command(
     out: Annotated[
         Path, typer.Option(help="The folder to write; of a format that is one file, the file, e.g. NAME.pt.")
     ],
+    quantization: Annotated[
+        str | None, typer.Option(help="Type of the weights: ctranslate2 has int8 and others.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a model for another runtime, e.g. CTranslate2 (faster-whisper) or OpenAI's whisper."""
     from speech_analogy.export.exporter import export
 
-    print(f"{to}: {export(model, to, out, overwrite=overwrite)}")
+    print(f"{to}: {export(model, to, out, quantization=quantization, overwrite=overwrite)}")
 
 
 def vector_card_command(

@@ -45,13 +45,22 @@ def write(model: Path, out: Path) -> None:
         CheckpointError: the model has feed-forward layers of a width that the format has no field for.
     """
     config = WhisperConfig.from_pretrained(model)
+    require_feed_forward(config, model)
+    checkpoint = open_checkpoint(model)
+    state = {openai_name(name): checkpoint[name].clone() for name in checkpoint if name != TIED}
+    torch.save({"dims": dimensions(config), "model_state_dict": state}, out)
+
+
+def require_feed_forward(config: WhisperConfig, model: Path) -> None:
+    """Refuse feed-forward layers of a width that OpenAI's code and those after it have no field for.
+
+    Raises:
+        CheckpointError: naming the field of `config.json`.
+    """
     for field in ("encoder_ffn_dim", "decoder_ffn_dim"):
         if (width := getattr(config, field)) != FEED_FORWARD * config.d_model:
             rule = f"must be {FEED_FORWARD} times d_model, as whisper.load_model assumes"
             raise CheckpointError(rule, file=model / "config.json", field=field, value=width)
-    checkpoint = open_checkpoint(model)
-    state = {openai_name(name): checkpoint[name].clone() for name in checkpoint if name != TIED}
-    torch.save({"dims": dimensions(config), "model_state_dict": state}, out)
 
 
 def openai_name(name: str) -> str:

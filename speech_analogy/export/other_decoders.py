@@ -211,18 +211,22 @@ def _faster_whisper(**call: Any) -> Callable[[Path, Path, str], Listen]:
     """faster-whisper on what our export to CTranslate2 writes, in its float32."""
 
     def opened(folder: Path, work: Path, language: str) -> Listen:
-        import ctranslate2
-        from faster_whisper import WhisperModel
-
-        converted = export(folder, "ctranslate2", work / "ctranslate2")
-        threads = torch.get_num_threads()
-        model = WhisperModel(str(converted), device="cpu", cpu_threads=threads)
-        torch.set_num_threads(threads)  # CTranslate2 sets OpenMP's number for this thread
-        ctranslate2.set_random_seed(SEED)
-        options = {**_spoken(folder, language), **call}
-        return lambda samples: "".join(segment.text for segment in model.transcribe(samples, **options)[0])
+        return _faster_whisper_of(folder, export(folder, "ctranslate2", work / "ctranslate2"), language, **call)
 
     return opened
+
+
+def _faster_whisper_of(folder: Path, converted: Path, language: str, **call: Any) -> Listen:
+    """What a converted folder gives there, computed as its file says."""
+    import ctranslate2
+    from faster_whisper import WhisperModel
+
+    threads = torch.get_num_threads()
+    model = WhisperModel(str(converted), device="cpu", cpu_threads=threads)
+    torch.set_num_threads(threads)  # CTranslate2 sets OpenMP's number for this thread
+    ctranslate2.set_random_seed(SEED)
+    options = {**_spoken(folder, language), **call}
+    return lambda samples: "".join(segment.text for segment in model.transcribe(samples, **options)[0])
 
 
 def _openai_whisper(folder: Path, work: Path, language: str) -> Listen:
@@ -232,6 +236,30 @@ def _openai_whisper(folder: Path, work: Path, language: str) -> Listen:
     model = whisper.load_model(str(export(folder, "openai", work / "model.pt")), device="cpu")
     options = {"fp16": False, "verbose": None, **_spoken(folder, language)}
     return lambda samples: str(model.transcribe(samples, **options)["text"])
+
+
+def _faster_whisper_int8(folder: Path, work: Path, language: str) -> Listen:
+    """faster-whisper on what our export to CTranslate2 quantises: int8 in the file, computed in int8 and float32."""
+    return _faster_whisper_of(
+        folder, export(folder, "ctranslate2", work / "ctranslate2", quantization="int8"), language
+    )
+
+
+def _whisper_cpp(folder: Path, work: Path, language: str) -> Listen:
+    """whisper.cpp, called through pywhispercpp, on what our export to ggml writes."""
+    from pywhispercpp.model import Model
+
+    path = export(folder, "ggml", work / "model.bin")
+    quiet: dict[str, Any] = {"print_progress": False, "redirect_whispercpp_logs_to": None}
+    model = Model(str(path), n_threads=torch.get_num_threads(), **quiet, **_spoken(folder, language))
+    return lambda samples: "".join(segment.text for segment in model.transcribe(samples))
+
+
+def _onnxruntime(folder: Path, work: Path, language: str) -> Listen:
+    """onnxruntime on what our export to ONNX writes: one greedy pass without time stamps, capped as ours is."""
+    from speech_analogy.export.onnx_greedy import GreedyOnnx
+
+    return GreedyOnnx(export(folder, "onnx", work / "onnx"), language)
 
 
 @contextmanager
@@ -255,6 +283,9 @@ DECODERS: dict[str, Decoder] = {
     "transformers pipeline, chunks": Decoder(_pipeline({"chunk_length_s": LONGEST_CUT_S}), PIPELINE),
     "faster-whisper": Decoder(_faster_whisper(), FASTER),
     "faster-whisper, greedy": Decoder(_faster_whisper(beam_size=1, without_timestamps=True), FASTER),
+    "faster-whisper, int8": Decoder(_faster_whisper_int8, FASTER),
     "openai-whisper": Decoder(_openai_whisper, OPENAI),
+    "whisper.cpp": Decoder(_whisper_cpp, ("pywhispercpp",)),
+    "onnxruntime": Decoder(_onnxruntime, ("onnxruntime",), longest_s=LONGEST_CUT_S),
 }
 """By name: each as its documentation's first example calls it, and what the name adds."""

@@ -16,22 +16,15 @@ from speech_analogy.export.exporter import EXPORTERS, Exporter, export
 from speech_analogy.export.openai_file import openai_name
 from speech_analogy.foundation.files import MARK
 from speech_analogy.merging.io.checkpoints import open_checkpoint
-from speech_analogy.recognisers.whisper.folder import write_folder
 from speech_analogy.recognisers.whisper.openai_format import read_openai
 from tests.conftest import small_whisper_tensors
+from tests.export.models import small_model
 
 
 @pytest.fixture(scope="module", params=[51864, 51865], ids=["english", "multilingual"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder with feed-forward layers of four times its width, as every published Whisper has."""
-    tensors = small_whisper_tensors(vocabulary=request.param)
-    generator = torch.Generator().manual_seed(1)
-    for name, tensor in tensors.items():
-        if ".fc1." in name or name.endswith(".fc2.weight"):
-            shape = [4 * 64 if size == 32 else size for size in tensor.shape]
-            tensors[name] = 0.02 * torch.randn(shape, generator=generator)
-    folder = tmp_path_factory.mktemp("weights") / "small"
-    return write_folder(tensors, folder, {"base": "small"}, folder)
+    return small_model(tmp_path_factory.mktemp("weights") / "small", request.param)
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ CONVERSIONS_KEPT = 8  # in the cache; the least recently used goes first
 CONVERSION_VERSION = 1  # raise it when the same folder would be converted to something else
 MOST_WORKERS = 4  # batches decoded side by side, each by threads of its own
 CONVERTED_FROM = ("*.safetensors", "*.bin", "config.json", "generation_config.json", "tokenizer*.json", "vocab.json")
+CONVERTED_TYPE = "float32"  # int8 and others are made of it when it is loaded
 WHAT = "a Whisper model"
 _QUEUED_PER_WORKER = 2  # the next batch's features are made while one is decoded
 
@@ -193,7 +194,7 @@ def open_in_memory(recogniser: WhisperRecogniser, **options: Any) -> CTranslate2
     """What a loaded recogniser holds now, by way of a temporary folder that is gone when this returns."""
     with tempfile.TemporaryDirectory(prefix="speech-analogy-") as temporary:
         converted = Path(temporary) / "model"
-        _write(recogniser.folder, converted, recogniser)
+        write_converted(recogniser.folder, converted, loaded=recogniser)
         return CTranslate2Transcriber(
             recogniser.folder, converted, language=recogniser.language, like=recogniser, **options
         )
@@ -212,7 +213,7 @@ def convert(folder: Path) -> Path:
     if out.is_dir():
         os.utime(out)
         return out
-    fill_once(out, lambda building: _write(folder, building), CheckpointError)
+    fill_once(out, lambda building: write_converted(folder, building), CheckpointError)
     _forget_oldest(out.parent)
     return out
 
@@ -226,8 +227,17 @@ def converted_path(folder: Path) -> Path:
     return cache_folder() / "ctranslate2" / digest.hexdigest()[:24]
 
 
-def _write(folder: Path, out: Path, loaded: WhisperRecogniser | None = None) -> None:
-    """Convert a folder, or what was loaded from it and holds other weights now."""
+def write_converted(
+    folder: Path, out: Path, quantization: str = CONVERTED_TYPE, loaded: WhisperRecogniser | None = None
+) -> None:
+    """Convert a folder, or what was loaded from it and holds other weights now, by CTranslate2's own converter.
+
+    Args:
+        quantization: one of CTranslate2's types for the weights in the file.
+
+    Raises:
+        CheckpointError: the folder is broken, or CTranslate2 cannot convert it.
+    """
     from ctranslate2.converters import TransformersConverter
 
     class _Converter(TransformersConverter):  # type: ignore[misc]
@@ -241,7 +251,7 @@ def _write(folder: Path, out: Path, loaded: WhisperRecogniser | None = None) -> 
         if loaded is None:
             require_whole(WhisperForConditionalGeneration, folder)
         try:
-            _Converter(str(folder)).convert(str(out), quantization="float32", force=True)
+            _Converter(str(folder)).convert(str(out), quantization=quantization, force=True)
         except (TypeError, AttributeError, NotImplementedError) as error:
             raise CheckpointError(f"CTranslate2 cannot convert it: {error}", file=folder) from None
 
