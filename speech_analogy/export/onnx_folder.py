@@ -116,7 +116,7 @@ class _FirstStep(nn.Module):
     def forward(self, input_ids: Tensor, encoder_hidden_states: Tensor) -> tuple[Tensor, ...]:
         kept = EncoderDecoderCache(DynamicCache(), DynamicCache())
         logits = _logits(self.model, input_ids, encoder_hidden_states, kept)
-        sides = (kept.self_attention_cache, kept.cross_attention_cache)
+        sides: tuple[Any, Any] = (kept.self_attention_cache, kept.cross_attention_cache)
         layers = range(self.model.config.decoder_layers)
         return logits, *(
             part for at in layers for side in sides for part in (side.layers[at].keys, side.layers[at].values)
@@ -131,7 +131,8 @@ class _NextStep(nn.Module):
         self.model = model
 
     def forward(self, input_ids: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
-        own, cross = DynamicCache(), DynamicCache()
+        own: Any = DynamicCache()
+        cross = DynamicCache()
         for layer in range(self.model.config.decoder_layers):
             own_key, own_value, cross_key, cross_value = past[4 * layer : 4 * layer + 4]
             own.update(own_key, own_value, layer)

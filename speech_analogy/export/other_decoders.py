@@ -250,8 +250,9 @@ def _whisper_cpp(folder: Path, work: Path, language: str) -> Listen:
     from pywhispercpp.model import Model
 
     path = export(folder, "ggml", work / "model.bin")
-    quiet: dict[str, Any] = {"print_progress": False, "redirect_whispercpp_logs_to": None}
-    model = Model(str(path), n_threads=torch.get_num_threads(), **quiet, **_spoken(folder, language))
+    options: dict[str, Any] = {"print_progress": False, "redirect_whispercpp_logs_to": None}
+    options |= _spoken(folder, language)
+    model = Model(str(path), n_threads=torch.get_num_threads(), **options)
     return lambda samples: "".join(segment.text for segment in model.transcribe(samples))
 
 

@@ -1,4 +1,4 @@
-"""What a model learned alone: its task vector against the base that its record names, with a card."""
+"""What a model learned alone: its task vector against the base that its record names."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE
 from speech_analogy.merging.vectors.task_vector import TaskVector
 from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.weights import resolve_weights
-from speech_analogy.report.cards import CARD_FILE, vector_card, vector_facts
 
 VECTOR_FILE = "vector.safetensors"
 
 
 def write(model: Path, out: Path) -> None:
-    """Write τ = θ − θ_base as `vector.safetensors`, as `vector extract` does, and its README.md.
+    """Write τ = θ − θ_base as `vector.safetensors`, as `vector extract` does; `vector card` writes its README.md.
 
     Raises:
         CheckpointError: the model does not say which base it was tuned from, or comes from another.
@@ -28,8 +27,6 @@ def write(model: Path, out: Path) -> None:
         raise CheckpointError(rule, file=model / PROVENANCE_FILE, field="base", do=do)
     vector = TaskVector.between(resolve_weights(str(base)), model)
     vector.save(out / VECTOR_FILE)
-    card = vector_card(vector_facts(vector.base.name, vector.base.fingerprint, vector.provenance))
-    (out / CARD_FILE).write_text(card, encoding="utf-8")
 
 
 EXPORTER = Exporter(write)

@@ -141,7 +141,6 @@ def test_the_base_plus_the_vector_is_the_model(small_whisper: Path, tmp_path: Pa
     expected = small_whisper_tensors(seed=1)
     save_file(expected, tuned / "model.safetensors", {"format": "pt"})
     out = export(tuned, "safetensors-vector", tmp_path / "vector")
-    assert "# Task vector" in (out / "README.md").read_text(encoding="utf-8")
     again = open_checkpoint(apply(out / "vector.safetensors", small_whisper, tmp_path / "again"))
     assert all(torch.allclose(again[name], expected[name], atol=1e-6) for name in expected)
 
