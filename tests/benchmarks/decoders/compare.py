@@ -5,13 +5,18 @@
         --out DECODERS.md --json decoders.json
     python tests/benchmarks/decoders/compare.py --cuts test.jsonl.gz --models menu=runs/menu/model --work WORK \
         --joined 5
+    python tests/benchmarks/decoders/compare.py --cuts test.jsonl.gz --models menu=runs/menu/model --work WORK \
+        --transformers-4 PYTHON
 
 Ours decodes in the window that a model was tuned in, and in 30 s windows; the others as their documentation calls
 them (`speech_analogy/export/other_decoders.py`), one recording at a time. A difference is to our decoder in the
 model's own window, paired, resampled by speaker or by what `--cluster` says. `--joined MINUTES` joins the utterances to
 recordings of that length with pauses, and compares each decoder's long form with what it writes utterance by utterance;
 errors are given back to the utterances they stand at, so that the difference is paired. What a decoder wrote is kept
-in WORK: the same command goes on where it was stopped. Seconds are wall time, without opening a model.
+in WORK: the same command goes on where it was stopped. Seconds are wall time, without opening a model. `= ours` counts
+the utterances that a decoder writes to the letter as ours does, in the model's own window and in 30 s windows, and in
+brackets those that are alike once they are normalised as they are for scoring. `--transformers-4` names an interpreter
+with transformers 4, whose pipeline is then one of the decoders.
 """
 
 from __future__ import annotations
@@ -31,9 +36,11 @@ from typing import Any
 
 import numpy as np
 from lhotse import CutSet
+from transformers import GenerationConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 from joining import cuts_of_joined, join, shared_out
+from older_transformers import OLDER_PIPELINE, in_older_pipeline
 
 from speech_analogy.corpora.cuts import LONGEST_CUT_S, audio_path, cuts_of, prompt_of_cut, speaker_of, text_of
 from speech_analogy.evaluation.evaluate import Evaluation, compare_hypotheses, score
@@ -50,7 +57,9 @@ from speech_analogy.recognisers.decoding import DecodingOptions
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import window_of_record, window_record
 
-PACKAGES = ("transformers", "torch", "faster-whisper", "ctranslate2", "openai-whisper")
+PACKAGES = (
+    "transformers", "torch", "faster-whisper", "ctranslate2", "openai-whisper", "pywhispercpp", "onnxruntime",
+)  # fmt: skip
 OURS, OURS_FULL = "ours", "ours, 30 s windows"
 SHORT = [OURS, OURS_FULL, *(name for name in DECODERS if name != OURS_IN_FULL_WINDOWS)]
 LONG = {  # long form -> what it is compared with, utterance by utterance
@@ -67,6 +76,20 @@ LEAST_P = 0.001  # below it, its size is not told
 
 
 @dataclass(frozen=True)
+class Alike:
+    """How many utterances two decoders write alike."""
+
+    utterances: int
+    to_the_letter: int
+    """But for white space."""
+    scored: int
+    """In the form in which they are scored."""
+
+    def __str__(self) -> str:
+        return f"{self.to_the_letter} ({self.scored}) of {self.utterances}"
+
+
+@dataclass(frozen=True)
 class Row:
     """A line of a table, as it goes into the JSON."""
 
@@ -79,6 +102,8 @@ class Row:
     insertions: int
     over_100: int
     seconds: float
+    alike: Alike
+    alike_in_full_windows: Alike
     difference: float | None = None
     difference_ci95: tuple[float, float] | None = None
     p_value: float | None = None
@@ -111,6 +136,8 @@ class Bench:
     work: Path
     language: str
     cluster: Cluster
+    older: str | None = None
+    """An interpreter with transformers 4."""
     weights: dict[Path, str] = field(default_factory=dict)
 
     def transcript(self, decoder: str, model: Path, cuts: CutSet) -> Transcription:
@@ -136,6 +163,10 @@ class Bench:
         elif decoder in (OURS, OURS_FULL):
             window = "full" if decoder == OURS_FULL else None
             found = in_our_decoder(model, cuts, window=window, language=self.language)
+        elif decoder == OLDER_PIPELINE:
+            assert self.older is not None, "asked for without an interpreter"
+            multilingual = getattr(GenerationConfig.from_pretrained(model), "is_multilingual", False)
+            found = in_older_pipeline(self.older, model, cuts, self.language, multilingual)
         else:
             found = in_decoder(decoder, model, cuts, language=self.language)
         rows = [asdict(row) for row in found.transcripts]
@@ -156,9 +187,11 @@ class Bench:
 def short_rows(bench: Bench, name: str, model: Path, decoders: Sequence[str]) -> list[Row]:
     """Utterance by utterance."""
     ours = bench.scored(OURS, model)
+    references = [bench.transcript(one, model, bench.cuts) for one in (OURS, OURS_FULL)]
     rows = []
     for decoder in decoders:
         found = ours if decoder == OURS else bench.scored(decoder, model)
+        written = bench.transcript(decoder, model, bench.cuts)
         paired = None
         if decoder != OURS:
             paired = compare_hypotheses(found.hypotheses, ours.hypotheses, (decoder, OURS))
@@ -166,12 +199,24 @@ def short_rows(bench: Bench, name: str, model: Path, decoders: Sequence[str]) ->
         rows.append(
             Row(
                 name, decoder, system.wer, system.ci95, system.substitutions, system.deletions, system.insertions,
-                system.over_100, round(system.seconds, 2), *(
+                system.over_100, round(system.seconds, 2),
+                *(alike(written, reference, bench.language) for reference in references), *(
                     (paired.difference, paired.ci95, paired.p_value) if paired else ()
                 ),
             )
         )  # fmt: skip
     return rows
+
+
+def alike(one: Transcription, other: Transcription, language: str) -> Alike:
+    """How many of the same utterances two decoders write alike."""
+    normalise = normaliser(language)
+    pairs = [(a.text, b.text) for a, b in zip(one.transcripts, other.transcripts, strict=True)]
+    return Alike(
+        len(pairs),
+        sum(a.split() == b.split() for a, b in pairs),
+        sum(normalise(a).split() == normalise(b).split() for a, b in pairs),
+    )
 
 
 def long_rows(bench: Bench, name: str, model: Path, decoders: Sequence[str], minutes: float) -> list[LongRow]:
@@ -206,8 +251,8 @@ def _errors(found: Evaluation) -> np.ndarray:
 def short_table(rows: list[Row]) -> str:
     """Markdown."""
     lines = [
-        "| model | decoder | WER (95 %) | S | D | I | over 100 % | − ours (95 %) | p | s |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| model | decoder | WER (95 %) | S | D | I | over 100 % | − ours (95 %) | p | = ours | = ours, 30 s | s |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
         difference = _difference(row.difference, row.difference_ci95)
@@ -215,7 +260,7 @@ def short_table(rows: list[Row]) -> str:
         lines.append(
             f"| {row.model} | {row.decoder} | {row.wer:.1f} ({row.ci95[0]:.1f} to {row.ci95[1]:.1f}) | "
             f"{row.substitutions} | {row.deletions} | {row.insertions} | {row.over_100} | {difference} | {p} | "
-            f"{row.seconds:.0f} |"
+            f"{row.alike} | {row.alike_in_full_windows} | {row.seconds:.0f} |"
         )
     return "\n".join(lines)
 
@@ -280,7 +325,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", required=True, metavar="NAME=MODEL")
     parser.add_argument("--cuts", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="transcripts and joined recordings are kept here")
-    parser.add_argument("--decoders", nargs="+", choices=SHORT, metavar="NAME", help=", ".join(SHORT))
+    known = [*SHORT, OLDER_PIPELINE]
+    parser.add_argument("--decoders", nargs="+", choices=known, metavar="NAME", help=", ".join(known))
+    parser.add_argument("--transformers-4", dest="older", metavar="PYTHON", help="its pipeline is compared too")
     parser.add_argument("--joined", type=float, metavar="MINUTES", help="join the utterances to recordings this long")
     parser.add_argument("--limit", type=int, help="so many utterances, evenly picked")
     parser.add_argument("--language", default="en")
@@ -299,8 +346,9 @@ def main() -> None:
 
     torch.set_num_threads(options.threads)
     cuts = _chosen(cuts_of(options.cuts), options.limit)
-    bench = Bench(cuts, options.work, options.language, options.cluster)
-    known = list(LONG) if options.joined else [name for name in SHORT if name != NOT_SHORT]
+    bench = Bench(cuts, options.work, options.language, options.cluster, options.older)
+    short = [*SHORT, *([OLDER_PIPELINE] if options.older else [])]
+    known = list(LONG) if options.joined else [name for name in short if name != NOT_SHORT]
     decoders = [name for name in options.decoders or known if name in known]
     rows: list[Any] = []
     for text in options.models:
