@@ -160,7 +160,7 @@ def score_utterances(
         seconds=seconds,
         hypotheses_file=hypotheses_file,
         words_on_silence=sum(len(text.split()) for text in rest) if rest else None,
-        **_checks(references, rows, normalise),
+        **checks(references, rows, normalise),
     )
     return Evaluation(system, rows, len(rest), grouping.kind, grouping.note)
 
@@ -189,8 +189,12 @@ def _row(one: Utterance, reference: str, hypothesis: str, *, errors: Errors, ind
     )
 
 
-def _checks(references: list[str], rows: list[Hypothesis], normalise: Normaliser) -> dict[str, Any]:
-    """How many utterances looped or were silent, and the WER of what the first pass wrote."""
+def checks(references: list[str], rows: Sequence[Hypothesis], normalise: Normaliser) -> dict[str, Any]:
+    """How many utterances looped or were silent, and the WER of what the first pass wrote; empty where none did.
+
+    Args:
+        references: normalised, of the same utterances.
+    """
     if all(row.one_pass is None and not row.silent for row in rows):
         return {}
     written = [row.hypothesis if row.one_pass is None else row.one_pass for row in rows]

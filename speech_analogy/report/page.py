@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
-from speech_analogy.evaluation.environment import differences
+from speech_analogy.evaluation.environment import TOOLKIT, differences
 from speech_analogy.evaluation.results import Comparison, Hypothesis, Results, System, read_hypotheses
 from speech_analogy.foundation.page import wording
 from speech_analogy.foundation.page.scripts import table_script
@@ -64,17 +66,20 @@ class Material:
         return [] if system is None else self.hypotheses.get(system.hypotheses_file, [])
 
 
-def render(results: Results, run: Path, good_enough: float | None = None) -> str:
+def render(results: Results, run: Path, good_enough: float | None = None, source: str = "") -> str:
     """The whole page as one string; the hypotheses and recordings that `run` still has are embedded.
 
     Args:
         good_enough: the WER in percent that the user needs, which the verdict is measured against.
+        source: the digest of the results' file, which the page then names; see `source_of`.
     """
     about, rivals = ranking.subject(results), ranking.rivals(results)
     rival = rivals[0] if rivals else None
     material = gather(results, run, about, rival)
     return _environment().get_template("report.html.jinja").render(
         results=results,
+        source=source,
+        toolkit=version(TOOLKIT),
         about=about,
         rival=rival,
         headline=_tight(headline(results)),
@@ -111,6 +116,12 @@ def render(results: Results, run: Path, good_enough: float | None = None) -> str
         elsewhere_heading=decoders.HEADING,
         expected_table=expectation.table(results.estimate) if results.estimate else None,
     )  # fmt: skip
+
+
+def source_of(html: str) -> tuple[str, str]:
+    """The digest of the results that a page shows, and the toolkit's version that wrote it; empty of earlier pages."""
+    found = re.search(r'<meta name="results" content="(\w*) ([^"]*)">', html)
+    return (found.group(1), found.group(2)) if found else ("", "")
 
 
 def headline(results: Results) -> str:

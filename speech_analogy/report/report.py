@@ -6,6 +6,7 @@ from pathlib import Path
 
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
+from speech_analogy.foundation.contents import digest_of
 from speech_analogy.foundation.disk.refusals import os_errors
 from speech_analogy.foundation.files import write_json, write_whole
 from speech_analogy.foundation.user_files.json_text import parse_json
@@ -39,9 +40,12 @@ def write_report(run: Path, published: str | None = None, good_enough: float | N
             measure the published system.
     """
     results = Results.read(run / RESULTS_FILE)
-    html = page.render(results, run, good_enough)
-    card = _card(results, run, published)
+    html = page.render(results, run, good_enough, source=digest_of(run / RESULTS_FILE))
+    system = (published or recorded_system(run)) if _has_model(run) else None
+    card = None if system is None else card_of(results, run, system)
     with os_errors(run):
+        if card is not None and published is not None:
+            write_json(run / PUBLISHED_FILE, {"system": published})
         write_whole(run / MARKDOWN_FILE, markdown.render(results))
         if card is not None:  # replaced, not written into: a stage's own file of that name stays as it is
             write_whole(run / PUBLISHED_FOLDER / cards.CARD_FILE, card)
@@ -49,23 +53,30 @@ def write_report(run: Path, published: str | None = None, good_enough: float | N
     return run / PAGE_FILE
 
 
-def _card(results: Results, run: Path, published: str | None) -> str | None:
-    """The model's card; None where the run has no model of its own, or the model's system is unknown."""
-    model, record = run / PUBLISHED_FOLDER, run / PUBLISHED_FILE
-    if not model.is_dir() or model.is_symlink():  # a linked folder belongs to something else
-        return None
-    system = published or _recorded(record)
-    if system is None:
-        return None
+def _has_model(run: Path) -> bool:
+    """A linked folder belongs to something else."""
+    model = run / PUBLISHED_FOLDER
+    return model.is_dir() and not model.is_symlink()
+
+
+def card_of(results: Results, run: Path, system: str) -> str:
+    """The card of the run's model.
+
+    Args:
+        system: what the model is.
+    """
+    model = run / PUBLISHED_FOLDER
     kind = model_type_of(model) if (model / CONFIG_FILE).is_file() else None
-    card = cards.model_card(results, cards.facts(provenance(model)), name=system, kind=kind)
-    if published is not None:
-        with os_errors(record):
-            write_json(record, {"system": published})
-    return card
+    return cards.model_card(results, cards.facts(provenance(model)), name=system, kind=kind)
 
 
-def _recorded(record: Path) -> str | None:
+def recorded_system(run: Path) -> str | None:
+    """The system that the run's model is, as an earlier report recorded it; None where none did.
+
+    Raises:
+        DataError: the record does not name one.
+    """
+    record = run / PUBLISHED_FILE
     if not record.exists():
         return None
     do = "delete it, or give --system"

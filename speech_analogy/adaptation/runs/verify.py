@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +14,13 @@ from speech_analogy.adaptation.execution.protocol import RunError
 from speech_analogy.adaptation.plan.stage import STAGES_FOLDER
 from speech_analogy.adaptation.records.mark import DAMAGED_FILE, DONE_FILE, Mark, damage, disown
 from speech_analogy.adaptation.runs.key import KEY_FILE, RESULTS_FILE, changed
-from speech_analogy.adaptation.runs.rescoring import rescored
+from speech_analogy.adaptation.runs.verifying.figures import label, unfounded
+from speech_analogy.adaptation.runs.verifying.from_stages import not_of_stages
+from speech_analogy.adaptation.runs.verifying.published import unlike_its_stage, unlike_the_results
+from speech_analogy.adaptation.runs.verifying.rescoring import rescored
 from speech_analogy.adaptation.stages.params.base import HYPOTHESES_FILE, SCORE_FILE
 from speech_analogy.errors import DataError, SpeechAnalogyError
-from speech_analogy.evaluation.results import Results, System, read_hypotheses
+from speech_analogy.evaluation.results import Hypothesis, Results, System, read_hypotheses
 from speech_analogy.foundation.locks import held
 from speech_analogy.foundation.progress import track
 
@@ -131,21 +134,44 @@ def _of_results(run: Path, found: Verification) -> Iterator[tuple[str, str]]:
     """What is wrong with the run's own files; `adapt` writes them anew each time."""
     if not (run / RESULTS_FILE).is_file():
         return
-    for file in changed(run):
-        yield file, "it is not what was written"
+    altered = changed(run)
+    for file in altered:
+        if file != RESULTS_FILE:
+            yield file, "it is not what was written"
     try:
         results = Results.read(run / RESULTS_FILE)
     except DataError as error:
         yield RESULTS_FILE, error.rule
         return
+    transcripts: dict[str, list[Hypothesis]] = {}
     for system in results.systems:
         try:
-            wrong = rescored(system, read_hypotheses(run / system.hypotheses_file))
+            transcripts[system.hypotheses_file] = read_hypotheses(run / system.hypotheses_file)
         except DataError as error:
-            wrong = [error.rule]
-        found.scores += 1
-        if wrong:
-            yield system.hypotheses_file, f"{RESULTS_FILE} does not follow from it: {_some(wrong)}"
+            yield system.hypotheses_file, error.rule
+    found.scores += len(transcripts)
+    wrong = wrong_figures(run, results, transcripts)
+    if wrong:
+        yield RESULTS_FILE, f"it does not follow from transcripts and stages: {_some(wrong)}"
+    elif RESULTS_FILE in altered:
+        yield RESULTS_FILE, "it is not what was written"
+    yield from unlike_its_stage(run, results)
+    yield from unlike_the_results(run, results)
+
+
+def wrong_figures(run: Path, results: Results, transcripts: Mapping[str, Sequence[Hypothesis]]) -> list[str]:
+    """Figures of a run's results that do not follow from its transcripts or that no stage of it says.
+
+    Args:
+        transcripts: a system's `hypotheses_file` -> its rows, of those that can be read.
+    """
+    scores = [
+        f"{label(system)}: {problem}"
+        for system in results.systems
+        if system.hypotheses_file in transcripts
+        for problem in rescored(system, transcripts[system.hypotheses_file])
+    ]
+    return [*scores, *unfounded(results, transcripts), *not_of_stages(run, results)]
 
 
 def _some(problems: list[str]) -> str:

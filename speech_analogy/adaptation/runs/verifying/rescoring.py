@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from data_synth.text.scored_form import FORMS, scored_form
+from speech_analogy.adaptation.runs.verifying.differing import differing
+from speech_analogy.evaluation.evaluate import CHECKED, checks
 from speech_analogy.evaluation.normalise import Normaliser
 from speech_analogy.evaluation.results import Hypothesis, System
 from speech_analogy.evaluation.score import character_errors, word_errors
 from speech_analogy.evaluation.significance import wer_interval
 
-SAME = 1e-9  # relative: the mean of several seeds' rates is theirs together but for rounding
 COUNTED = ("substitutions", "deletions", "insertions", "words")
 
 
@@ -22,7 +23,7 @@ def rescored(system: System, rows: Sequence[Hypothesis]) -> list[str]:
     """
     if not rows:
         return ["there are no transcripts"] if system.utterances else []
-    normalise = max(map(scored_form, FORMS), key=lambda one: _agreeing(rows, one))
+    normalise = normaliser_of(rows)
     texts = [(normalise(row.reference).strip(), normalise(row.hypothesis).strip()) for row in rows]
     found = [
         f"{row.id}: its normalised texts are not those of its raw ones"
@@ -40,22 +41,37 @@ def rescored(system: System, rows: Sequence[Hypothesis]) -> list[str]:
             for name in COUNTED
             if counted[name] != getattr(row, name)
         ]
-    score = {name: int(getattr(words, name).sum()) for name in COUNTED} | {
+    score: dict[str, Any] = {name: int(getattr(words, name).sum()) for name in COUNTED} | {
         "utterances": len(rows),
         "over_100": int((words.total > words.words).sum()),
         "wer": words.rate,
         "cer": character_errors(references, hypotheses).rate,
         "raw_wer": word_errors([row.reference for row in rows], [row.hypothesis for row in rows]).rate,
+        "ci95": wer_interval(words.total, words.words, [row.cluster for row in rows]),
+        **dict.fromkeys(CHECKED, 0),
+        "one_pass_wer": None,
+        **checks(references, rows, normalise),
     }
-    low, high = wer_interval(words.total, words.words, [row.cluster for row in rows])
-    pairs = [*score.items(), ("ci95", low), ("ci95", high)]
-    written = [*(getattr(system, name) for name in score), *system.ci95]
-    found += [
-        f"{name} is {own:.10g}, and {said:.10g} is written"
-        for (name, own), said in zip(pairs, written, strict=True)
-        if not math.isclose(own, said, rel_tol=SAME, abs_tol=SAME)
-    ]
-    return found
+    return [*found, *differing(score, system, ""), *_of_seeds(system, rows)]
+
+
+def _of_seeds(system: System, rows: Sequence[Hypothesis]) -> Iterator[str]:
+    """Several seeds' transcripts stand one behind the other."""
+    seeds = len(system.wer_of_seeds)
+    if not seeds:
+        return
+    each = [rows[number * len(rows) // seeds : (number + 1) * len(rows) // seeds] for number in range(seeds)]
+    yield from differing([_wer(own) for own in each], list(system.wer_of_seeds), "wer_of_seeds")
+
+
+def _wer(rows: Sequence[Hypothesis]) -> float:
+    errors = sum(row.substitutions + row.deletions + row.insertions for row in rows)
+    return 100.0 * errors / max(1, sum(row.words for row in rows))
+
+
+def normaliser_of(rows: Sequence[Hypothesis]) -> Normaliser:
+    """The normaliser by which most of the rows say what they say."""
+    return max(map(scored_form, FORMS), key=lambda one: _agreeing(rows, one))
 
 
 def _agreeing(rows: Sequence[Hypothesis], normalise: Normaliser) -> int:
