@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from speech_analogy.adaptation.execution.protocol import Job
-from speech_analogy.adaptation.records.mark import damage, mark, require_whole
-from speech_analogy.adaptation.stages.params.base import Elsewhere
+from speech_analogy.adaptation.plan.stage import elsewhere, sources
+from speech_analogy.adaptation.records.mark import Mark, Source, damage, essences, mark, other_source, require_whole
 from speech_analogy.foundation.disk.syncing import sync_folder, sync_tree
 from speech_analogy.foundation.files import follow_umask, link_tree
 
@@ -24,7 +24,7 @@ def run_stage(job: Job) -> None:
         DamagedStageError: a file that it reads is not what the stage that made it has written.
         SpeechAnalogyError: what the stage found wrong.
     """
-    if job.made_elsewhere is not None and damage(job.made_elsewhere, thorough=True) is None:
+    if job.made_elsewhere is not None and _can_be_taken_over(job, job.made_elsewhere):
         shutil.rmtree(job.building, ignore_errors=True)
         link_tree(job.made_elsewhere, job.building)
     else:
@@ -43,7 +43,7 @@ def _fill(job: Job) -> None:
     from speech_analogy.adaptation.stages.registry import do
     from speech_analogy.adaptation.stages.work import Work
 
-    for folder in (*job.inputs.values(), *_elsewhere(job)):
+    for folder in (*job.inputs.values(), *elsewhere(job.stage.params)):
         require_whole(folder)
     job.building.mkdir(parents=True, exist_ok=True)
     spent, start = _spent(job.building), time.monotonic()
@@ -56,14 +56,19 @@ def _fill(job: Job) -> None:
         stop.set()
         timekeeper.join()
     follow_umask(job.building)
-    mark(job.building, job.stage.name, round(spent + time.monotonic() - start, 1), made_here(job.command))
+    seconds = round(spent + time.monotonic() - start, 1)
+    mark(job.building, job.stage.name, seconds, made_here(job.command), _sources(job))
 
 
-def _elsewhere(job: Job) -> list[Path]:
-    """Finished stages of other plans that the stage reads."""
-    values = [getattr(job.stage.params, name) for name in type(job.stage.params).model_fields]
-    listed = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
-    return [one.folder for one in listed if isinstance(one, Elsewhere)]
+def _sources(job: Job) -> list[Source]:
+    return sources(job.stage.params, job.inputs)
+
+
+def _can_be_taken_over(job: Job, there: Path) -> bool:
+    """The same stage of another run is whole, and was made from what this run has."""
+    if damage(there, thorough=True) is not None:
+        return False
+    return other_source(Mark.read(there).inputs, essences(_sources(job))) is None
 
 
 def _seconds_file(building: Path) -> Path:

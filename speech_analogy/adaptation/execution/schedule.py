@@ -8,7 +8,7 @@ from speech_analogy.adaptation.execution.protocol import Executor, Finished, Job
 from speech_analogy.adaptation.plan.estimate import clock, cost_of, urgencies, wall_clock_of
 from speech_analogy.adaptation.plan.machine_pace import REFERENCE, MachinePace
 from speech_analogy.adaptation.plan.stage import Plan, Stage
-from speech_analogy.adaptation.records.mark import DamagedStageError
+from speech_analogy.adaptation.records.mark import DamagedStageError, disown
 from speech_analogy.foundation import progress
 from speech_analogy.foundation.locks import held
 
@@ -28,7 +28,8 @@ def execute(
 ) -> None:
     """Do every stage that is not done. Killed and started again, it goes on where it was.
 
-    A finished stage whose files turn out damaged when another one reads them is made anew, once.
+    A finished stage whose files turn out damaged when another one reads them is made anew, once. What was made from a
+    stage that has come out otherwise since, with other libraries or on another processor, is made anew too.
 
     Args:
         command: what the user typed, for the record.
@@ -40,9 +41,28 @@ def execute(
         SpeechAnalogyError: what a stage found wrong.
     """
     with held(plan.run, RunError, again=held_by_caller):
+        set_aside_outdated(plan, show=show)
         todo = plan.undone()
         if todo:
             _Schedule(plan, todo, executor, show, base_bytes, pace, command).run()
+
+
+def set_aside_outdated(plan: Plan, *, show: bool = True) -> list[str]:
+    """Count finished stages as not done that were made from other files than are there now; which ones.
+
+    For whoever holds the run's folder.
+    """
+    found = []
+    for stage in plan:
+        source = plan.outdated(stage.name)
+        if source is not None:
+            disown(plan.folder(stage.name))
+            found.append(stage.name)
+            if show:
+                progress.say(
+                    f"{stage.name}: {source} has come out otherwise since it was made from it; it is made anew"
+                )
+    return found
 
 
 class _Schedule:
@@ -62,6 +82,7 @@ class _Schedule:
         self.base_bytes, self.pace, self.command = base_bytes, pace, command
         self.mended: set[str] = set()
         self.waiting = {stage.name: stage for stage in todo}
+        self.above = _above(plan)
         self.running: dict[str, Stage] = {}
         self.began: dict[str, float] = {}
         self.urgency = urgencies(todo)
@@ -81,7 +102,8 @@ class _Schedule:
                 raise
 
     def _submit(self) -> None:
-        ready = [stage for stage in self.waiting.values() if all(self.plan.is_done(need) for need in stage.needs)]
+        left = {*self.waiting, *self.running}
+        ready = [stage for stage in self.waiting.values() if self.above[stage.name].isdisjoint(left)]
         for stage in sorted(ready, key=lambda stage: self.urgency[stage.name], reverse=True):
             if len(self.running) >= self.executor.slots:
                 return
@@ -113,6 +135,19 @@ class _Schedule:
             eta = f", about {clock(self._left_s())} left" if self.waiting or self.running else ""
             progress.say(f"[{self._done()}/{self.total}] {stage.name} took {clock(seconds)}{eta}")
 
+        self._redo_what_was_made_from(stage)
+
+    def _redo_what_was_made_from(self, made: Stage) -> None:
+        """Have finished stages done again that were made from an earlier stage of this name, which was another one."""
+        for stage in self.plan:
+            if made.name in stage.needs and stage.name not in self.waiting and self.plan.outdated(stage.name):
+                disown(self.plan.folder(stage.name))
+                self.waiting[stage.name] = stage
+                self.urgency.setdefault(stage.name, self.urgency[made.name])
+                self.total += 1
+                if self.show:
+                    progress.say(f"{stage.name}: {made.name} has come out otherwise; it is made anew, too")
+
     def _mend(self, error: DamagedStageError, reader: Stage) -> bool:
         """Have a damaged stage done again, and what wanted to read it after that; once, or the disk is at fault."""
         found = next((stage for stage in self.plan if self.plan.folder(stage.name).name == error.field), None)
@@ -137,3 +172,11 @@ class _Schedule:
         left = [*self.running.values(), *self.waiting.values()]
         begun = {name: (now - self.began[name]) / correction for name in self.running}
         return correction * wall_clock_of(left, self.executor.slots, self.base_bytes, begun, self.pace)
+
+
+def _above(plan: Plan) -> dict[str, set[str]]:
+    """Stage -> all that it is made from, directly or not: none of these may be made while it is."""
+    found: dict[str, set[str]] = {}
+    for stage in plan:
+        found[stage.name] = {one for need in stage.needs for one in (need, *found[need])}
+    return found

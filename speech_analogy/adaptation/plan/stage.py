@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.adaptation.records.mark import DONE_FILE, Mark
-from speech_analogy.adaptation.stages.params.base import Output, StageParams
+from speech_analogy.adaptation.records.mark import DONE_FILE, DamagedStageError, Mark, Source, essences, other_source
+from speech_analogy.adaptation.stages.params.base import Elsewhere, Output, StageParams
 
 HASH_DIGITS = 12
 STAGES_FOLDER = "stages"  # of a run
@@ -144,6 +144,16 @@ class Plan:
         """The folders of the stages that this one reads."""
         return {need: self.folder(need) for need in self.stages[name].needs}
 
+    def outdated(self, name: str) -> str | None:
+        """The output of another stage that a finished stage was made from and that is another one now; else None."""
+        if not self.is_done(name):
+            return None
+        try:
+            known = self.mark(name).inputs
+        except DamagedStageError:
+            return None
+        return other_source(known, essences(sources(self.stages[name].params, self.inputs(name)))) if known else None
+
     def seconds(self, name: str) -> float:
         """Wall time that a finished stage took, over all of its starts."""
         return self.mark(name).seconds
@@ -151,6 +161,23 @@ class Plan:
     def mark(self, name: str) -> Mark:
         """What a finished stage says of itself."""
         return Mark.read(self.folder(name))
+
+
+def sources(params: StageParams, inputs: Mapping[str, Path]) -> list[Source]:
+    """What a stage is made from.
+
+    Args:
+        inputs: stage -> folder, of every stage that this one reads.
+    """
+    own = [Source(output.stage, output.file, inputs[output.stage]) for output in params.used()]
+    return own + [Source(folder.name, "", folder) for folder in elsewhere(params)]
+
+
+def elsewhere(params: StageParams) -> list[Path]:
+    """Finished stages of other plans that a stage reads."""
+    values = [getattr(params, name) for name in type(params).model_fields]
+    listed = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return [one.folder for one in listed if isinstance(one, Elsewhere)]
 
 
 def _sha256(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from speech_analogy.adaptation.execution.protocol import RunError
+from speech_analogy.adaptation.execution.schedule import set_aside_outdated
 from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.records.mark import NOT_AS_WRITTEN, damage, disown
 from speech_analogy.adaptation.runs.key import KEY_FILE
@@ -26,7 +27,9 @@ def damaged_stages(plan: Plan, read: Collection[str] = ()) -> dict[str, str]:
 
 
 def set_aside_damaged(plan: Plan, read: Collection[str] = (), *, show: bool = True) -> None:
-    """Count damaged stages as not done, for good, and say which; arguments as of `damaged_stages`.
+    """Count damaged stages as not done, for good, and say which; so what was made from others than are there now.
+
+    Arguments as of `damaged_stages`.
 
     Raises:
         RunError: another process works in the run's folder.
@@ -40,3 +43,5 @@ def set_aside_damaged(plan: Plan, read: Collection[str] = (), *, show: bool = Tr
             (plan.run / KEY_FILE).unlink(missing_ok=True)
             if show:
                 say(f"{name}: {NOT_AS_WRITTEN}: {problem}; it is made anew")
+        if set_aside_outdated(plan, show=show):
+            (plan.run / KEY_FILE).unlink(missing_ok=True)

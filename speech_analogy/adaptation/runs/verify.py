@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from speech_analogy.adaptation.execution.protocol import RunError
 from speech_analogy.adaptation.plan.stage import STAGES_FOLDER
-from speech_analogy.adaptation.records.mark import DAMAGED_FILE, DONE_FILE, Mark, damage, disown
+from speech_analogy.adaptation.records.mark import DAMAGED_FILE, DONE_FILE, DamagedStageError, Mark, damage, disown
 from speech_analogy.adaptation.runs.key import KEY_FILE, RESULTS_FILE, changed
 from speech_analogy.adaptation.runs.verifying.figures import label, unfounded
-from speech_analogy.adaptation.runs.verifying.from_stages import not_of_stages
+from speech_analogy.adaptation.runs.verifying.from_stages import Records, not_of_stages
 from speech_analogy.adaptation.runs.verifying.published import unlike_its_stage, unlike_the_results
 from speech_analogy.adaptation.runs.verifying.rescoring import rescored
 from speech_analogy.adaptation.stages.params.base import HYPOTHESES_FILE, SCORE_FILE
@@ -71,8 +71,9 @@ def verify(folder: str | Path, *, progress: bool = True) -> Verification:
     for run in filter(_is_writable, runs):
         with held(run, RunError):  # nobody is making what would be looked at
             pass
+    records = {run: Records(run) for run in runs}
     for run, stage in track(stages, "verify", "stages", show=progress):
-        problem = _of_stage(stage, found)
+        problem = _of_stage(stage, records[run], found)
         if problem is not None:
             found.damaged[stage.relative_to(folder).as_posix()] = problem
             if _is_writable(run):
@@ -101,10 +102,10 @@ def _stages_of(run: Path) -> list[Path]:
     return [path for path in folders if any((path / name).is_file() for name in marks)]
 
 
-def _of_stage(stage: Path, found: Verification) -> str | None:
+def _of_stage(stage: Path, records: Records, found: Verification) -> str | None:
     """What is wrong with one stage."""
     if not (stage / DONE_FILE).is_file():
-        return "a file of this stage was found changed before"
+        return "a file of this stage, or of one that it was made from, was found changed before"
     found.stages += 1
     problem = damage(stage, thorough=True)
     if problem is not None:
@@ -114,8 +115,28 @@ def _of_stage(stage: Path, found: Verification) -> str | None:
         found.unrecorded += 1
     else:
         found.nbytes += sum(file.size for file in files.values())
+    source = _other_source(stage, records)
+    if source is not None:
+        return f"{source} is another one than it was made from"
     wrong = _of_score(stage, found)
     return None if not wrong else f"{SCORE_FILE} does not follow from {HYPOTHESES_FILE}: {_some(wrong)}"
+
+
+def _other_source(stage: Path, records: Records) -> str | None:
+    """The output that a stage was made from and that no finished stage of that name has."""
+    for name, outputs in Mark.read(stage).inputs.items():
+        for output, essence in outputs.items():
+            there = [now for folder in records.folders.get(name, ()) if (now := _essence(folder, output)) is not None]
+            if there and essence not in there:
+                return f"{name}/{output}"
+    return None
+
+
+def _essence(folder: Path, output: str) -> str | None:
+    try:
+        return Mark.read(folder).essence(output)
+    except DamagedStageError:
+        return None
 
 
 def _of_score(stage: Path, found: Verification) -> list[str]:
