@@ -36,6 +36,7 @@ WER_SPREAD, WER_DEGREES = 0.35, 4.0
 PAIR_SPREAD, PAIR_DEGREES = 0.12, 4.0  # of two systems that are made of the same corners
 ERROR_DISPERSION, PAIR_DISPERSION = 3.0, 1.0  # φ of a count of errors, and of the ratio of two on the same utterances
 UNSEEN_ERRORS = 0.5  # added to a count of errors, so that its logarithm exists
+BEST_ELSEWHERE = "it is the best on other corpora"
 
 Candidate = tuple[str, float | None]
 """A system and its λ; None where it has none."""
@@ -148,14 +149,14 @@ def decide(stand_ins: Sequence[StandInScores], usual: str, adapted: Sequence[str
     best = best_scales(stand_ins)
     ours = [best[name] for name in adapted if name in best]
     lowest = min(ours, key=lambda one: mean_log_wer(stand_ins, one))
-    chosen, why = lowest, "lowest on the stand-ins"
+    chosen, why = lowest, "it is the lowest on the stand-ins"
     if usual in best and lowest[0] != usual:
         change, error = difference(stand_ins, lowest, best[usual])
         if change > -error:
             chosen = best[usual]
-            why = f"{lowest[0]} is lower on the stand-ins, but by less than one standard error"
+            why = f"{BEST_ELSEWHERE}, and {_words(lowest[0])} is lower on the stand-ins by less than one standard error"
         else:
-            why = f"lower on the stand-ins than {usual} by more than one standard error"
+            why = f"it is lower on the stand-ins than {_words(usual)} by more than one standard error"
     unadapted = [one for name, one in best.items() if name not in adapted]
     gained = True
     if unadapted:
@@ -173,6 +174,10 @@ def decide(stand_ins: Sequence[StandInScores], usual: str, adapted: Sequence[str
         against={name: expected_change(stand_ins, chosen, one) for name, one in best.items() if one != chosen},
         stand_ins=list(stand_ins),
     )
+
+
+def _words(system: str) -> str:
+    return system.replace("_", " ")
 
 
 def difference(stand_ins: Sequence[StandInScores], one: Candidate, other: Candidate) -> tuple[float, float]:

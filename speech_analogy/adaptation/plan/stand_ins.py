@@ -14,6 +14,7 @@ from speech_analogy.adaptation.stages.params.base import Output
 from speech_analogy.adaptation.stages.params.evaluation_params import EvaluateParams
 from speech_analogy.adaptation.stages.params.speech_params import SynthesisParams
 from speech_analogy.adaptation.stages.params.stand_in_params import (
+    NONE_ASKED_FOR,
     DecidedParams,
     DecisionParams,
     PublishedParams,
@@ -44,7 +45,7 @@ def add_decision(draft: Draft) -> Stage:
     recipe, rules = draft.recipe, draft.recipe.stand_ins
     parts = draft.parts
     stand_ins: list[StandIn] = []
-    short = "none was asked for"
+    short = NONE_ASKED_FOR
     if rules.count:
         stand_ins, short = choose_stand_ins(parts.source_train, len(parts.target_texts), rules, recipe.seed)
     params = DecisionParams(

@@ -11,6 +11,7 @@ from speech_analogy.adaptation.split import write_texts
 from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, MODEL_FOLDER, TEXTS_FILE
 from speech_analogy.adaptation.stages.params.stand_in_params import (
     DECISION_FILE,
+    NONE_ASKED_FOR,
     SCORES_FILE,
     DecidedParams,
     DecisionParams,
@@ -25,6 +26,7 @@ from speech_analogy.corpora.read import write_cuts
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import System
 from speech_analogy.evaluation.stand_in_estimate import (
+    BEST_ELSEWHERE,
     CandidateScore,
     Estimate,
     StandInScores,
@@ -121,10 +123,10 @@ def decision_stage(work: Work[DecisionParams]) -> None:
     scores = [StandInScores.model_validate(work.read(one)) for one in params.scores]
     if scores:
         estimate = decide(scores, params.usual, params.systems)
+        if params.short:
+            estimate = estimate.model_copy(update={"why": f"{estimate.why}; {params.short}"})
     else:
-        estimate = undecided(params.usual, params.systems, params.fixed)
-    if params.short:
-        estimate = estimate.model_copy(update={"why": f"{estimate.why}; {params.short}"})
+        estimate = undecided(params.usual, params.systems, params.fixed, params.short)
     work.write(DECISION_FILE, estimate.model_dump(mode="json"))
     curve = [
         {"scale": scale, "wer": 100 * math.exp(mean_log_wer(scores, (system, scale)))}
@@ -136,10 +138,11 @@ def decision_stage(work: Work[DecisionParams]) -> None:
     work.write(CHOICE_FILE, {"scale": estimate.scales.get(ANALOGY, params.fixed), "curve": curve, "chosen_on": on})
 
 
-def undecided(usual: str, systems: Sequence[str], fixed: float) -> Estimate:
-    """The usual system at the usual λ, where no stand-in says otherwise."""
+def undecided(usual: str, systems: Sequence[str], fixed: float, short: str = "") -> Estimate:
+    """The usual system at the usual λ, where no stand-in says otherwise; `short` says why there is none."""
     scales = {system: fixed for system in systems if takes_scale(system)}
-    why = "no stand-in domain: the system that other corpora favour, at their λ"
+    reason = "no stand-in domain was asked for" if short == NONE_ASKED_FOR else short
+    why = f"{BEST_ELSEWHERE}, and {reason or 'there was no stand-in domain'}"
     return Estimate(system=usual, scale=scales.get(usual), scales=scales, why=why, gained=True, stand_ins=[])
 
 

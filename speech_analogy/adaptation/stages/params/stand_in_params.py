@@ -22,6 +22,7 @@ from speech_analogy.adaptation.stages.params.evaluation_params import Transcribe
 from speech_analogy.adaptation.standing_in import StandIn
 
 SCORES_FILE, DECISION_FILE = "scores.json", "decision.json"
+NONE_ASKED_FOR = "none was asked for"
 
 
 class StandInParams(StageParams):
