@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from speech_analogy.errors import DataError
+from speech_analogy.evaluation.measures.records import TargetWords
 from speech_analogy.evaluation.results import Hypothesis, Results, read_hypotheses, write_hypotheses
 from speech_analogy.foundation.page import wording
 from speech_analogy.report.markdown import render
@@ -99,6 +100,25 @@ def test_loops_and_silence_stand_under_the_table(made: Path, results: Results) -
     shutil.copytree(made, run)
     changed.write(run / "results.json")
     assert sentence in " ".join(write_report(run).read_text(encoding="utf-8").split())
+
+
+def test_what_it_gets_wrong_is_a_table_for_each_question(made: Path, results: Results) -> None:
+    assert not any(one.get("id") == "details" for one in page_of(made).named("section"))
+    words = TargetWords(vocabulary=9, words=40, errors=10, others=60, other_errors=3)
+    changed = results.model_copy(
+        update={"systems": [one.model_copy(update={"target_words": words}) for one in results.systems]}
+    )
+    run = made.parent / "details"
+    shutil.copytree(made, run)
+    changed.write(run / "results.json")
+    page = write_report(run).read_text(encoding="utf-8")
+    section = page[page.index('<section id="details">') :]
+    section = section[: section.index("</section>")]
+    assert "<h3>Words that only the target has</h3>" in section
+    assert re.findall(r"<th scope=\"col\"[^>]*>([^<]*)<", section) == ["system by words", "B-WER", "U-WER"]
+    rows = re.findall(r"<tr><th scope=\"row\">[^<]*</th><td>([^<]*)</td><td>([^<]*)</td></tr>", section)
+    assert set(rows) == {("25.0", "5.0")}
+    assert "(9 distinct ones); U-WER: on the 60 others" in section
 
 
 def test_comparisons_are_those_of_the_results(made: Path, results: Results) -> None:

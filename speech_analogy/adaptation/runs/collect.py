@@ -18,6 +18,7 @@ from speech_analogy.adaptation.stages.params.training_params import FinetunePara
 from speech_analogy.adaptation.stages.scale_selection import regret
 from speech_analogy.corpora.cuts import speaker_of, text_of
 from speech_analogy.corpora.read import read_cuts
+from speech_analogy.evaluation.answers.questions import Question, answered, question
 from speech_analogy.evaluation.environment import Making
 from speech_analogy.evaluation.evaluate import compare_hypotheses, pooled
 from speech_analogy.evaluation.grouping import Cluster, Grouping, grouped
@@ -43,6 +44,9 @@ from speech_analogy.systems.catalogue import COMBINATIONS, TRAININGS, searched_a
 
 _Measured = tuple[str, float | None]
 """A system, and its λ where it has several rows."""
+
+TARGET_TEXTS, SOURCE_TEXTS = "target_synthetic", "source_real"
+"""The systems that are trained on nothing but the target's texts, and on nothing but the source's recordings."""
 
 NOT_MEASURED = "No recordings of the target with texts were given, so no word error rate was measured on it."
 
@@ -99,7 +103,11 @@ def collect(recipe: Recipe, plan: Plan, path: Path, made: Sequence[Making]) -> R
         write_hypotheses(found.rows, plan.run / file)
     trained = _trained_on(recipe, plan)
     spoken = spoken_in(_all(trained), normaliser(recipe.language))
-    systems = [by_spoken(one, hypotheses[key], spoken) for one, key in zip(systems, hypotheses, strict=True)]
+    asked = _question(recipe, trained)
+    systems = [
+        answered(by_spoken(one, rows, spoken), rows, asked)
+        for one, rows in zip(systems, hypotheses.values(), strict=True)
+    ]
     return Results(
         test=_test(
             recipe,
@@ -307,6 +315,17 @@ def _trained_on(recipe: Recipe, plan: Plan) -> dict[str, list[Any]]:
         assert isinstance(params, FinetuneParams)
         found[system] = [cut for output in params.sets.values() for cut in read_cuts(plan.path(output))]
     return found
+
+
+def _question(recipe: Recipe, trained: Mapping[str, Sequence[Any]]) -> Question:
+    """What is asked of every system: its errors on words that the target's texts have and the source's have not."""
+    texts = {name: [text_of(cut) for cut in trained[name]] for name in (TARGET_TEXTS, SOURCE_TEXTS) if name in trained}
+    return question(
+        normaliser(recipe.language),
+        language=recipe.language,
+        target=texts.get(TARGET_TEXTS),
+        source=texts.get(SOURCE_TEXTS),
+    )
 
 
 def _all(trained: Mapping[str, Sequence[Any]]) -> list[Any]:

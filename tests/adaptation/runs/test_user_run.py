@@ -120,6 +120,16 @@ def test_a_test_and_unlabelled_recordings(folder: Path, job: dict[str, Any], don
     assert f"The published model in {WINDOWS}, on these utterances" in " ".join(table(results).split())
     assert {system.name for system in results.systems} >= {"zero_shot", "mixed", "mean_of_mixed_and_analogy"}
     assert results.test.utterances == 6
+    said = {word for line in (folder / "recordings" / "metadata.csv").read_text().splitlines() for word in line.split()}
+    own = {word for dish in DISHES for word in dish.split()} - {part for word in said for part in word.split(",")}
+    for system in results.systems:
+        found_words = system.target_words
+        assert found_words is not None
+        assert found_words.vocabulary == len(own)
+        assert found_words.words + found_words.others == system.words
+        errors = system.substitutions + system.deletions + system.insertions
+        assert found_words.errors + found_words.other_errors == errors
+        assert system.loops is not None
     assert results.selection is not None
     assert results.selection.scale_chosen_on == "agreement on unlabelled target recordings: 6 utterances"
     trained = "finetune-target_synthetic"
