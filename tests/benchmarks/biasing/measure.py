@@ -159,7 +159,8 @@ def measure(run: Path, dev: list[str], test: list[str], system: str, most: int |
     tried = list(choose([open_topic(run, topic, system, most) for topic in dev], system))
     chosen = {method: options for method, options, _ in tried if " " not in method}
     opened = [open_topic(run, topic, system, None) for topic in test]
-    opened[0].errors(NONE)  # the first pass of a process warms it up
+    for topic in opened:
+        topic.errors(NONE)  # the encoder, which all share, is counted for none of them
     rows = {}
     for method, options in chosen.items():
         found = [topic.errors(options) for topic in opened]
