@@ -147,8 +147,26 @@ def _utterance(
             "intent": record.get("intent"),
             "gender": user["gender"].lower() if user else None,
             "native": user["language"] == "E" if user else None,
+            "entities": _entities(record) or None,
         },
     )
+
+
+def _entities(record: dict[str, Any]) -> list[dict[str, str]]:
+    """Type and words of each entity; one whose `span` does not name tokens of the record is left out."""
+    listed, tokens = record.get("entities"), record.get("tokens")
+    words = (
+        [one.get("surface") if isinstance(one, dict) else None for one in tokens] if isinstance(tokens, list) else []
+    )
+    found = []
+    for one in listed if isinstance(listed, list) else ():
+        span, kind = (one.get("span"), one.get("type")) if isinstance(one, dict) else (None, None)
+        places = span if isinstance(span, list) and all(type(at) is int and 0 <= at < len(words) for at in span) else []
+        said = [words[at] for at in places]
+        if isinstance(kind, str) and kind and said and all(isinstance(word, str) for word in said):
+            text = " ".join(map(str, said)).replace(" '", "'")  # the tokens of tomorrow's are two
+            found.append({"type": kind, "text": text})
+    return found
 
 
 def recognises(path: Path) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from speech_analogy.corpora import CorpusReading, read_corpus
+from speech_analogy.corpora.reading import CorpusUtterance
 from speech_analogy.corpora.slurp import SlurpOptions, utterances
 from speech_analogy.errors import DataError
 from tests.corpora.sounds import SHARED, write_tone
@@ -19,6 +21,10 @@ WAKE = {
     "intent": "alarm_set",
     "action": "set",
     "scenario": "alarm",
+    "tokens": [
+        {"surface": word, "id": place} for place, word in enumerate(["wake", "me", "up", "at", "eight", "o'clock"])
+    ],
+    "entities": [{"span": [4, 5], "type": "time"}],
     "recordings": [
         {"file": file, "wer": 0, "ent_wer": None, "status": "correct"}
         for file in ("audio-150-headset.flac", "audio-150.flac", "audio--151-headset.flac", "audio--151.flac")
@@ -67,7 +73,9 @@ def test_domain_prompt_speaker_and_microphone(slurp: Path) -> None:
     assert headset.custom == {
         "split": "devel", "microphone": "headset", "slurp_id": 4489, "intent": "alarm_set", "gender": "f",
         "native": False, "domain": "alarm", "kind": "real", "prompt": "4489",
+        "entities": [{"type": "time", "text": "eight o'clock"}],
     }  # fmt: skip
+    assert "entities" not in cook.custom
     assert headset.supervisions[0].speaker == "FO-460"
     assert headset.supervisions[0].text == "wake me up at eight o'clock"
     assert unknown.custom["microphone"] == "far"
@@ -116,6 +124,49 @@ def test_faults(slurp: Path) -> None:
         read(slurp)
     with pytest.raises(DataError, match=r"not SLURP: no devel\.jsonl"):
         read(slurp / "audio", split="devel")
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"entities": "none"},
+        {"entities": [{"span": [6], "type": "time"}]},
+        {"entities": [{"span": [-1], "type": "time"}]},
+        {"entities": [{"span": [True], "type": "time"}]},
+        {"entities": [{"span": [], "type": "time"}]},
+        {"entities": [{"span": [4], "type": 3}]},
+        {"entities": ["time"]},
+        {"tokens": None},
+        {"tokens": [{"surface": 1}] * 6},
+        {"tokens": ["wake"] * 6},
+    ],
+)
+def test_entities_that_name_no_words_are_left_out(slurp: Path, spoilt: dict[str, object]) -> None:
+    (slurp / "dataset/slurp/devel.jsonl").write_text(json.dumps(WAKE | spoilt) + "\n")
+    cuts = read(slurp, split="devel").cuts
+    assert len(cuts) == 4
+    assert all("entities" not in cut.custom for cut in cuts)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/slurp_text")
+def test_entities_are_those_of_the_annotated_sentence(tmp_path: Path) -> None:
+    """An independent reading of the same file: `wake me at [time : eight o'clock]`."""
+    table = SHARED / "slurp_text/devel.jsonl"
+    annotated = {}
+    for line in table.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        found = re.findall(r"\[\s*(\w+)\s*:\s*([^\]]+?)\s*\]", record["sentence_annotation"])
+        annotated[str(record["slurp_id"])] = [(kind, " ".join(words.split())) for kind, words in found]
+    listed = utterances(table, SlurpOptions(audio=tmp_path, speakers=False))
+    read_here = {
+        entry.prompt: [(one["type"], one["text"]) for one in entry.custom["entities"] or []]
+        for entry in listed
+        if isinstance(entry, CorpusUtterance)
+    }
+    differ = {prompt for prompt in read_here if read_here[prompt] != annotated[prompt]}
+    assert len(read_here) == 2033
+    assert len(differ) == 2  # "robert ," and "mail i d": tokens, which the sentence writes otherwise
+    assert sum(map(len, read_here.values())) == sum(map(len, annotated.values()))
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/slurp_text")

@@ -44,8 +44,9 @@ FOLDERS = {"source_real": "finetune-source_real-*", "mixed": "finetune-mixed-*",
 SPELLING = {"zero_shot": "both"}
 NONE: dict[str, Any] = {}
 LM_STEPS: list[tuple[str, list[float]]] = [
-    ("text_weight", [0.15, 0.3, 0.5]),
-    ("background_weight", [0.1, 0.2]),
+    ("text_weight", [0.1, 0.2, 0.3]),
+    ("background_weight", [0.1, 0.2, 0.3]),
+    ("text_weight", [0.2, 0.3, 0.4]),  # again, now that something is subtracted
     ("token_bonus", [0.3]),
 ]
 TRIE = [{"method": "trie", "word_bonus": bonus} for bonus in (0.5, 1.0, 2.0)]
