@@ -219,10 +219,22 @@ class DefaultValue(Options):
     table: str = Field(default="", description="the file that holds the figures; empty where it is no measurement")
 
 
+class SpokenBy(Options):
+    """What one voice of text-to-speech spoke for one side of the analogy."""
+
+    side: Literal["source", "target"]
+    voice: str = Field(description="engine:voice")
+    asked: int = Field(description="clips")
+    kept: int = Field(description="clips that passed the gates")
+    attempts: int
+    seconds: float = Field(description="of speech that was kept")
+    licence: str = Field(default="", description="of the voice; empty: not known")
+
+
 class Results(Options):
     """`results.json`, schema 1."""
 
-    later: ClassVar = ("published", "estimate", "other_decoders", "found", "defaults", "made", "ensembles")
+    later: ClassVar = ("published", "estimate", "other_decoders", "found", "defaults", "made", "ensembles", "spoken_by")
 
     schema_: Literal[1] = Field(default=1, alias="schema")
     test: Test
@@ -238,6 +250,7 @@ class Results(Options):
     counts: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="training set -> {utterances, hours, speakers, texts}"
     )
+    spoken_by: list[SpokenBy] = Field(default_factory=list, description="what each voice spoke")
     found: list[str] = Field(default_factory=list, description="what the user's texts and recordings are, a line each")
     defaults: list[DefaultValue] = Field(default_factory=list, description="the values that nobody gave")
     command: str = Field(default="", description="that made it, or most of its stages; so versions and machine")

@@ -11,6 +11,7 @@ from speech_analogy.foundation.page import wording
 from speech_analogy.plain_text import shown
 from speech_analogy.report import certainty, decoders, expectation, ranking
 from speech_analogy.report.details import tables as details
+from speech_analogy.report.details.voices import voices
 from speech_analogy.systems import labels
 
 LEFT, RIGHT = ":--", "--:"
@@ -150,9 +151,10 @@ def _spoken(results: Results) -> list[str]:
 def _detailed(results: Results) -> list[str]:
     """What was found beside the WER, a section each."""
     found: list[str] = []
-    for one in details.tables(results):
+    spoken = voices(results)
+    for one in [*details.tables(results), *([spoken] if spoken else [])]:
         rows = [list(map(text, row)) for row in one.rows]
-        found += [f"## {text(one.heading)}", _table(list(map(text, one.head)), rows, left=(0,))]
+        found += [f"## {text(one.heading)}", _table(list(map(text, one.head)), rows, left=(0, *one.left))]
         found += list(map(text, one.notes))
     return found
 

@@ -19,6 +19,7 @@ from speech_analogy.foundation.page.templating import template_environment
 from speech_analogy.report import certainty, clips, decoders, expectation, figures, ranking, words
 from speech_analogy.report.deciding import using, utterances, verdict
 from speech_analogy.report.details import tables as details
+from speech_analogy.report.details.voices import voices
 from speech_analogy.systems import labels
 
 MODEL_FOLDER = "model"
@@ -105,6 +106,7 @@ def render(results: Results, run: Path, good_enough: float | None = None, source
         spoken=certainty.spoken(results),
         parted=certainty.is_parted(results),
         detailed=details.tables(results),
+        voices=voices(results),
         beyond=wording.LARGEST_SCALE if ranking.has_largest_scale(results) else "",
         kept_curve=kept_curve(results),
         scale_rows=scale_rows(results),

@@ -14,6 +14,7 @@ from speech_analogy.adaptation.plan.stage import Plan
 from speech_analogy.adaptation.plan.stand_ins import is_decided
 from speech_analogy.adaptation.recipe import Recipe
 from speech_analogy.adaptation.runs.overlap import met_in, spoken_in
+from speech_analogy.adaptation.runs.voices import spoken_by
 from speech_analogy.adaptation.stages.params.training_params import FinetuneParams
 from speech_analogy.adaptation.stages.scale_selection import regret
 from speech_analogy.corpora.cuts import speaker_of, text_of
@@ -126,6 +127,7 @@ def collect(recipe: Recipe, plan: Plan, path: Path, made: Sequence[Making]) -> R
         other_decoders=_in_decoders(plan),
         selection=_selection(recipe, plan, chosen, systems),
         counts=_counts(trained),
+        spoken_by=spoken_by(plan),
         command=made[0].command,
         versions=made[0].shown(),
         machine=made[0].machine,

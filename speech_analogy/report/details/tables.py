@@ -17,12 +17,16 @@ MOST_MISSED = 10  # terms that are named
 
 @dataclass(frozen=True)
 class DetailTable:
-    """A heading, the names of the columns, rows of as many cells, and sentences that belong below."""
+    """A heading, the names of the columns, rows of as many cells, and sentences that belong below.
+
+    `left`: the columns beside the first whose cells are words, not numbers.
+    """
 
     heading: str
     head: list[str]
     rows: list[list[str]]
     notes: list[str]
+    left: tuple[int, ...] = ()
 
 
 def tables(results: Results) -> list[DetailTable]:

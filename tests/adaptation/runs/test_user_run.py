@@ -58,6 +58,10 @@ def test_it_ends_with_a_model_and_without_a_measurement(done: Adaptation) -> Non
     assert results.estimate is not None
     assert results.estimate.stand_ins == []
     assert results.counts["target_synthetic"]["texts"] == len(DISHES)
+    kept = {side: sum(one.kept for one in results.spoken_by if one.side == side) for side in ("target", "source")}
+    assert kept["target"] == results.counts["target_synthetic"]["utterances"]
+    assert kept["source"] == results.counts["source_synthetic"]["utterances"]
+    assert {(one.voice, one.licence) for one in results.spoken_by} == {("hibari:heart", "Apache-2.0")}
     assert {"language", "publish"} <= {choice.key for choice in results.defaults}
     assert results.found[0] == f"{done.run.parent}/menu.txt: 6 texts of 6 lines"
 
