@@ -63,9 +63,13 @@ def _by_texts(results: Results) -> list[str]:
 
 
 def _detailed(results: Results) -> list[str]:
-    """What was found beside the WER, a table each; one of many columns is in `results.md` alone."""
+    """What was found beside the WER, a table each; one of many columns is in `results.md` alone.
+
+    Of a run it is the first, the target's own words where they are known: its report has the rest.
+    """
     lines: list[str] = []
-    for one in details.tables(results):
+    found = details.tables(results)
+    for one in found[:1] if results.seconds else found:
         cells = _aligned(one.head, one.rows)
         if max(map(len, cells)) <= WIDTH:
             lines += ["", *cells, *_wrapped(*one.notes)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from speech_analogy.evaluation.measures.records import TargetWords
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
 from speech_analogy.report import markdown
@@ -106,3 +107,15 @@ def test_the_report_imports_no_model_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_run_shows_one_table_of_details_on_the_screen(results: Results) -> None:
+    words = TargetWords(vocabulary=9, words=40, errors=10, others=60, other_errors=3)
+    update = {"target_words": words, "real_time_factor": 0.1}
+    changed = results.model_copy(
+        update={"systems": [one.model_copy(update=update) for one in results.systems], "seconds": {"corpus": 1.0}}
+    )
+    assert "B-WER" in table(changed)
+    assert "real-time factor" not in table(changed)
+    assert "real-time factor" in table(changed.model_copy(update={"seconds": {}}))
+    assert "real-time factor" in markdown.render(changed)
