@@ -111,7 +111,7 @@ def test_the_report_imports_no_model_library() -> None:
 
 def test_a_run_shows_one_table_of_details_on_the_screen(results: Results) -> None:
     words = TargetWords(vocabulary=9, words=40, errors=10, others=60, other_errors=3)
-    update = {"target_words": words, "real_time_factor": 0.1}
+    update = {"target_words": words, "real_time_factor": 0.1, "loops": 0}
     changed = results.model_copy(
         update={"systems": [one.model_copy(update=update) for one in results.systems], "seconds": {"corpus": 1.0}}
     )
