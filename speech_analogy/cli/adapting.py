@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from data_synth.cli.listing import AsJson
 from speech_analogy.cli.options import AllowOverlap, Executor, Quiet, Workers, typed_command
 from speech_analogy.errors import ConfigError
 
@@ -89,11 +90,12 @@ Overrides = Annotated[list[str] | None, typer.Option("--set", help="key=value, e
 
 @dataclass(frozen=True)
 class Doing:
-    """How stages are done: by which executor, in how many processes, with or without progress."""
+    """How stages are done: by which executor, in how many processes, with or without progress; what is printed."""
 
     executor: str = "local"
     workers: int | None = None
     quiet: bool = False
+    as_json: bool = False
 
 
 def adapt_command(
@@ -134,6 +136,7 @@ def adapt_command(
         typer.Option(help="With --targets: domains.json of an earlier run; what it has is not done again."),
     ] = None,
     allow_overlap: AllowOverlap = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """From texts and recordings, or a recipe, to an adapted model and a report; what is done is not done again.
@@ -141,7 +144,9 @@ def adapt_command(
     speech-analogy adapt --texts menu.txt --source recordings/ --out runs/menu
     """
     asked = asked_for(texts, source, slots, count, base, language, unlabelled, test, vector)
-    how = Doing(executor, workers, quiet)
+    if as_json and (dry_run or targets or vary):
+        raise ConfigError("is of one run's results", field="--json", do="leave it out, or do one run")
+    how = Doing(executor, workers, quiet, as_json)
     overrides = [*(overrides or []), *(["allow_overlap=recordings"] if allow_overlap else [])]
     many = {"--targets": targets, "--shared-source": shared_source, "--seeds": seeds, "--join": join}
     if recipe is None:
@@ -329,7 +334,7 @@ def adapt_recipe(
 
     doer = make_executor(how.executor, how.workers)
     planned = job.plan_run(recipe, run, overrides=overrides, data=data)
-    if planned.prepared is not None and show:
+    if planned.prepared is not None and show and not how.as_json:
         print("\n".join([*planned.prepared.found, ""]), flush=True)
     if dry_run:
         damaged = damaged_stages(planned.plan)
@@ -345,8 +350,8 @@ def adapt_recipe(
         done = job.adapt_planned(
             planned, executor=how.executor, workers=how.workers, progress=not how.quiet, command=typed_command()
         )
-        show_report(run, done.system if done.model is not None else None)
-    if done.model is not None:
+        show_report(run, done.system if done.model is not None else None, as_json=how.as_json)
+    if done.model is not None and not how.as_json:
         print(f"adapted model ({done.system}): {done.model}")
         print(f"try it: speech-analogy transcribe AUDIO --model {run / done.model.name}")
 
@@ -379,12 +384,15 @@ def _vary(
         print(job.table())
 
 
-def show_report(run: Path, published: str | None = None, good_enough: float | None = None) -> None:
-    """Write a run's report and print its table."""
+def show_report(
+    run: Path, published: str | None = None, good_enough: float | None = None, as_json: bool = False
+) -> None:
+    """Write a run's report and print its table, or its results as JSON."""
     from speech_analogy.evaluation.results import Results
     from speech_analogy.report.report import write_report
     from speech_analogy.report.screen import table
 
     page = write_report(run, published, good_enough)
-    print(table(Results.read(run / "results.json")))
-    print(f"report: {page.resolve()}")
+    results = Results.read(run / "results.json")
+    print(results.to_json() if as_json else table(results))
+    print(f"report: {page.resolve()}", file=sys.stderr if as_json else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from data_synth.cli.listing import AsJson
 from speech_analogy.cli.biasing import BiasBackground, BiasMethodChoice, BiasSettings, TextBiasPath, text_bias
 from speech_analogy.cli.options import (
     AllowOverlap,
@@ -73,6 +75,7 @@ def evaluate_command(
     source_texts: SourceTexts = None,
     allow_overlap: AllowOverlap = False,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """WER, CER, S/D/I with a 95 % interval and, against a second model, a paired p-value."""
@@ -109,10 +112,10 @@ def evaluate_command(
             normalise_as=normaliser_of(normaliser),
             asked=asked,
         )
-        print(table(results))
+        print(results.to_json() if as_json else table(results))
         if out is not None:
             write_results(results, found, out)
-            print(f"results: {out / 'results.json'}")
+            print(f"results: {out / 'results.json'}", file=sys.stderr if as_json else None)
 
 
 def score_command(
@@ -140,6 +143,7 @@ def score_command(
     target_texts: TargetTexts = None,
     source_texts: SourceTexts = None,
     overwrite: Overwrite = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score hypotheses of any system as `evaluate` scores ours; several systems are compared pairwise."""
     from speech_analogy.evaluation.given.scoring import score_files
@@ -166,7 +170,7 @@ def score_command(
             asked=asked,
             with_consensus=consensus,
         )
-        print(table(results))
+        print(results.to_json() if as_json else table(results))
         if out is not None:
             write_results(results, found, out)
-            print(f"results: {out / 'results.json'}")
+            print(f"results: {out / 'results.json'}", file=sys.stderr if as_json else None)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from data_synth.cli.app import app as synthesis_app
-from data_synth.cli.listing import engines_command, voices_command
+from data_synth.cli.listing import AsJson, engines_command, voices_command
 from speech_analogy import __version__
 from speech_analogy.cli.adapting import Doing, adapt_command, adapt_recipe, init_command, show_report
 from speech_analogy.cli.biasing import bias_command
@@ -138,10 +138,11 @@ def demo(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages and what they will cost.")] = False,
     executor: Executor = "local",
     workers: Workers = None,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """The whole job on texts and recordings that come with the package; --dry-run says how long it will take."""
-    how = Doing(executor, workers, quiet)
+    how = Doing(executor, workers, quiet, as_json)
     adapt_recipe(recipes_folder() / DEMO_RECIPE, out, None, overrides or [], dry_run, how)
 
 
@@ -151,7 +152,7 @@ def bench(
     cuts: Annotated[Path | None, typer.Option(help="Speech with texts; by default noise shaped like it.")] = None,
     seconds: Annotated[float, typer.Option(min=5, help="About how long to measure, all stages together.")] = 60.0,
     threads: Annotated[int | None, typer.Option(min=1, help="By default one a core.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")] = False,
+    as_json: AsJson = False,
     language: Language = "en",
     quiet: Quiet = False,
 ) -> None:
@@ -172,9 +173,10 @@ def report(
     good_enough: Annotated[
         float | None, typer.Option(min=0.0, help="The WER in percent that you need: the page says whether it is met.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write results.md, report.html and the model's card (model/README.md) of a run, and print its table."""
-    show_report(run, system, good_enough)
+    show_report(run, system, good_enough, as_json)
 
 
 def recipes_folder() -> Path:

@@ -270,7 +270,11 @@ class Results(Options):
 
     def write(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
-        write_whole(path, self.model_dump_json(by_alias=True, indent=2) + "\n")
+        write_whole(path, self.to_json() + "\n")
+
+    def to_json(self) -> str:
+        """As `results.json` has it."""
+        return self.model_dump_json(by_alias=True, indent=2)
 
     @classmethod
     def read(cls, path: Path) -> Results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from speech_analogy.adaptation.runs.adapt import Adaptation, adapt, plan_run
+from speech_analogy.cli.main import app
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.report.report import write_report
@@ -74,6 +77,13 @@ def test_its_recipe_does_nothing_more(done: Adaptation) -> None:
     again = Results.read(done.run / "results.json")
     assert again.defaults == results.defaults
     assert again.found == results.found
+
+
+def test_its_results_are_printed_as_json(done: Adaptation) -> None:
+    arguments = ["adapt", str(done.run / "recipe.yaml"), "--out", str(done.run), "--json", "--quiet"]
+    printed = CliRunner().invoke(app, arguments)
+    assert printed.exit_code == 0, printed.output
+    assert json.loads(printed.stdout) == json.loads((done.run / "results.json").read_text(encoding="utf-8"))
 
 
 def test_the_report_says_what_was_found_and_chosen_and_that_nothing_was_measured(done: Adaptation) -> None:
