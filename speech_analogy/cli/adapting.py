@@ -13,6 +13,7 @@ import typer
 
 from data_synth.cli.listing import AsJson
 from speech_analogy.cli.options import AllowOverlap, Executor, Quiet, Workers, typed_command
+from speech_analogy.cli.reporting import show_report
 from speech_analogy.errors import ConfigError
 
 WITHOUT_RECIPE = "Without a recipe"  # a panel of the help
@@ -382,17 +383,3 @@ def _vary(
             command=typed_command(),
         )
         print(job.table())
-
-
-def show_report(
-    run: Path, published: str | None = None, good_enough: float | None = None, as_json: bool = False
-) -> None:
-    """Write a run's report and print its table, or its results as JSON."""
-    from speech_analogy.evaluation.results import Results
-    from speech_analogy.report.report import write_report
-    from speech_analogy.report.screen import table
-
-    page = write_report(run, published, good_enough)
-    results = Results.read(run / "results.json")
-    print(results.to_json() if as_json else table(results))
-    print(f"report: {page.resolve()}", file=sys.stderr if as_json else None)

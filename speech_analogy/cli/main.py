@@ -12,7 +12,7 @@ import typer
 from data_synth.cli.app import app as synthesis_app
 from data_synth.cli.listing import AsJson, engines_command, voices_command
 from speech_analogy import __version__
-from speech_analogy.cli.adapting import Doing, adapt_command, adapt_recipe, init_command, show_report
+from speech_analogy.cli.adapting import Doing, adapt_command, adapt_recipe, init_command
 from speech_analogy.cli.biasing import bias_command
 from speech_analogy.cli.evaluating import evaluate_command, score_command
 from speech_analogy.cli.exporting import export_command, vector_card_command
@@ -27,6 +27,7 @@ from speech_analogy.cli.options import (
     Quiet,
     Workers,
 )
+from speech_analogy.cli.reporting import report_command
 from speech_analogy.cli.training import finetune_command, shorten_command, widen_command
 from speech_analogy.cli.transcribing import transcribe_command
 from speech_analogy.cli.verifying import verify_command
@@ -52,6 +53,7 @@ app.command(name="systems")(systems_command)
 app.command(name="adapt")(adapt_command)
 app.command(name="init")(init_command)
 app.command(name="verify")(verify_command)
+app.command(name="report")(report_command)
 app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)
@@ -162,21 +164,6 @@ def bench(
 
     found = measure(base, cuts=cuts, seconds=seconds, threads=threads, language=language, progress=not quiet)
     print(found.model_dump_json(indent=2) if as_json else table(found))
-
-
-@app.command()
-def report(
-    run: Annotated[Path, typer.Argument(help="A run's folder, with results.json.")],
-    system: Annotated[
-        str | None, typer.Option(help="The system that RUN/model is; by default what `adapt` recorded.")
-    ] = None,
-    good_enough: Annotated[
-        float | None, typer.Option(min=0.0, help="The WER in percent that you need: the page says whether it is met.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Write results.md, report.html and the model's card (model/README.md) of a run, and print its table."""
-    show_report(run, system, good_enough, as_json)
 
 
 def recipes_folder() -> Path:
