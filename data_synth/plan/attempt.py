@@ -32,7 +32,7 @@ class LedgerRow(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    key: Annotated[str, Field(pattern=r"^[0-9a-f]+$")]  # also a file's name
+    key: Annotated[str, Field(pattern=r"^([0-9a-f]{2})+$")]  # bytes; also a file's name
     text_id: str
     text: str
     spoken: str | None = None  # what the engine was given, where it is not the text

@@ -175,7 +175,9 @@ def changed_tree(tree: Any, dice: random.Random) -> Any:
                 value = [value] if dice.random() < 0.5 else {"a": value}
             parent[key] = value
         case 4 if isinstance(parent[key], int | float) and not isinstance(parent[key], bool):
-            parent[key] = dice.choice((-parent[key], parent[key] * 1e9, str(parent[key]), parent[key] + 0.5))
+            value = parent[key]
+            half = value + 0.5 if abs(value) < 1e300 else value  # of 10 ** 400 there is no float
+            parent[key] = dice.choice((-value, value * 10**9, str(value), half))
         case 4:
             parent[key] = f"{parent[key]}{dice.choice([o for o in ODD if isinstance(o, str)])}"
         case _:

@@ -1,6 +1,7 @@
 """Random kills, torn files and full disks in every verb: a restart ends with the bytes of an undisturbed run.
 
-By hand, more of them: FAULT_KILLS=100 FAULT_TORN=20 FAULT_FULL=20 pytest -n 0 -m slow -s tests/faults/test_injected.py
+By hand, more of them, and the long verbs in every third round at least: FAULT_KILLS=100 FAULT_TORN=20 FAULT_FULL=20
+FAULT_MOUNTED=20 FAULT_SELDOM=3 pytest -n 0 -m slow -s tests/faults/test_injected.py
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,10 +32,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reas
 KILLS = int(os.environ.get("FAULT_KILLS", "12"))
 TORN = int(os.environ.get("FAULT_TORN", "6"))
 FULL = int(os.environ.get("FAULT_FULL", "6"))
+MOUNTED = int(os.environ.get("FAULT_MOUNTED", "6"))
 SEED = int(os.environ.get("FAULT_SEED", "0"))
 WITHOUT = os.environ.get("FAULT_WITHOUT", "").split(",")  # verbs, where time is short
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 INTERRUPTED = 130
+ROOM_BYTES = 2**30
 METADATA = "Metadata-Version: 2.1\nName: faulty-tts\nVersion: 1.0\n"
 ENTRY_POINTS = "[data_synth.engines]\nfaulty = faulty_tts:FakeEngine\n"
 SAME, CLEAR, WRONG = "same result", "clear error", "wrong"
@@ -153,7 +158,10 @@ def verbs(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory, small_whispe
     torch.set_num_threads(threads)
 
 
-SELDOM = {"adapt": 10, "finetune": 2, "shorten": 2, "widen": 2}
+MOST_SELDOM = int(os.environ.get("FAULT_SELDOM", "10"))  # rounds
+SELDOM = {
+    name: min(rounds, MOST_SELDOM) for name, rounds in {"adapt": 10, "finetune": 2, "shorten": 2, "widen": 2}.items()
+}
 """Verbs that take long: one round in so many."""
 
 
@@ -220,6 +228,52 @@ def test_full_disks(verbs: Verbs) -> None:
             wrong.append(f"{number} {name} files up to {limit} bytes: {said}")
         shutil.rmtree(place)
     _report("full disks: the run in one line, the restart the same", counts, wrong)
+
+
+@contextmanager
+def small_disk(place: Path, size: int) -> Iterator[Callable[[int], None]]:
+    """A disk of so many bytes at a place, in memory; what is given takes another size. Skips where nobody may mount."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    found = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        pytest.skip(f"a disk cannot be mounted here: {found.stderr.strip()}")
+
+    def resize(wanted: int) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={wanted}", str(place)], check=True)
+
+    try:
+        yield resize
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+        place.rmdir()
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no `mount`")
+def test_small_disks(verbs: Verbs) -> None:
+    """A disk of any size that is too small: one line, nothing half; with room the same command ends well."""
+    from tests.faults.forked import leftovers, run
+
+    dice, counts, wrong = random.Random(SEED + 3), Counter[str](), []
+    for number, name in enumerate(_in_turn(verbs.names(), MOUNTED)):
+        verbs.expected(name)
+        size = int(10 ** dice.uniform(4.1, 7.3))
+        place = verbs.work / f"disk-{number}"
+        with small_disk(place, size) as resize:
+            ended = run(verbs.arguments(name, place))
+            if ended.status != 0 and not ended.in_one_line:
+                how, said = WRONG, f"{ended.status} {ended.said}"
+            elif ended.status == 2 and name not in ("adapt",) and leftovers(place):
+                how, said = WRONG, f"left: {leftovers(place)}"
+            else:
+                resize(ROOM_BYTES)
+                how, said = verbs.restarted(name, place)
+                how = CLEAR if how == SAME and ended.status == 2 else how
+        counts[how] += 1
+        print(f"{number} {name} on a disk of {size} bytes: {how}{_why(how, said)}", flush=True)
+        if how == WRONG:
+            wrong.append(f"{number} {name} on a disk of {size} bytes: {said}")
+    _report("small disks: the run in one line, the restart the same", counts, wrong)
 
 
 TEARABLE = {
