@@ -11,7 +11,9 @@ from data_synth.gates.judge import GateOptions
 from data_synth.plan.layout import StorageLayout, clip_format
 from data_synth.plan.voices import parted_specs
 from data_synth.text.spoken import Speaking
-from speech_analogy.foundation.options import Options, Range
+from speech_analogy.foundation.options import LanguageCode, Options, Range
+
+MOST_CLIPS = 10_000  # of one text
 
 
 class SynthesisOptions(Options):
@@ -20,7 +22,7 @@ class SynthesisOptions(Options):
     later: ClassVar = ("voices", "channel")
 
     engines: tuple[str, ...] = Field(default=("hibari",), description="voices, e.g. hibari, piper:joe, flite:slt+rms")
-    voices_per_text: int = Field(default=1, ge=1, description="clips of every text")
+    voices_per_text: int = Field(default=1, ge=1, le=MOST_CLIPS, description="clips of every text")
     variants: bool = Field(
         default=True,
         description="where a text is to have more clips than the engines have voices: further ones made of them, such "
@@ -51,7 +53,7 @@ class SynthesisOptions(Options):
         default="flac", description="one file per clip, or shar, shar-opus: Lhotse Shar's tar shards"
     )
     sampling_rate: int = Field(default=16_000, ge=8_000, le=48_000, description="Hz")
-    language: str = "en"
+    language: LanguageCode = "en"
     spoken: Speaking = Field(
         default="auto", description="numbers and the like in words for the engine; none: as the text is written"
     )

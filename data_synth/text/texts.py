@@ -21,6 +21,16 @@ DEFAULT_DOMAIN = "target"
 TEXT_FIELD, ID_FIELD, DOMAIN_FIELD = "text", "id", "domain"
 SLURP_FIELDS = {"sentence": TEXT_FIELD, "slurp_id": ID_FIELD, "scenario": DOMAIN_FIELD}  # SLURP's names -> ours
 TEXT_TABLES = (".csv", ".tsv", ".jsonl")
+MOST_CHARACTERS = 10_000  # of one text: a quarter of an hour of speech
+NOT_PLAIN = {
+    "{\\rtf": "RTF",
+    "%PDF-": "PDF",
+    "<!DOCTYPE": "HTML",
+    "<html": "HTML",
+    "<?xml": "XML",
+    "PK\x03\x04": "a zip file",
+}
+"""How files begin that people give in place of plain text -> what they are."""
 MISSING = "the file of texts is missing"
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # but for white space
 TEXT_COLUMNS = (TEXT_FIELD, "sentence", "transcript", "transcription", "utterance", "phrase", "query", "prompt")
@@ -154,6 +164,9 @@ class TextFile:
             words, where, given = (_single_spaced(entry.get(name, "")) for name in (TEXT_FIELD, DOMAIN_FIELD, ID_FIELD))
             if not all(map(_is_unicode, (words, where, given))):
                 raise DataError(f"line {line} is not valid Unicode (a lone surrogate)", file=self._path)
+            if len(words) > MOST_CHARACTERS:
+                rule = f"line {line} has {len(words)} characters, and a text may have {MOST_CHARACTERS}"
+                raise DataError(rule, file=self._path, do="write a sentence a line")
             where = where or self._domain
             yield line, (Text(given, words, where) if given else Text.of(words, where)) if words else None
 
@@ -199,6 +212,9 @@ def _plain_entries(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Of a text file; form feeds and the like end a line too."""
     number = 0
     for place, line in read_lines(path, missing=MISSING):
+        other = next((kind for sign, kind in NOT_PLAIN.items() if place == 1 and (line or "").startswith(sign)), None)
+        if other is not None:
+            raise DataError(f"is {other} and no plain text", file=path, do="save it as plain text, a sentence a line")
         if line is None:
             raise DataError(f"line {place}: {TOO_LONG}", file=path, do="write a text a line")
         for part in line.splitlines():

@@ -23,7 +23,7 @@ from speech_analogy.adaptation.recipe_options import (
 from speech_analogy.adaptation.stand_in_options import StandInOptions
 from speech_analogy.adaptation.vector_options import GivenVector
 from speech_analogy.errors import ConfigError
-from speech_analogy.foundation.options import Options, config_error
+from speech_analogy.foundation.options import LanguageCode, Options, config_error
 from speech_analogy.foundation.user_files.json_text import DEEPEST
 from speech_analogy.foundation.user_files.yaml_text import parse_yaml
 from speech_analogy.recognisers.decoding import DecodingOptions
@@ -124,7 +124,7 @@ class Recipe(Options):
     title: str
     note: str = ""
     base: str = "pip:whisper-tiny.en"
-    language: str = "en"
+    language: LanguageCode = "en"
     seed: int = 0
     training_seed: int | None = Field(
         default=None,

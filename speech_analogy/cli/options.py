@@ -68,7 +68,18 @@ AllowOverlap = Annotated[
     bool,
     typer.Option("--allow-overlap", help="Test on recordings and speakers of the training too; every table says so."),
 ]
-Language = Annotated[str, typer.Option(help="Language of speech and text.")]
+
+
+def _code(value: str) -> str:
+    from speech_analogy.foundation.options import language_code  # pydantic is not for --help
+
+    try:
+        return language_code(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"{value!r} {error}") from None
+
+
+Language = Annotated[str, typer.Option(callback=_code, help="Language of speech and text.")]
 Base = Annotated[
     str,
     typer.Option(help="Weights: a Hugging Face id, a folder, an OpenAI .pt, pip:whisper-tiny.en or pip:whisper-base."),
@@ -99,7 +110,7 @@ TargetTexts = Annotated[
     typer.Option(help="With --source-texts: WER on the words that only these texts have, and on others; rare terms."),
 ]
 SourceTexts = Annotated[Path | None, typer.Option(help="Texts of the source; see --target-texts.")]
-Beams = Annotated[int, typer.Option(min=1, help="1 is greedy.")]
+Beams = Annotated[int, typer.Option(min=1, max=100, help="1 is greedy.")]
 Backend = Annotated[
     BackendChoice, typer.Option(help="What decodes; auto: CTranslate2 where it is installed and repays the conversion.")
 ]

@@ -23,7 +23,7 @@ from data_synth.text.scored_form import words
 from speech_analogy.corpora.audio import decoded_samples, decodes_fast, recording_of
 from speech_analogy.corpora.cut_checks import RECORDED_FILE, recorded_file, remembered_of, span_of
 from speech_analogy.errors import DataError, shortened
-from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.options import LanguageCode, Options
 from speech_analogy.foundation.progress import bar
 from speech_analogy.foundation.user_files.tables import BrokenLine, TableRow, table_rows
 
@@ -40,6 +40,8 @@ SPAN_TOLERANCE_S = 0.025  # by which a stated end may miss the audio's
 MISSING_AUDIO = "the audio file is missing"
 EMPTY_TEXT = "the text is empty"
 NOT_UNICODE = "id, text, speaker, domain or file name is not valid Unicode (a lone surrogate)"
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
+SHORTEST_S = 0.01  # of audio in which anything can be said
 NO_SAMPLES = "the audio has no samples"
 NOT_A_TEXT = "the text must be a string"
 LONGEST_ID = 1000  # characters
@@ -123,7 +125,7 @@ class CorpusReading:
 class ReaderOptions(Options):
     """What every reader takes."""
 
-    language: str = "en"
+    language: LanguageCode = "en"
     # Decode files once, so that a broken one is found now and not during training. None: all but Ogg (Opus,
     # Vorbis), where it takes long and a truncated file shows by its header.
     decode: bool | None = None
@@ -247,6 +249,8 @@ def _cut(entry: CorpusUtterance | Problem, options: ReaderOptions) -> Usable | P
             return Problem(entry.id, str(entry.audio), NO_SAMPLES)
         if options.channel is not None and options.channel not in recording.channel_ids:
             return Problem(entry.id, str(entry.audio), f"the audio has no channel {options.channel}")
+        if not LOWEST_RATE_HZ <= recording.sampling_rate <= HIGHEST_RATE_HZ:
+            return Problem(entry.id, str(entry.audio), f"a rate of {recording.sampling_rate:g} Hz holds no speech")
         problem = header_problem(entry.audio)
         if problem is not None:
             return Problem(entry.id, str(entry.audio), problem)
@@ -267,6 +271,8 @@ def _cut(entry: CorpusUtterance | Problem, options: ReaderOptions) -> Usable | P
         duration = recording.duration - entry.start_s
     if duration * recording.sampling_rate < 1:
         return Problem(entry.id, str(entry.audio), NO_SAMPLES)
+    if duration < SHORTEST_S:
+        return Problem(entry.id, str(entry.audio), "the audio is too short for speech")
     if len(entry.text) > MOST_CHARACTERS_S * (duration + SPOKEN_FAST_S):
         return Problem(entry.id, str(entry.audio), "the text is longer than can be spoken in the time")
     return _usable(entry, recording, duration, options.channel)

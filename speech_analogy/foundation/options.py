@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +23,23 @@ from speech_analogy.foundation.suggest import nearest
 
 Range: TypeAlias = float | tuple[float, float]
 """One value, or the lowest and the highest of what is drawn anew for every clip."""
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 DRAWN_DIGITS = 4  # decimals of a drawn value
+
+
+def language_code(value: str) -> str:
+    """The code of a language itself. A name, `english`, would be taken for a language that nothing is known of.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if LANGUAGE.fullmatch(value) is None:
+        raise ValueError("must be the code of a language, such as en, de or pt-BR")
+    return value
+
+
+LanguageCode = Annotated[str, AfterValidator(language_code)]
+"""Of ISO 639, with a region or a script behind it where that matters."""
 
 
 class Options(BaseModel):

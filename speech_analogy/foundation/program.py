@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any, cast
 
 import typer
 from typer.core import TyperGroup
 
-from speech_analogy.errors import SpeechAnalogyError
+from speech_analogy.errors import ConfigError, SpeechAnalogyError
+from speech_analogy.foundation.disk.apart import apart
 from speech_analogy.foundation.disk.refusals import in_one_line
 from speech_analogy.plain_text import plain, shown
 
 USER_ERROR_STATUS = 2
+HOME = "~"
 INTERRUPTED_STATUS = 130  # 128 + SIGINT, as shells count
 
 
@@ -63,6 +67,16 @@ def plain_output() -> Iterator[None]:
         yield
 
 
+def have_streams() -> None:
+    """Standard streams that take any text: closed ones lead nowhere, and what an encoding lacks is written out."""
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run(app: typer.Typer, program: str, arguments: list[str] | None = None) -> None:
     """Run a program; ends by SystemExit, whatever happens.
 
@@ -71,9 +85,11 @@ def run(app: typer.Typer, program: str, arguments: list[str] | None = None) -> N
         program: its name in messages.
         arguments: in place of the command line's.
     """
+    have_streams()
     try:
+        asked = usable_arguments(sys.argv[1:] if arguments is None else arguments)
         with plain_output():
-            status = typer.main.get_command(app).main(args=arguments, prog_name=program, standalone_mode=False)
+            status = _guarded(typer.main.get_command(app)).main(args=asked, prog_name=program, standalone_mode=False)
     except SpeechAnalogyError as error:
         status = _fail(program, str(error))
     except (Interrupted, KeyboardInterrupt, typer.Abort):
@@ -83,6 +99,37 @@ def run(app: typer.Typer, program: str, arguments: list[str] | None = None) -> N
         refused = in_one_line(error)
         status = _usage(program, error) if refused is None else _fail(program, refused)
     raise SystemExit(status if isinstance(status, int) else 0)
+
+
+def usable_arguments(arguments: Sequence[str]) -> list[str]:
+    """The arguments, with the home folder where a shell has left its sign: `--out=~/run`.
+
+    Raises:
+        ConfigError: one is no text in UTF-8, as a file's name may be: it could not be written into any record.
+    """
+    for one in arguments:
+        try:
+            one.encode()
+        except UnicodeEncodeError:
+            do = "rename the file or folder"
+            raise ConfigError(
+                "an argument must be UTF-8", field="command line", value=ascii(one)[1:-1], do=do
+            ) from None
+    return [_at_home(one) for one in arguments]
+
+
+def _at_home(argument: str) -> str:
+    option, sign, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return option + sign + (str(Path(value).expanduser()) if value == HOME or value.startswith(f"{HOME}/") else value)
+
+
+def _guarded(command: Any) -> Any:
+    """A verb, or a group with all of its verbs, that looks at what is asked first."""
+    for one in getattr(command, "commands", {}).values():
+        _guarded(one)
+    if command.callback is not None:
+        command.callback = apart(command.callback)
+    return command
 
 
 def _usage(program: str, error: Exception) -> int:

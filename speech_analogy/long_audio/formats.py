@@ -38,11 +38,14 @@ class TextWriter:
         """In place of the end, where the recording cannot be read on."""
 
 
+IN_ONE_CELL = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})  # of a name in a line with tabs
+
+
 class LineWriter(TextWriter):
     """A recording a line: its name, a tab, all of its text."""
 
     def begin(self) -> None:
-        self.stream.write(f"{self.name}\t")
+        self.stream.write(f"{self.name.translate(IN_ONE_CELL)}\t")
 
     def put(self, segment: TimedText) -> None:
         self.stream.write(segment.text if self.count == 1 else f" {segment.text}")

@@ -22,7 +22,7 @@ def find_sound(sources: Sequence[Path]) -> list[SoundFile]:
     """The files that are given, whatever their suffix, and the audio in given folders and below; each once.
 
     Raises:
-        DataError: nothing is there, or a folder holds no audio.
+        DataError: nothing is there, a folder holds no audio, or a name is no text.
     """
     found: list[SoundFile] = []
     for source in sources:
@@ -35,4 +35,9 @@ def find_sound(sources: Sequence[Path]) -> list[SoundFile]:
             found.append(SoundFile(source, source.name))
         else:
             raise DataError("no such file", file=source)
+    for one in found:
+        try:
+            str(one.path).encode()
+        except UnicodeEncodeError:
+            raise DataError("the file's name must be UTF-8", value=ascii(str(one.path))[1:-1], do="rename it") from None
     return list(dict.fromkeys(found))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.options import LanguageCode, Options
 from speech_analogy.recognisers.biasing.options import TextBias
 from speech_analogy.recognisers.devices import AUTO
 from speech_analogy.recognisers.protocol import Backend, Compute
 from speech_analogy.recognisers.windows import Window
+
+MOST_BEAMS = 100
 
 
 class DecodingOptions(Options):
@@ -17,7 +19,7 @@ class DecodingOptions(Options):
     window: Window | None = Field(
         default=None, description="of the encoder; None: the one that the checkpoint was tuned in"
     )
-    beams: int = Field(default=1, ge=1, description="1 is greedy")
+    beams: int = Field(default=1, ge=1, le=MOST_BEAMS, description="1 is greedy")
     backend: Backend = Field(
         default="torch", description="what decodes: torch, ctranslate2, or auto; see `choose_backend`"
     )
@@ -30,7 +32,7 @@ class DecodingOptions(Options):
         description="a transcript that repeats itself is cut, or decoded again without repeats, and silence gives no "
         "words; off: whatever one pass writes",
     )
-    language: str = Field(default="en", description="of the speech, for a model that is not loaded yet")
+    language: LanguageCode = Field(default="en", description="of the speech, for a model that is not loaded yet")
     device: str = Field(
         default=AUTO,
         description="of a model that is not loaded yet: auto (a GPU if torch sees one and the backend is not "

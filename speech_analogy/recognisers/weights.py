@@ -120,12 +120,14 @@ def _from_file(path: Path, family: RecogniserFamily) -> Path:
 
 def _from_hub(name: str) -> Path:
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES, local_files_only=True))
     except (LocalEntryNotFoundError, FileNotFoundError):
         pass
+    except HFValidationError:
+        raise CheckpointError("no such model", field="base", value=name, do="a hub's names are owner/name") from None
     _require_hub(name)
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES))

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.options import LanguageCode, Options
 from speech_analogy.recognisers.windows import Window
 
 
@@ -83,7 +83,7 @@ class FinetuneOptions(Options):
         default=None, description="hold parts to the base; requires speech that must not be forgotten"
     )
     seed: int = 0
-    language: str = "en"
+    language: LanguageCode = "en"
     save_every_s: float = Field(default=60.0, ge=0, description="seconds between states that a killed run resumes from")
 
     @model_validator(mode="after")

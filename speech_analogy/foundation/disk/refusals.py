@@ -27,6 +27,8 @@ REMEDIES = {
 """What can be done, by the number of the error; others have the system's words alone."""
 CHECK_PATH = "check the path and its permissions"
 NUMBER_IN_WORDS = re.compile(r"\(os error (\d+)\)|Os \{ code: (\d+)")  # as Rust's libraries (safetensors) say it
+NO_MEMORY = re.compile(r"can't allocate memory|[Oo]ut of memory|bad_alloc")  # as torch and its like say it
+LESS_MEMORY = "ask for less at once (batches, beams, workers), or take a smaller model"
 AT_LEAST_BYTES = 1 << 20  # of room, before an output is begun whose size is not known
 
 
@@ -46,6 +48,8 @@ def in_one_line(error: BaseException) -> str | None:
 
     A reader that went away (a broken pipe), and whatever comes from a network, is not the disk's.
     """
+    if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
+        return str(SpeechAnalogyError("there is not enough memory", do=LESS_MEMORY))
     found = system_error(error)
     if found is None or isinstance(found, ConnectionError | TimeoutError):
         return None
