@@ -23,7 +23,7 @@ from speech_analogy.adaptation.recipe_options import (
 from speech_analogy.adaptation.stand_in_options import StandInOptions
 from speech_analogy.adaptation.vector_options import GivenVector
 from speech_analogy.errors import ConfigError
-from speech_analogy.foundation.options import LanguageCode, Options, config_error
+from speech_analogy.foundation.options import LanguageCode, Options, Seed, config_error
 from speech_analogy.foundation.user_files.json_text import DEEPEST
 from speech_analogy.foundation.user_files.yaml_text import parse_yaml
 from speech_analogy.recognisers.decoding import DecodingOptions
@@ -125,8 +125,8 @@ class Recipe(Options):
     note: str = ""
     base: str = "pip:whisper-tiny.en"
     language: LanguageCode = "en"
-    seed: int = 0
-    training_seed: int | None = Field(
+    seed: Seed = 0
+    training_seed: Seed | None = Field(
         default=None,
         description="of the fine-tunings alone, to measure its effect: the division and the synthetic speech "
         "stay those of `seed`, which is also the default",

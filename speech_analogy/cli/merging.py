@@ -20,7 +20,7 @@ vector_app = typer.Typer(
 )
 
 Out = Annotated[Path, typer.Option("--out", help="The output; it must not exist.")]
-Threads = Annotated[int | None, typer.Option(help="Worker threads; default: one per core, at most 8.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Worker threads; default: one per core, at most 8.")]
 OtherBase = Annotated[
     bool, typer.Option("--allow-other-base", help="Accept another base of the same names and shapes (chat vector).")
 ]

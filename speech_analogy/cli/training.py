@@ -39,7 +39,9 @@ def finetune_command(
         bool, typer.Option("--compile", help="torch.compile the encoder's layers; needs a C++ compiler.")
     ] = False,
     freeze: Annotated[list[str] | None, typer.Option(help="A module left as it is, e.g. encoder.")] = None,
-    lora_rank: Annotated[int | None, typer.Option(min=1, help="Train LoRA adapters of this rank instead.")] = None,
+    lora_rank: Annotated[
+        int | None, typer.Option(min=1, max=4096, help="Train LoRA adapters of this rank instead.")
+    ] = None,
     seed: int = 0,
     language: Language = "en",
     quiet: Quiet = False,

@@ -12,6 +12,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
@@ -40,6 +41,10 @@ def language_code(value: str) -> str:
 
 LanguageCode = Annotated[str, AfterValidator(language_code)]
 """Of ISO 639, with a region or a script behind it where that matters."""
+
+
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""Of a generator: what torch's take."""
 
 
 class Options(BaseModel):

@@ -6,14 +6,14 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from speech_analogy.foundation.options import LanguageCode, Options
+from speech_analogy.foundation.options import LanguageCode, Options, Seed
 from speech_analogy.recognisers.windows import Window
 
 
 class LoraOptions(Options):
     """Low-rank adapters in place of whole matrices (arXiv 2106.09685)."""
 
-    rank: int = Field(default=16, ge=1)
+    rank: int = Field(default=16, ge=1, le=4096)
     alpha: int = Field(default=32, ge=1, description="the adapters' product is scaled by alpha / rank")
     modules: tuple[str, ...] = Field(
         default=("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"), min_length=1, description="that get one"
@@ -82,7 +82,7 @@ class FinetuneOptions(Options):
     ewc: EwcOptions | None = Field(
         default=None, description="hold parts to the base; requires speech that must not be forgotten"
     )
-    seed: int = 0
+    seed: Seed = 0
     language: LanguageCode = "en"
     save_every_s: float = Field(default=60.0, ge=0, description="seconds between states that a killed run resumes from")
 

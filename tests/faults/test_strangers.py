@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,10 @@ def test_the_home_folder_where_a_shell_leaves_its_sign(monkeypatch: pytest.Monke
 def test_counts_beyond_reason() -> None:
     with pytest.raises(ConfigError, match="less than or equal to 100"):
         DecodingOptions.parse({"beams": 1_000_000})
+    with pytest.raises(ConfigError, match=r"seed: .* less than 9223372036854775808"):
+        FinetuneOptions.parse({"seed": 10**25})
+    with pytest.raises(ConfigError, match="less than or equal to 4096"):
+        FinetuneOptions.parse({"lora": {"rank": 1_000_000}})
     with pytest.raises(ConfigError, match="less than or equal to 10000"):
         SynthesisOptions.parse({"voices_per_text": 10**9})
 
@@ -194,3 +199,18 @@ def test_recordings_whose_names_are_no_text_or_hold_tabs(tmp_path: Path) -> None
     (tmp_path / os.fsdecode(b"\xff.wav")).write_bytes(b"")
     with pytest.raises(DataError, match=r"name must be UTF-8.*udcff"):
         find_sound([tmp_path])
+
+
+def test_a_vector_in_the_place_of_a_model(inputs: Inputs, verb: Verb, tmp_path: Path) -> None:
+    """Its differences would be written as a model's weights."""
+    (tmp_path / "m.yaml").write_text(f"merge_method: linear\nmodels: [{{model: {inputs.vector}}}]\n")
+    fails(verb("merge", tmp_path / "m.yaml", "--out", tmp_path / "o"), "is a task vector and no model")
+    fails(verb("merge", tmp_path / "m.yaml", "--out", tmp_path / "o", "--threads", "-1"), "--threads")
+    assert not (tmp_path / "o").exists()
+
+
+def test_an_export_into_its_own_model_takes_no_locks_along(inputs: Inputs, verb: Verb, tmp_path: Path) -> None:
+    model = tmp_path / "m"
+    shutil.copytree(inputs.model, model)
+    assert verb("export", model, "--to", "transformers", "--out", model / "o").returncode == 0
+    assert [path.name for path in (model / "o").iterdir() if path.name.startswith(".")] == [MARK]

@@ -25,6 +25,7 @@ from speech_analogy.merging.methods.parameters import Definitions
 from speech_analogy.merging.methods.registry import get_method
 from speech_analogy.merging.scope import Depth, Setting
 from speech_analogy.merging.tensors import TensorSource, accumulator
+from speech_analogy.merging.vectors.file import VECTOR_SCHEMA
 from speech_analogy.merging.vectors.lora import read_lora
 from speech_analogy.merging.vectors.task_vector import TaskVector
 
@@ -232,7 +233,10 @@ def _input(
     statistics = item.get("statistics")
     gathered = None if statistics is None else open_checkpoint(_resolved(parsed, str(statistics)))
     if "model" in item:
-        return MergeInput(_weights(parsed, str(item["model"])), False, settings, gathered)
+        weights = _weights(parsed, str(item["model"]))
+        if isinstance(weights, Checkpoint) and weights.metadata.get("schema") == VECTOR_SCHEMA:
+            raise CheckpointError("is a task vector and no model", file=weights.label, do="give it as vector: FILE")
+        return MergeInput(weights, False, settings, gathered)
     if "vector" in item:
         vector = TaskVector.load(_resolved(parsed, str(item["vector"])))
     else:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from speech_analogy.foundation.options import Options
+from speech_analogy.foundation.options import LanguageCode, Options, Seed
 from speech_analogy.recognisers.windows import Window
 
 States = Literal["last", "all"]
@@ -24,8 +24,8 @@ class DistilOptions(Options):
         default="all", description="the decoder's hidden states that are matched: after its last layer, or after each"
     )
     precision: Literal["auto", "bf16", "fp32"] = Field(default="auto", description="of the student's autocast")
-    seed: int = 0
-    language: str = "en"
+    seed: Seed = 0
+    language: LanguageCode = "en"
     save_every_s: float = Field(default=60.0, ge=0, description="seconds between states that a killed run resumes from")
 
 
