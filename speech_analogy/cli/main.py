@@ -27,7 +27,7 @@ from speech_analogy.cli.options import (
     Quiet,
     Workers,
 )
-from speech_analogy.cli.reporting import report_command
+from speech_analogy.cli.reporting import hypotheses_command, report_command
 from speech_analogy.cli.training import finetune_command, shorten_command, widen_command
 from speech_analogy.cli.transcribing import transcribe_command
 from speech_analogy.cli.verifying import verify_command
@@ -54,6 +54,7 @@ app.command(name="adapt")(adapt_command)
 app.command(name="init")(init_command)
 app.command(name="verify")(verify_command)
 app.command(name="report")(report_command)
+app.command(name="hypotheses")(hypotheses_command)
 app.command(name="merge")(merge_command)
 app.command(name="finetune")(finetune_command)
 app.command(name="shorten")(shorten_command)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from data_synth.cli.listing import AsJson
+from speech_analogy.cli.options import Overwrite
 from speech_analogy.errors import ConfigError
 
 
@@ -61,3 +63,50 @@ def show_runs(runs: list[Path], as_json: bool = False) -> None:
         return
     print_table(COLUMNS, list(map(cells, rows)))
     print("", *notes(rows), sep="\n")
+
+
+class HypothesesFormChoice(StrEnum):
+    """See `--format`."""
+
+    nemo = "nemo"
+    trn = "trn"
+    csv = "csv"
+
+
+def hypotheses_command(
+    run: Annotated[Path, typer.Argument(help="A folder with results.json, of `adapt`, `evaluate` or `score`.")],
+    form: Annotated[
+        HypothesesFormChoice,
+        typer.Option("--format", help="nemo: audio_filepath, text, pred_text a line; trn; csv."),
+    ] = HypothesesFormChoice.nemo,
+    system: Annotated[str | None, typer.Option(help="By default what the run is about.")] = None,
+    references: Annotated[
+        bool, typer.Option("--references", help="With trn: the references in place of the transcripts.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="The file to write; by default they are printed.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a system's transcripts of the test in a form that other tools read."""
+    from speech_analogy.errors import DataError
+    from speech_analogy.evaluation.given.writing import written
+    from speech_analogy.evaluation.results import Results, read_hypotheses
+    from speech_analogy.foundation.files import whole_file
+    from speech_analogy.foundation.suggest import nearest
+    from speech_analogy.report import ranking
+
+    if references and form is not HypothesesFormChoice.trn:
+        raise ConfigError("is of trn alone: the other forms have both", field="--references", do="leave it out")
+    results = Results.read(run / "results.json")
+    about = ranking.subject(results) if system is None else ranking.find(results, system)
+    if about is None:
+        if system is None:
+            raise DataError("no recordings of the target were heard here", file=run, do="give `adapt` some as --test")
+        names = dict.fromkeys(one.name for one in results.systems)
+        raise DataError("is not measured here", file=run, field="--system", value=system, do=nearest(system, names))
+    text = written(read_hypotheses(run / about.hypotheses_file), form.value, run, references=references)
+    if out is None:
+        print(text, end="")
+        return
+    with whole_file(out, overwrite=overwrite) as file:
+        file.write_text(text, encoding="utf-8")
+    print(f"transcripts: {out}")
