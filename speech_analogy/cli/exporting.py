@@ -37,10 +37,11 @@ def vector_card_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Write the README.md of a task vector as Hugging Face reads it: its base, what it was tuned on, its results."""
+    from speech_analogy.cards.records import vector_facts
     from speech_analogy.evaluation.results import Results
     from speech_analogy.foundation.files import whole_file
     from speech_analogy.merging.vectors.file import read_vector_file
-    from speech_analogy.report.cards import vector_card, vector_facts
+    from speech_analogy.report.cards import vector_card
 
     _, base, provenance = read_vector_file(vector, verify=False)
     results = None if run is None else Results.read(run / "results.json")

@@ -43,6 +43,21 @@ def running(title: str, threads: int | None, quiet: bool) -> Iterator[StreamOpti
         yield StreamOptions(threads=threads, progress=progress)
 
 
+@contextmanager
+def _writing_vector(
+    out: Path, title: str, threads: int | None, quiet: bool, overwrite: bool
+) -> Iterator[StreamOptions]:
+    """As `running`; then the vector's card is written beside it, whose place must be as free as the vector's."""
+    from speech_analogy.cards.records import vector_card_file, write_vector_card
+    from speech_analogy.foundation.files import require_free
+
+    if not out.exists():
+        require_free(vector_card_file(out), overwrite)
+    with running(title, threads, quiet) as options:
+        yield options
+    write_vector_card(out)
+
+
 def _assignments(items: list[str]) -> dict[str, Any]:
     """`key=value` options; the value is read as YAML."""
     from speech_analogy.foundation.user_files.yaml_text import parse_yaml
@@ -78,7 +93,7 @@ def extract(
 
     record = {"tuned_on": tuned_on, "licence": licence, "creator": creator}
     given = {key: value for key, value in record.items() if value is not None}
-    with running("extract", threads, quiet) as options:
+    with _writing_vector(out, "extract", threads, quiet, overwrite) as options:
         verbs.extract(_weights(base), tuned, out, overwrite=overwrite, options=options, **given)
     typer.echo(out)
 
@@ -134,7 +149,7 @@ def add(
     """Write the sum of vectors, or their merge by another method."""
     from speech_analogy.merging import verbs
 
-    with running("add", threads, quiet) as options:
+    with _writing_vector(out, "add", threads, quiet, overwrite) as options:
         verbs.add(
             vectors,
             out,
@@ -160,7 +175,7 @@ def negate(
     """Write −vector."""
     from speech_analogy.merging import verbs
 
-    with running("negate", threads, quiet) as options:
+    with _writing_vector(out, "negate", threads, quiet, overwrite) as options:
         verbs.negate(vector, out, overwrite=overwrite, options=options)
     typer.echo(out)
 
@@ -177,7 +192,7 @@ def average(
     """Write the mean of vectors."""
     from speech_analogy.merging import verbs
 
-    with running("average", threads, quiet) as options:
+    with _writing_vector(out, "average", threads, quiet, overwrite) as options:
         verbs.average(vectors, out, allow_other_base=allow_other_base, overwrite=overwrite, options=options)
     typer.echo(out)
 
@@ -236,7 +251,7 @@ def compress(
     from speech_analogy.merging import verbs
 
     how = verbs.Compression(method=method, keep=keep, values=values, seed=seed)  # type: ignore[arg-type]
-    with running("compress", threads, quiet) as options:
+    with _writing_vector(out, "compress", threads, quiet, overwrite) as options:
         found = verbs.compress_vector(vector, out, how, overwrite=overwrite, options=options)
     typer.echo(
         f"{out}: {found.file_bytes} bytes, {found.ratio:.1f}x smaller than float32, "

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from speech_analogy.errors import ConfigError
 from speech_analogy.export.exporter import Exporter
+from speech_analogy.merging.io.model_folder import copy_record
 from speech_analogy.recognisers.loading import ctranslate2_installed
 
-READ_BESIDE = ("tokenizer.json", "preprocessor_config.json", "provenance.json")
-"""What faster-whisper reads beside the weights (without a tokenizer it would ask a hub), and where these come from."""
+READ_BESIDE = ("tokenizer.json", "preprocessor_config.json")
+"""What faster-whisper reads beside the weights; without a tokenizer it would ask a hub."""
 
 QUANTIZATIONS = (
     "float32", "float16", "bfloat16", "int16", "int8", "int8_float32", "int8_float16", "int8_bfloat16",
@@ -54,6 +55,18 @@ def _copy_what_is_read_beside(model: Path, out: Path) -> None:
     for name in READ_BESIDE:
         if (model / name).is_file():
             shutil.copyfile(model / name, out / name)
+    copy_record(model, out)
 
 
-EXPORTER = Exporter(write, families=("whisper",), quantizations=QUANTIZATIONS, quantized=write_quantized)
+USE = (
+    "```python\nfrom faster_whisper import WhisperModel\n\n"
+    'segments, _ = WhisperModel("path/to/this/folder").transcribe("order.wav")\n```'
+)
+EXPORTER = Exporter(
+    write,
+    families=("whisper",),
+    quantizations=QUANTIZATIONS,
+    quantized=write_quantized,
+    use=USE,
+    library="ctranslate2",
+)

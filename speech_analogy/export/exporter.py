@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speech_analogy.errors import CheckpointError, ConfigError
+from speech_analogy.export.card import write_export_card
 from speech_analogy.foundation.files import whole_file, whole_folder
 from speech_analogy.foundation.plugins import Plugins
 from speech_analogy.foundation.suggest import nearest
@@ -24,6 +25,8 @@ class Exporter:
         families: that can be written, as `config.json` calls them; empty: any.
         quantizations: the types that weights may have there, the one that `write` gives first; empty: no choice.
         quantized: (folder, where to write, one of `quantizations`).
+        use: how a folder of this format is loaded, as Markdown, for its README.md.
+        library: what Hugging Face calls the library that loads it.
     """
 
     write: Callable[[Path, Path], None]
@@ -31,6 +34,8 @@ class Exporter:
     families: tuple[str, ...] = ()
     quantizations: tuple[str, ...] = ()
     quantized: Callable[[Path, Path, str], None] | None = None
+    use: str = ""
+    library: str = ""
 
 
 EXPORTERS: Plugins[Exporter] = Plugins("speech_analogy.exporters", "export format", field="to")
@@ -39,7 +44,7 @@ EXPORTERS: Plugins[Exporter] = Plugins("speech_analogy.exporters", "export forma
 def export(
     model: str | Path, to: str, out: str | Path, *, quantization: str | None = None, overwrite: bool = False
 ) -> Path:
-    """Write a model in another format, whole or not at all.
+    """Write a model in another format, whole or not at all; a folder has a README.md.
 
     Args:
         model: weights by name or folder; see `resolve_weights`.
@@ -65,6 +70,8 @@ def export(
     whole = whole_folder if exporter.makes_folder else whole_file
     with whole(out, overwrite=overwrite, error=CheckpointError) as temporary:
         write(folder, temporary)
+        if exporter.makes_folder:
+            write_export_card(folder, temporary, exporter.use, exporter.library)
     return out
 
 

@@ -5,7 +5,6 @@ Optimum's own exporter needs transformers 4; the graphs here are traced by `torc
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache, WhisperForConditionalGeneration
 
 from speech_analogy.export.exporter import Exporter
-from speech_analogy.merging.io.model_folder import copy_companions
+from speech_analogy.merging.io.model_folder import copy_companions, copy_record
 from speech_analogy.recognisers.hugging_face import loading, whole_model
 from speech_analogy.recognisers.whisper.model import CACHE
 
@@ -69,8 +68,7 @@ def write(model: Path, out: Path) -> None:
         {"logits": batch, **_cache_axes("present", own)},
     )
     copy_companions(model, out)
-    if (model / "provenance.json").is_file():
-        shutil.copyfile(model / "provenance.json", out / "provenance.json")
+    copy_record(model, out)
 
 
 def _cache_axes(prefix: str, names: Sequence[str]) -> Axes:
@@ -148,4 +146,9 @@ def _logits(model: Any, input_ids: Tensor, encoded: Tensor, kept: EncoderDecoder
     return logits
 
 
-EXPORTER = Exporter(write, families=("whisper",))
+USE = (
+    f"`{ENCODER}`, `{FIRST_STEP}` and `{NEXT_STEP}` for onnxruntime, called and named as Optimum has them.\n\n"
+    "```python\nfrom speech_analogy.export.onnx_greedy import GreedyOnnx\n\n"
+    'text = GreedyOnnx(Path("path/to/this/folder"))(samples)  # float32, mono, 16 kHz, at most 30 s\n```'
+)
+EXPORTER = Exporter(write, families=("whisper",), use=USE, library="onnx")

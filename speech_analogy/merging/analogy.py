@@ -76,7 +76,7 @@ def analogy(
         "operation": "analogy",
         "scale": scales_of(scale, theta_c),
         "parents": {
-            corner: {"path": str(model.path), **without_seen(model.provenance)} for corner, model in corners.items()
+            corner: {"name": model.name, **without_seen(model.provenance)} for corner, model in corners.items()
         },
     }
     return write_model_folder(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.merging.naming import known_as
 
 PIECE_LENGTH = 1 << 17
 """Elements worked on at once: 0.5 MiB in float32, so that the operands of one step stay in the processor's cache.
@@ -27,7 +28,14 @@ class TensorSource(ABC):
     """A mapping name -> tensor whose names, shapes and dtypes are known before anything is read."""
 
     label: str = "tensors"
-    """The source's name in error messages: its file, or what it was made from."""
+    """What error messages call it: its file, or what it was made from."""
+
+    _name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What records call it, which other machines see: without paths."""
+        return self._name or known_as(self.label)
 
     @abstractmethod
     def keys(self) -> list[str]:
@@ -86,9 +94,11 @@ Weights = TensorSource | Mapping[str, Tensor]
 class StateDict(TensorSource):
     """Tensors that are in memory already, e.g. `model.state_dict()`."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], label: str = "tensors in memory") -> None:
-        self._tensors = {name: tensors[name].detach() for name in sorted(tensors)}
-        self.label = label
+    def __init__(
+        self, tensors: Mapping[str, Tensor], label: str = "tensors in memory", name: str | None = None
+    ) -> None:
+        self._tensors = {key: tensors[key].detach() for key in sorted(tensors)}
+        self.label, self._name = label, name
 
     def keys(self) -> list[str]:
         return list(self._tensors)
@@ -114,6 +124,7 @@ class Computed(TensorSource):
         names: those of its names that exist here.
         dtype: the dtype of what `make` returns.
         make: (name, start, stop) -> shape (stop − start,).
+        name: what records call it, where the label is made of paths.
     """
 
     def __init__(
@@ -123,9 +134,10 @@ class Computed(TensorSource):
         dtype: torch.dtype,
         make: Callable[[str, int, int], Tensor],
         label: str,
+        name: str | None = None,
     ) -> None:
-        self._shapes = {name: like.shape(name) for name in sorted(names)}
-        self._dtype, self._make, self.label = dtype, make, label
+        self._shapes = {key: like.shape(key) for key in sorted(names)}
+        self._dtype, self._make, self.label, self._name = dtype, make, label, name
 
     def keys(self) -> list[str]:
         return list(self._shapes)

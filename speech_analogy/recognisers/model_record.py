@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from speech_analogy.foundation.model_files import model_json
+from speech_analogy.merging.naming import without_paths
 
 
 def model_type_of(folder: Path) -> str | None:
@@ -19,5 +20,5 @@ def model_type_of(folder: Path) -> str | None:
 
 
 def provenance(folder: Path) -> dict[str, Any]:
-    """What the toolkit wrote beside the weights: base, window, training; empty for a foreign folder."""
-    return model_json(folder / "provenance.json")
+    """What the toolkit wrote beside the weights, without paths: base, window, training; empty for a foreign folder."""
+    return without_paths(model_json(folder / "provenance.json"))

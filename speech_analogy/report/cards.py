@@ -1,47 +1,30 @@
-"""Cards: the README.md of an adapted model or of a task vector, in Hugging Face's model card form.
+"""Cards with measurements: the README.md of a model or of a vector that a run has measured.
 
-A card states what results.json and the provenance hold and nothing else: an unknown licence or language is
-left out, and a base that is not a hub id is named in the text only.
+A card states what results.json and the provenance hold and nothing else; see `speech_analogy.cards`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from speech_analogy.cards.markup import text
+from speech_analogy.cards.records import (
+    USE_OF_MODEL,
+    document,
+    listed,
+    model_front,
+    named_base,
+    vector_front,
+    vector_parts,
+)
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results, System
 from speech_analogy.foundation.page import wording
-from speech_analogy.merging.io.provenance import GAP, MEAN_OF_GAPS, SEEN, Provenance, without_seen
-from speech_analogy.report import certainty, markdown, ranking
+from speech_analogy.report import certainty, decoders, markdown, ranking
 from speech_analogy.systems import labels
 
-CARD_FILE = "README.md"
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-WEIGHTS_PACKAGE = "pip:"
-"""`pip:whisper-tiny.en` contains the weights published as `openai/whisper-tiny.en`."""
-_FRONT = ("base", "license", "language")
-_USE = {
-    "model": (
-        "```python\nfrom transformers import pipeline\n\n"
-        'asr = pipeline("automatic-speech-recognition", model="path/to/this/folder")\n```'
-    ),
-    "vector": (
-        "A task vector: the difference of two checkpoints, tensor by tensor. Added to its base, times a "
-        "scale, it gives a model.\n\n```python\nfrom speech_analogy import TaskVector\n\n"
-        'vector = TaskVector.load("path/to/this/vector.safetensors")\n```'
-    ),
-    "gap": (
-        "A gap vector: what fine-tuning on real speech learned and fine-tuning on the same texts, spoken by TTS, did "
-        "not. Added to a model that TTS alone has taught another domain, it stands for recordings of that domain; on "
-        "another channel, and for other speakers, it may do nothing or harm.\n\n"
-        "```\nspeech-analogy adapt --texts menu.txt --vector path/to/this/vector.safetensors --out runs/menu\n```"
-    ),
-}
+OUR_DECODER = "speech-analogy"
 
 
 def model_card(
@@ -73,16 +56,16 @@ def model_card(
     label = labels.label(name, estimate.scale if estimate and untested else scale)
     if system is not None:
         label = labels.label(system.name, system.scale)
-    front = _front(provenance, ["speech-analogy", *([kind] if kind else []), "task-arithmetic"])
-    front |= {"pipeline_tag": "automatic-speech-recognition", "library_name": "transformers"}
+    front = model_front(provenance, kind)
     if system is not None:
-        front["model-index"] = [{"name": f"{results.test.title}: {label}", "results": [_index_entry(results, system)]}]
-    base = _base(provenance)
+        found = [_index_entry(results, system), *_in_other_decoders(results, system)]
+        front["model-index"] = [{"name": f"{results.test.title}: {label}", "results": found}]
+    base = named_base(provenance)
     made = f"Made from {base} as: {labels.described(name).explanation}" if base else labels.described(name).explanation
-    parts = [f"# {markdown.text(results.test.title)}: {markdown.text(label)}", made, _USE["model"]]
+    parts = [f"# {text(results.test.title)}: {text(label)}", made, USE_OF_MODEL]
     measured = list(filter(None, [markdown.note(results)])) if system is None else _measured(results, system)
     expected = markdown.expectation_section(results) if estimate and name == estimate.system else []
-    return _document(front, [*parts, *measured, *expected, *_rest(provenance)])
+    return document(front, [*parts, *measured, *_scale_choice(results), *expected, *listed(provenance)])
 
 
 def vector_card(
@@ -103,44 +86,13 @@ def vector_card(
     Raises:
         DataError: `results` is given and did not measure that system.
     """
-    front = _front(provenance, ["speech-analogy", "task-vector", "task-arithmetic"])
-    kind, title = (
-        ("gap", "# Gap vector") if provenance.get("operation") in (GAP, MEAN_OF_GAPS) else ("vector", "# Task vector")
-    )
-    parts = [title, f"Base: {_base(provenance) or 'not recorded'}.", _USE[kind]]
+    front, parts = vector_front(provenance), vector_parts(provenance)
     measured: list[str] = []
     if results is not None:
         system = _system(results, name, scale)
-        parts[0] += f": {markdown.text(results.test.title)}"
-        measured = _measured(results, system)
-    return _document(front, [*parts, *measured, *_rest(provenance)])
-
-
-def facts(record: Mapping[str, object]) -> dict[str, object]:
-    """What a card states of a model folder's `provenance.json`: of its parents only what each was tuned on.
-
-    A λ for every tensor is left out, since it would fill pages.
-    """
-    found = {key: value for key, value in record.items() if key not in ("schema", "parents", "scale", SEEN)}
-    parents, scale = record.get("parents"), record.get("scale")
-    if not isinstance(scale, Mapping):
-        found["scale"] = scale
-    if isinstance(parents, Mapping):
-        tuned = {name: parent.get("tuned_on") for name, parent in parents.items() if isinstance(parent, Mapping)}
-        found |= {f"{name}_tuned_on": data for name, data in tuned.items() if data}
-    return found
-
-
-def vector_facts(base: str, fingerprint: str, provenance: Provenance) -> dict[str, object]:
-    """What a card states of a vector file's header; how its parents were made is left out."""
-    known = provenance.model_dump(exclude_defaults=True, exclude={"licence", "parents", "settings"})
-    return {
-        "base": base,
-        "license": provenance.licence,
-        "base_fingerprint": fingerprint,
-        **known,
-        **without_seen(provenance.settings),
-    }
+        parts[0] += f": {text(results.test.title)}"
+        measured = [*_measured(results, system), *_scale_choice(results)]
+    return document(front, [*parts, *measured, *listed(provenance)])
 
 
 def _system(results: Results, name: str, scale: float | None) -> System:
@@ -156,38 +108,49 @@ def _system(results: Results, name: str, scale: float | None) -> System:
     return found
 
 
-def _front(provenance: Mapping[str, object], tags: list[str]) -> dict[str, Any]:
-    """The front matter that does not depend on a measurement; absent facts leave no key."""
-    front: dict[str, Any] = {}
-    for key in ("license", "language"):
-        if provenance.get(key):
-            front[key] = provenance[key]
-    hub = hub_id(str(provenance.get("base") or ""))
-    if hub:
-        front["base_model"] = hub
-    return front | {"tags": tags, "metrics": ["wer", "cer"]}
-
-
-def hub_id(base: str) -> str | None:
-    """The Hugging Face id of a base model; None for a folder or a file."""
-    if base.startswith(WEIGHTS_PACKAGE):
-        return f"openai/{base.removeprefix(WEIGHTS_PACKAGE)}"
-    return base if HUB_ID.fullmatch(base) and not Path(base).exists() else None
-
-
-def _base(provenance: Mapping[str, object]) -> str:
-    base = str(provenance.get("base") or "")
-    return f"`{markdown.code(base)}`" if base else ""
-
-
 def _index_entry(results: Results, system: System) -> dict[str, Any]:
     """One entry of `model-index`: what Hugging Face reads the metrics from."""
-    values = (("wer", "WER", system.wer), ("cer", "CER", system.cer))
+    test = results.test
+    how = {"decoder": f"{OUR_DECODER}, {system.window} windows", "normaliser": test.normaliser}
+    wer = {"ci95": [round(bound, 2) for bound in system.ci95], "utterances": test.utterances, **how}
+    return _entry(results, [_metric("wer", "WER", system.wer, wer), _metric("cer", "CER", system.cer, how)])
+
+
+def _in_other_decoders(results: Results, system: System) -> list[dict[str, Any]]:
+    """An entry for each decoder that the published model was tried in."""
+    if not results.published or system is not ranking.subject(results):
+        return []
+    entries = []
+    for row in results.other_decoders:
+        low, high = row.ci95
+        told = {
+            "decoder": row.decoder,
+            "utterances": row.utterances,
+            "wer_in_our_decoder": round(row.ours, 2),
+            "ci95_of_the_difference": [round(low, 2), round(high, 2)],
+        }
+        entries.append(_entry(results, [_metric("wer", f"WER in {row.decoder}", row.wer, told)]))
+    return entries
+
+
+def _entry(results: Results, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "task": {"type": "automatic-speech-recognition", "name": "Automatic Speech Recognition"},
         "dataset": {"type": results.test.recipe, "name": results.test.title},
-        "metrics": [{"type": kind, "name": label, "value": round(value, 2)} for kind, label, value in values],
+        "metrics": metrics,
     }
+
+
+def _metric(kind: str, label: str, value: float, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"type": kind, "name": label, "value": round(value, 2), "args": arguments}
+
+
+def _scale_choice(results: Results) -> list[str]:
+    """On what λ was chosen, where it was."""
+    selection = results.selection
+    if selection is None or not selection.scale_chosen_on:
+        return []
+    return [f"λ = {wording.scale(selection.scale)} was chosen on {text(selection.scale_chosen_on)}, never on the test."]
 
 
 def _measured(results: Results, system: System) -> list[str]:
@@ -196,30 +159,9 @@ def _measured(results: Results, system: System) -> list[str]:
         f"WER {wording.rate(system.wer)} % (95 % CI {wording.interval(system.ci95)}{certainty.mark(results)}), "
         f"CER {wording.rate(system.cer)} %, on {wording.plural(test.utterances, 'utterance')} of "
         f"{certainty.speakers(test)}, {system.window} windows, "
-        f"normaliser {markdown.text(test.normaliser)}."
+        f"decoded by {OUR_DECODER}, normaliser {text(test.normaliser)}."
     )
     note = markdown.note(results)
-    return ["## Measured", about, *([note] if note else []), markdown.wer_table(results)]
-
-
-def _rest(provenance: Mapping[str, object]) -> list[str]:
-    """Every fact of the provenance that the front matter does not carry, as a list."""
-    lines = [
-        f"- {markdown.text(key.replace('_', ' '))}: {markdown.text(_said(value))}"
-        for key, value in provenance.items()
-        if key not in _FRONT and value not in (None, "", [], {})
-    ]
-    return ["## Provenance", "\n".join(lines)] if lines else []
-
-
-def _said(value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_said(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_said, value))
-    return wording.amount(value)
-
-
-def _document(front: dict[str, Any], parts: list[str]) -> str:
-    header = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=10_000)
-    return f"---\n{header}---\n\n" + "\n\n".join(parts) + "\n"
+    others = [f"- {text(sentence)}" for sentence in decoders.sentences(results)] if results.published else []
+    elsewhere = ["\n".join(others)] if others else []
+    return ["## Measured", about, *([note] if note else []), markdown.wer_table(results), *elsewhere]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
+from speech_analogy.cards.markup import code, text
 from speech_analogy.evaluation.environment import differences
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.page import wording
-from speech_analogy.plain_text import shown
 from speech_analogy.report import certainty, decoders, expectation, ranking
 from speech_analogy.report.details import tables as details
 from speech_analogy.report.details.voices import voices
@@ -252,13 +251,3 @@ def _mappings(first: str, rows: dict[str, dict[str, float]]) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[int]) -> str:
     rule = [LEFT if index in left else RIGHT for index in range(len(head))]
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
-
-
-def text(raw: str) -> str:
-    """Text of a corpus or recipe as Markdown text: one line, no markup, no new table cell."""
-    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", shown(" ".join(raw.split()))).replace("&", "&amp;").replace("<", "&lt;")
-
-
-def code(raw: str) -> str:
-    """Text for between two backticks."""
-    return shown(" ".join(raw.split())).replace("`", "").replace("|", "")

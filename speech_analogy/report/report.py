@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from speech_analogy.cards.records import CARD_FILE, facts
 from speech_analogy.errors import DataError
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.contents import digest_of
@@ -48,7 +49,7 @@ def write_report(run: Path, published: str | None = None, good_enough: float | N
             write_json(run / PUBLISHED_FILE, {"system": published})
         write_whole(run / MARKDOWN_FILE, markdown.render(results))
         if card is not None:  # replaced, not written into: a stage's own file of that name stays as it is
-            write_whole(run / PUBLISHED_FOLDER / cards.CARD_FILE, card)
+            write_whole(run / PUBLISHED_FOLDER / CARD_FILE, card)
         write_whole(run / PAGE_FILE, html)
     return run / PAGE_FILE
 
@@ -67,7 +68,7 @@ def card_of(results: Results, run: Path, system: str) -> str:
     """
     model = run / PUBLISHED_FOLDER
     kind = model_type_of(model) if (model / CONFIG_FILE).is_file() else None
-    return cards.model_card(results, cards.facts(provenance(model)), name=system, kind=kind)
+    return cards.model_card(results, facts(provenance(model)), name=system, kind=kind)
 
 
 def recorded_system(run: Path) -> str | None:

@@ -33,6 +33,7 @@ from speech_analogy.foundation.locks import held
 from speech_analogy.foundation.progress import bar
 from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
+from speech_analogy.merging.naming import known_as
 from speech_analogy.recognisers.families import family_of
 from speech_analogy.recognisers.loading import load_recogniser
 from speech_analogy.recognisers.model_record import provenance
@@ -150,7 +151,7 @@ def finetune(
         if accelerator.is_main_process:
             record = {
                 "schema": 1,
-                "base": provenance(folder).get("base", str(base)),
+                "base": provenance(folder).get("base") or known_as(base),
                 "base_fingerprint": base_fingerprint,
                 "window": window_record(options.window),
                 "language": options.language,

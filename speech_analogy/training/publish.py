@@ -8,6 +8,7 @@ from typing import Any
 
 from lhotse import CutSet
 
+from speech_analogy.cards.records import write_record_card
 from speech_analogy.corpora.cuts import speaker_of
 from speech_analogy.corpora.seen import SeenSpeech, is_synthetic
 from speech_analogy.corpora.splits import digest
@@ -68,6 +69,7 @@ def publish_tuned(recogniser: Recogniser, working: Path, out: Path, record: dict
     with whole_folder(out, error=CheckpointError) as building:
         recogniser.save(building)
         write_json(building / PROVENANCE_FILE, record)
+        write_record_card(building)
         shutil.copytree(working / "training", building / "training")
         if (working / ADAPTER_FOLDER).is_dir():
             shutil.copytree(working / ADAPTER_FOLDER, building / ADAPTER_FOLDER)

@@ -10,6 +10,7 @@ import whisper
 from transformers import WhisperForConditionalGeneration
 from typer.testing import CliRunner
 
+from speech_analogy.cards.records import CARD_FILE
 from speech_analogy.cli.main import app
 from speech_analogy.errors import CheckpointError, ConfigError
 from speech_analogy.export.exporter import EXPORTERS, Exporter, export
@@ -69,7 +70,7 @@ def test_transformers_is_a_copy_without_links(model: Path, tmp_path: Path) -> No
         (linked / file.name).symlink_to(file)
     (linked / "checkpoint-1").mkdir()
     out = export(linked, "transformers", tmp_path / "out" / "copy")
-    assert {file.name for file in out.iterdir()} == {MARK, *(file.name for file in model.iterdir())}
+    assert {file.name for file in out.iterdir()} == {MARK, CARD_FILE, *(file.name for file in model.iterdir())}
     for file in model.iterdir():
         assert not (out / file.name).is_symlink()
         assert file.stat().st_nlink == 1

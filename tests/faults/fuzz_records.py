@@ -27,6 +27,7 @@ from speech_analogy.adaptation.plan.names import slug
 from speech_analogy.adaptation.recipe import load_recipe
 from speech_analogy.adaptation.records.mark import damage
 from speech_analogy.adaptation.split import read_texts as read_planned_texts
+from speech_analogy.cards.records import facts
 from speech_analogy.corpora.seen import SeenSpeech
 from speech_analogy.evaluation.domain_table import DomainRow, DomainTable
 from speech_analogy.evaluation.normalise import normaliser
@@ -35,7 +36,7 @@ from speech_analogy.evaluation.score import word_errors
 from speech_analogy.merging.engine.merge_file import read_merge_file
 from speech_analogy.merging.io.provenance import carried, parse_provenance
 from speech_analogy.recognisers.model_record import model_type_of, provenance
-from speech_analogy.report import cards, markdown
+from speech_analogy.report import markdown
 from tests.data_synth.rows import row
 from tests.faults.fuzz_corpora import json_lines
 from tests.faults.fuzzing import FuzzedReader, remove
@@ -176,7 +177,7 @@ def _domains(folder: Path) -> None:
 def _records(folder: Path) -> None:
     model_type_of(folder)
     record = provenance(folder)
-    cards.facts(record)
+    facts(record)
     SeenSpeech.read(record.get("seen"))
     carried([record])
     parse_provenance(_content(folder / "vector.json").decode("utf-8", "replace"), "vector.json")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from speech_analogy.cards.records import vector_facts
 from speech_analogy.errors import CheckpointError
 from speech_analogy.merging.analogy import analogy, analogy_tensors, shift
 from speech_analogy.merging.engine.merger import MergeInput, MergePlan
@@ -21,7 +22,6 @@ from speech_analogy.merging.io.checkpoints import open_checkpoint
 from speech_analogy.merging.io.fingerprint import fingerprint
 from speech_analogy.merging.methods.registry import get_method
 from speech_analogy.merging.vectors.task_vector import TaskVector
-from speech_analogy.report.cards import vector_facts
 from tests.merging.conftest import make_state, near, same_bits, write_folder, write_shards
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn]

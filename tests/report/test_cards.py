@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCard
 from typer.testing import CliRunner
 
+from speech_analogy.cards.records import hub_id
 from speech_analogy.cli.main import app
 from speech_analogy.errors import DataError
-from speech_analogy.evaluation.results import Results
+from speech_analogy.evaluation.results import DecoderResult, Results
 from speech_analogy.foundation.files import link_tree, write_json
 from speech_analogy.merging.vectors.task_vector import TaskVector
-from speech_analogy.report.cards import hub_id, model_card, vector_card
+from speech_analogy.report.cards import model_card, vector_card
 from speech_analogy.report.report import write_report
 
 PROVENANCE: dict[str, object] = {
@@ -44,6 +46,32 @@ def test_model_card_has_the_chosen_systems_numbers(results: Results) -> None:
     assert "- parents: C, B, A" in body
     assert "creator" not in body
     assert results.test.note in body
+
+
+def test_the_index_has_interval_decoder_and_every_other_decoder_as_hugging_face_reads_it(results: Results) -> None:
+    (chosen,) = [system for system in results.systems if system.chosen]
+    tried = {
+        "decoder": "whisper.cpp",
+        "utterances": 7,
+        "wer": 31.0,
+        "ours": 30.0,
+        "difference": 1.0,
+        "ci95": (-1.0, 3.0),
+    }
+    elsewhere = DecoderResult.model_validate(tried)
+    found = results.model_copy(update={"published": chosen.name, "other_decoders": [elsewhere]})
+    index = ModelCard(model_card(found, PROVENANCE)).data.eval_results
+    wer, cer, other = index
+    assert wer.metric_args == {
+        "ci95": [round(bound, 2) for bound in chosen.ci95], "utterances": results.test.utterances,
+        "decoder": f"speech-analogy, {chosen.window} windows", "normaliser": results.test.normaliser,
+    }  # fmt: skip
+    assert cer.metric_args["decoder"] == wer.metric_args["decoder"]
+    assert (other.metric_value, other.metric_args["decoder"]) == (31.0, "whisper.cpp")
+    assert other.metric_args["ci95_of_the_difference"] == [-1.0, 3.0]
+    selection = results.selection
+    assert selection is not None
+    assert f"λ = {selection.scale:g} was chosen on {selection.scale_chosen_on}" in model_card(results, PROVENANCE)
 
 
 def test_model_card_of_another_system_and_of_one_that_was_not_measured(results: Results) -> None:

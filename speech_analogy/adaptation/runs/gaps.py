@@ -11,12 +11,12 @@ from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.plan.stage import HASH_DIGITS, STAGES_FOLDER
 from speech_analogy.adaptation.records.mark import DONE_FILE, require_whole
 from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER
+from speech_analogy.cards.records import vector_facts, vector_record_card
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.files import require_free, write_whole
 from speech_analogy.merging.io.stream import DEFAULT, StreamOptions
 from speech_analogy.merging.vectors.compress import Compression, CompressionReport, compress
 from speech_analogy.merging.vectors.gap import gap_between, mean_gap
-from speech_analogy.report.cards import vector_card, vector_facts
 from speech_analogy.systems.catalogue import CORNERS
 
 SMALL = Compression("low-rank", keep=0.2, values="int4")
@@ -66,7 +66,7 @@ def write_gap(
     provenance = vector.provenance.model_copy(
         update={"compression": {"method": how.method, "keep": how.keep, "values": how.values}}
     )
-    write_whole(card, vector_card(vector_facts(vector.base.name, vector.base.fingerprint, provenance)))
+    write_whole(card, vector_record_card(vector_facts(vector.base.name, vector.base.fingerprint, provenance)))
     return Gap(out, card, report)
 
 

@@ -12,6 +12,7 @@ from speech_analogy.adaptation.stages.params.base import CHOICE_FILE, MODEL_FOLD
 from speech_analogy.adaptation.stages.params.training_params import ChoiceParams, FinetuneParams, TrialParams
 from speech_analogy.adaptation.stages.vectors import in_cluster
 from speech_analogy.adaptation.stages.work import Work
+from speech_analogy.cards.records import CARD_FILE, write_record_card
 from speech_analogy.corpora.cuts import domain_of
 from speech_analogy.corpora.splits import subset
 from speech_analogy.evaluation.evaluate import evaluate
@@ -93,6 +94,8 @@ def keep_base(model: Path, start: Path) -> None:
     if "continued_from" not in record and "base_fingerprint" in earlier:
         record["continued_from"] = record["base_fingerprint"]
         write_json(model / PROVENANCE_FILE, {**record, "base_fingerprint": earlier["base_fingerprint"]})
+        (model / CARD_FILE).unlink(missing_ok=True)
+        write_record_card(model)
 
 
 def trial_stage(work: Work[TrialParams]) -> None:

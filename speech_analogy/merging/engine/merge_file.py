@@ -23,6 +23,7 @@ from speech_analogy.merging.io.stream import DEFAULT, StreamOptions
 from speech_analogy.merging.methods.declaration import MergeMethod
 from speech_analogy.merging.methods.parameters import Definitions
 from speech_analogy.merging.methods.registry import get_method
+from speech_analogy.merging.naming import known_as
 from speech_analogy.merging.scope import Depth, Setting
 from speech_analogy.merging.tensors import TensorSource, accumulator
 from speech_analogy.merging.vectors.file import VECTOR_SCHEMA
@@ -50,6 +51,7 @@ TOP_KEYS = (
     "allow_other_base",
 )
 MODEL_KEYS = ("model", "vector", "adapter", "parameters", "statistics")
+REFERENCES = ("base_model", "model", "vector", "adapter", "statistics", "tokenizer_source")  # to models and files
 IGNORED_PARAMETERS = ("int8_mask",)  # mergekit's way to save memory; changes no result
 
 
@@ -124,8 +126,27 @@ def merge(
             disk.
     """
     parsed = read_merge_file(config, find)
-    description = {"file": str(parsed.file), **parsed.content}
+    description = {"file": parsed.file.name, **_described(parsed)}
     return write_merge(make_plan(parsed), out, overwrite=overwrite, options=options, description=description)
+
+
+def _described(parsed: MergeFile) -> dict[str, Any]:
+    """The file's content as the model's record has it: what it names is `known_as`."""
+
+    def one(value: Any, key: str = "") -> Any:
+        if isinstance(value, Mapping):
+            return {name: one(inner, str(name)) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [one(inner) for inner in value]
+        return called(value) if isinstance(value, str) and key in REFERENCES else value
+
+    def called(reference: str) -> str:
+        path = _resolved(parsed, reference)
+        if path.exists() or "+" not in reference:
+            return known_as(path if path.exists() else reference)
+        return " + ".join(map(called, reference.rsplit("+", 1)))
+
+    return {str(key): one(value, str(key)) for key, value in parsed.content.items()}
 
 
 def make_plan(parsed: MergeFile) -> MergePlan:
@@ -271,7 +292,7 @@ class _Adapted(TensorSource):
     def __init__(self, model: Checkpoint, delta: TensorSource) -> None:
         self.model, self.delta = model, delta
         self.folder, self.provenance = model.folder, model.provenance
-        self.label = f"{model.label} + {delta.label}"
+        self.label, self._name = f"{model.label} + {delta.label}", f"{model.name} + {delta.name}"
 
     def keys(self) -> list[str]:
         return self.model.keys()

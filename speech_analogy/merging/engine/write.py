@@ -80,7 +80,7 @@ class _ModelFolder(Protocol):
 def _record(merger: Merger, models: Sequence[_ModelFolder], description: Mapping[str, Any]) -> dict[str, Any]:
     named = {"base": merger.base} if merger.base is not None else {}
     named |= {f"model {number}": item.source for number, item in enumerate(merger.plan.inputs, start=1)}
-    parents = {role: {"path": source.label, **getattr(source, "provenance", {})} for role, source in named.items()}
+    parents = {role: {"name": source.name, **getattr(source, "provenance", {})} for role, source in named.items()}
     first = models[0].provenance if models else {}
     return {
         **{key: first[key] for key in ("base", "base_fingerprint") if key in first},

@@ -17,6 +17,7 @@ from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.model_files import model_json
 from speech_analogy.merging.io.header import ByteRange, read_header
 from speech_analogy.merging.io.pickles import read_pickled
+from speech_analogy.merging.naming import known_as, without_paths
 from speech_analogy.merging.tensors import TensorSource, pieces, raw_bytes
 
 WEIGHT_FILES = (
@@ -64,7 +65,7 @@ class Checkpoint(TensorSource):
         path: what was opened.
         folder: the Hugging Face folder around the weights, or None.
         config: its `config.json`, or {}.
-        provenance: its `provenance.json` (ours: `base`, `base_fingerprint`, ...), or {}.
+        provenance: its `provenance.json` (ours: `base`, `base_fingerprint`, ...) without paths, or {}.
         tied: names left out because they are the same tensor as another -> that other name.
         metadata: the safetensors metadata (of the first shard), or {}.
     """
@@ -79,7 +80,8 @@ class Checkpoint(TensorSource):
         self.path, self.folder, self.label = path, folder, str(path)
         self.metadata = dict(metadata)
         self.config = read_json(folder / "config.json") if folder else {}
-        self.provenance = read_json(folder / PROVENANCE_FILE) if folder else {}
+        self.provenance = without_paths(read_json(folder / PROVENANCE_FILE)) if folder else {}
+        self._name = _published_as(self.provenance) or known_as(path)
         self._table = {name: table[name] for name in sorted(table)}
         self.tied = self._find_ties()
         for name in self.tied:
@@ -140,6 +142,12 @@ class Checkpoint(TensorSource):
             return True
         left, right = one.contiguous().view(-1), two.contiguous().view(-1)
         return all(torch.equal(left[start:stop], right[start:stop]) for start, stop in pieces(len(left)))
+
+
+def _published_as(provenance: Mapping[str, Any]) -> str | None:
+    """What weights are called that were imported as they were published; None for those that were tuned or made."""
+    imported = "base_fingerprint" not in provenance and "operation" not in provenance
+    return str(provenance["base"]) if imported and provenance.get("base") else None
 
 
 def open_checkpoint(path: str | Path) -> Checkpoint:

@@ -29,7 +29,7 @@ def require_same_base(models: list[Checkpoint], base: Checkpoint | None = None) 
     known: list[tuple[str, dict[str, Any]]] = []
     if base is not None:
         require_same_layout([base, *models])
-        known = [(base.label, {"base": base.label, "base_fingerprint": fingerprint(base)})]
+        known = [(base.label, {"base": base.name, "base_fingerprint": fingerprint(base)})]
         named.add(known[0][1]["base_fingerprint"])
     if len(named) > 1:  # a fingerprint reads all weights
         tuned = [model for model in tuned if fingerprint(model) not in named]

@@ -18,6 +18,7 @@ from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE, read_json
 from speech_analogy.merging.io.header import TensorSpec, specs_of
 from speech_analogy.merging.io.provenance import now
 from speech_analogy.merging.io.stream import DEFAULT, Make, StreamOptions, write_files
+from speech_analogy.merging.naming import known_as, without_paths
 from speech_analogy.merging.tensors import TensorSource
 
 COMPANIONS = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*", "NOTICE*")
@@ -25,6 +26,10 @@ COMPANIONS = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "LICENSE*",
 
 LEFT_BEHIND = ("*.index.json", PROVENANCE_FILE, "trainer_state.json", "all_results.json", "*_results.json")
 """Files that match `COMPANIONS` and yet belong to the old weights or to their training."""
+
+CONFIGURATIONS = ("config.json", "generation_config.json", "tokenizer_config.json", "preprocessor_config.json")
+PLACES = ("_name_or_path", "name_or_path")
+"""Keys under which transformers before version 5 wrote what a model was loaded from, which may be a path."""
 
 FINISHERS: Plugins[Callable[[Path], None]] = Plugins(
     "speech_analogy.model_folders", "type of model folder", field="model_type", error=CheckpointError
@@ -92,6 +97,28 @@ def copy_companions(source: Path, target: Path) -> None:
         wanted = any(file.match(pattern) for pattern in COMPANIONS)
         if wanted and file.is_file() and not any(file.match(pattern) for pattern in LEFT_BEHIND):
             shutil.copyfile(file, target / file.name)
+    name_places(target)
+
+
+def name_places(folder: Path) -> None:
+    """Let the configurations of a folder name where the model came from, and not the place on the disk."""
+    for file in filter(Path.is_file, (folder / name for name in CONFIGURATIONS)):
+        content = read_json(file)
+        named = {key: known_as(content[key]) for key in PLACES if isinstance(content.get(key), str)}
+        if content != content | named:
+            write_json(file, content | named)
+
+
+def copy_record(source: Path, target: Path) -> None:
+    """Copy the `provenance.json` of a model folder, where there is one, without paths."""
+    file = source / PROVENANCE_FILE
+    if not file.is_file():
+        return
+    record = read_json(file)
+    if (named := without_paths(record)) == record:
+        shutil.copyfile(file, target / PROVENANCE_FILE)
+    else:
+        write_json(target / PROVENANCE_FILE, named)
 
 
 def finish(folder: Path) -> None:

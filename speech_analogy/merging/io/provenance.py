@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from speech_analogy.errors import CheckpointError
 from speech_analogy.foundation.hash_sets import packed, unpacked
 from speech_analogy.foundation.options import config_error
+from speech_analogy.merging.naming import known_as
 
 CARRIED = ("window", "language")
 """Keys of a tuned folder's `provenance.json` that also hold for models made from it, if all parents agree."""
@@ -22,6 +23,10 @@ GAP, MEAN_OF_GAPS = "gap", "mean of gaps"
 """The operations that gap vectors, τ_B − τ_A, name."""
 
 
+Name = Annotated[str, AfterValidator(known_as)]
+"""What a record calls a file: a path that is given, or that an older file holds, is left out."""
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,7 +35,7 @@ class Parent(_Record):
     """One of the vectors a vector was made of."""
 
     weight: float = 1.0
-    name: str = ""
+    name: Name = ""
     base_fingerprint: str = ""
     provenance: Provenance = Field(default_factory=lambda: Provenance())
 
@@ -55,7 +60,7 @@ class Provenance(_Record):
 class BaseModelIdentity(_Record):
     """The base a vector was taken from."""
 
-    name: str
+    name: Name
     fingerprint: str
 
 

@@ -59,7 +59,7 @@ def gap_between(real: str | Path, synthetic: str | Path, **words: Any) -> TaskVe
         settings=carried([plus.provenance, minus.provenance]),
     )
     base = BaseModelIdentity(name=identity["base"], fingerprint=identity["base_fingerprint"])
-    tensors = Computed(plus, names, dtype, make, f"{plus.label} − {minus.label}")
+    tensors = Computed(plus, names, dtype, make, f"{plus.label} − {minus.label}", f"{plus.name} − {minus.name}")
     return TaskVector(tensors, base, provenance)
 
 

@@ -79,7 +79,7 @@ class TaskVector:
 
         Args:
             base, tuned: checkpoints, paths, or state dicts.
-            base_name: the name of the base; None: the one in the tuned model's provenance, or its path.
+            base_name: the name of the base; None: the one in the tuned model's provenance, or its file's.
             provenance: fields of `Provenance`; others are taken from the tuned folder's `provenance.json`.
 
         Raises:
@@ -88,7 +88,7 @@ class TaskVector:
         """
         before, after = _weights(base, "base"), _weights(tuned, "tuned")
         require_same_layout([before, after])
-        identity = BaseModelIdentity(name=base_name or before.label, fingerprint=fingerprint(before))
+        identity = BaseModelIdentity(name=base_name or before.name, fingerprint=fingerprint(before))
         recorded = after.provenance if isinstance(after, Checkpoint) else {}
         claimed = recorded.get("base_fingerprint")
         if claimed and claimed != identity.fingerprint:
@@ -110,7 +110,9 @@ class TaskVector:
         def make(name: str, start: int, stop: int) -> Tensor:
             return after.piece(name, start, stop).to(compute) - before.piece(name, start, stop).to(compute)
 
-        tensors = Computed(before, names, compute, make, f"{after.label} − {before.label}")
+        tensors = Computed(
+            before, names, compute, make, f"{after.label} − {before.label}", f"{after.name} − {before.name}"
+        )
         return cls(tensors, identity, make_provenance(**(inherited | provenance)))
 
     def __add__(self, other: TaskVector | int) -> TaskVector:
@@ -142,7 +144,7 @@ class TaskVector:
         source = self.tensors
         dtype = _dtype([self])
         tensors = Computed(
-            source, source.keys(), dtype, lambda *at: function(source.piece(*at).to(dtype)), source.label
+            source, source.keys(), dtype, lambda *at: function(source.piece(*at).to(dtype)), source.label, source.name
         )
         return replace(self, tensors=tensors, provenance=made_of([self], [weight], operation))
 
@@ -186,7 +188,7 @@ class TaskVector:
             "operation": "apply",
             "scale": scales_of(scale, target),
             "parents": {
-                "base": {"path": target.label, "fingerprint": found},
+                "base": {"name": target.name, "fingerprint": found},
                 "vector": _as_parent(self.provenance).model_dump(exclude_defaults=True),
             },
         }
@@ -254,7 +256,7 @@ class TaskVector:
 
     def in_memory(self) -> TaskVector:
         """The same vector with every tensor computed and held in memory, e.g. for a sweep over λ."""
-        return replace(self, tensors=StateDict(dict(self.tensors.items()), self.tensors.label))
+        return replace(self, tensors=StateDict(dict(self.tensors.items()), self.tensors.label, self.tensors.name))
 
     def save(self, path: str | Path, *, overwrite: bool = False, options: StreamOptions = DEFAULT) -> Path:
         """Write one safetensors file whose header carries schema, base, provenance and a digest of the
@@ -311,7 +313,8 @@ def linear_combination(
 
     first = {name: owners[name][0][0] for name in owners}
     like = StateDict({name: torch.empty(source.shape(name), device="meta") for name, source in first.items()})
-    tensors = Computed(like, list(owners), dtype, make, " + ".join(vector.tensors.label for vector in vectors))
+    label, name = (" + ".join(getattr(vector.tensors, told) for vector in vectors) for told in ("label", "name"))
+    tensors = Computed(like, list(owners), dtype, make, label, name)
     return TaskVector(tensors, vectors[0].base, made_of(vectors, factors, operation))
 
 
@@ -346,7 +349,7 @@ def made_of(vectors: Sequence[TaskVector], weights: Sequence[float], operation: 
     parents = [
         Parent(
             weight=weight,
-            name=vector.tensors.label,
+            name=vector.tensors.name,
             base_fingerprint=vector.base.fingerprint,
             provenance=_as_parent(vector.provenance),
         )

@@ -11,6 +11,7 @@ from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.files import whole_folder, write_json, write_whole
 from speech_analogy.foundation.user_files.json_text import read_json
 from speech_analogy.foundation.user_files.plain import read_text
+from speech_analogy.merging.naming import known_as
 from speech_analogy.recognisers.biasing.arpa import read_arpa, write_arpa
 from speech_analogy.recognisers.biasing.ngram import NgramModel
 from speech_analogy.recognisers.biasing.options import TextBiasOptions
@@ -60,13 +61,13 @@ def write_bias(made: BiasFolder, out: Path, *, model: str, texts: int, overwrite
             "options": made.options.model_dump(mode="json"),
             "vocabulary": made.text.vocabulary,
             "end": made.text.end,
-            "model": model,
+            "model": known_as(model),
             "texts": texts,
         }
         write_json(building / RECORD_FILE, record)
         subtracted = "" if made.background is None else f"`{BACKGROUND_FILE}` is subtracted from it.\n"
         card = CARD.format(
-            order=made.text.order, model=model, texts=texts, words=len(made.words), subtracted=subtracted,
+            order=made.text.order, model=known_as(model), texts=texts, words=len(made.words), subtracted=subtracted,
             text_file=TEXT_FILE, words_file=WORDS_FILE, record_file=RECORD_FILE,
         )  # fmt: skip
         write_whole(building / CARD_FILE, card)

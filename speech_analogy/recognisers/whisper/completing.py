@@ -3,7 +3,7 @@
 transformers 5 saves `tokenizer.json` and a `tokenizer_config.json` that 4.57 cannot load; 4.57, whisper.cpp's
 converter and others want the vocabulary and the special tokens in files of their own. All of it is in
 `tokenizer.json`, so every file here is made from that one. Word times need `alignment_heads` in
-`generation_config.json`. What is there already is kept.
+`generation_config.json`. A model that was tuned or made here has a card. What is there already is kept.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from speech_analogy.cards.records import write_record_card
 from speech_analogy.foundation.files import write_json, write_whole
 from speech_analogy.merging.io.checkpoints import read_json
 from speech_analogy.recognisers.model_record import provenance
@@ -43,6 +44,7 @@ def complete_folder(folder: Path) -> None:
         made = generation_settings(config, tokenizer, str(provenance(folder).get("base", "")))
         if made.keys() - kept.keys():
             write_json(generation, dict(sorted({**made, **kept}.items())))
+    write_record_card(folder)
 
 
 def generation_settings(config: Mapping[str, Any], tokenizer: Mapping[str, Any], base: str = "") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from lhotse import CutSet
 
+from speech_analogy.merging.naming import known_as
 from speech_analogy.recognisers.devices import AUTO
 from speech_analogy.recognisers.windows import Window, window_record
 from speech_analogy.training.distilling.learning import Distilled, distil
@@ -52,7 +53,7 @@ def shorten(
     def record(before: dict[str, Any], learned: dict[str, Any], own: str) -> dict[str, Any]:
         return {
             "schema": 1,
-            "base": before.get("base", str(model)),
+            "base": before.get("base") or known_as(model),
             "base_fingerprint": own,
             "window": window_record(window),
             "language": options.language,

@@ -12,13 +12,14 @@ from speech_analogy.adaptation.plan import names
 from speech_analogy.adaptation.records.mark import DamagedStageError, Mark
 from speech_analogy.adaptation.runs.verifying.from_stages import Records
 from speech_analogy.adaptation.stages.params.base import MODEL_FOLDER
+from speech_analogy.cards.records import CARD_FILE
 from speech_analogy.errors import SpeechAnalogyError
 from speech_analogy.evaluation.environment import TOOLKIT
 from speech_analogy.evaluation.results import Results
 from speech_analogy.foundation.contents import digest_of, files_below
 from speech_analogy.foundation.user_files.plain import read_text
 from speech_analogy.merging.io.model_folder import finish
-from speech_analogy.report import cards, markdown, page
+from speech_analogy.report import markdown, page
 from speech_analogy.report.report import (
     MARKDOWN_FILE,
     PAGE_FILE,
@@ -41,13 +42,12 @@ def unlike_its_stage(run: Path, results: Results) -> Iterator[tuple[str, str]]:
         return
     own = _as_published(stage)
     there = files_below(model)
-    for name in sorted({*own, *there}):
+    for name in sorted({*own, *there} - {CARD_FILE}):  # the report has written the card
         file = f"{MODEL_FOLDER}/{name}"
         if name not in there:
             yield file, f"it is missing, and {stage.name} has made it"
         elif name not in own:
-            if name != cards.CARD_FILE:
-                yield file, f"{stage.name} has made no such file"
+            yield file, f"{stage.name} has made no such file"
         elif digest_of(model / name) != own[name]:
             yield file, f"it is not what {stage.name} has made"
 
@@ -122,7 +122,7 @@ def unlike_the_results(run: Path, results: Results) -> Iterator[tuple[str, str]]
 
 def _rendered(run: Path, results: Results, system: str | None) -> Iterator[tuple[str, str]]:
     own = {MARKDOWN_FILE: markdown.render(results)}
-    card = f"{MODEL_FOLDER}/{cards.CARD_FILE}"
+    card = f"{MODEL_FOLDER}/{CARD_FILE}"
     if system is not None and (run / card).is_file():
         with suppress(SpeechAnalogyError):  # a file of the model is broken, which is said of that file
             own[card] = card_of(results, run, system)

@@ -1,0 +1,1 @@
+"""Cards of what records say."""
