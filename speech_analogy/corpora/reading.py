@@ -34,6 +34,7 @@ MOST_UNKNOWN = 0.5  # share of utterances without a speaker above which speakers
 MOST_CHARACTERS_S, SPOKEN_FAST_S = 50, 1.0  # the fastest speech has half of that; and for a hasty cut
 NO_SPEAKER = frozenset({"", UNKNOWN_SPEAKER, "none", "null", "nan", "n/a", "-", "?"})  # as corpora write it
 CHECKING_THREADS = min(8, os.cpu_count() or 1)
+CHECKED_IN_TURN = 16  # clips: threads for fewer cost more than they save
 HEADER_TOLERANCE_SAMPLES = 1
 SPAN_TOLERANCE_S = 0.025  # by which a stated end may miss the audio's
 
@@ -218,7 +219,7 @@ def _checked(entries: list[CorpusUtterance | Problem], options: ReaderOptions) -
     check = partial(_cut, options=options)
     with ExitStack() as stack:
         shown = stack.enter_context(bar(len(entries), "audio", "clips", show=options.progress))
-        few = len(entries) <= CHECKING_THREADS
+        few = len(entries) <= CHECKED_IN_TURN
         pool = None if few else stack.enter_context(ThreadPoolExecutor(CHECKING_THREADS))
         for entry, cut in zip(entries, (pool.map if pool else map)(check, entries), strict=True):
             shown.update()

@@ -24,7 +24,6 @@ READERS = {reader.name: reader for reader in (*CORPORA, *RECORDS, *KEPT)}
 by_reader = pytest.mark.parametrize("name", READERS)
 
 
-@pytest.mark.slow
 @pytest.mark.fuzz
 @by_reader
 def test_a_spoilt_file_ends_in_a_value_or_in_one_line(name: str, quick_folder: Path) -> None:
