@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -48,6 +49,15 @@ def test_an_output_over_what_is_read(name: str, inputs: Inputs, verb: Verb, tmp_
     before = {path: path.read_bytes() for path in kept.iterdir()}
     fails(verb(*arguments, "--overwrite"), "the output must not replace what is read", "name another --out")
     assert {path: path.read_bytes() for path in kept.iterdir()} == before
+
+
+def test_an_output_that_is_called_as_a_choice_is(inputs: Inputs, verb: Verb, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / MARK).write_text("ours")
+    found = verb(*inputs.writing(Path("full"))["evaluate"], "--window", "full", "--overwrite")
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "full" / "results.json").is_file()
 
 
 def test_outputs_that_hold_no_input_may_be_replaced(tmp_path: Path) -> None:

@@ -10,6 +10,12 @@ from typing import Any
 from speech_analogy.errors import ConfigError
 
 OUTPUT, REPLACES = "out", "overwrite"  # parameters of verbs
+WORDS = frozenset({
+    "window", "backend", "compute", "device", "bias_method", "cluster", "language", "normaliser", "to", "quantization",
+    "method", "missing", "kind", "form", "system", "channel", "speakers", "voices", "licence", "creator", "tuned_on",
+    "values", "scope", "dtype", "option", "bias_settings", "settings", "set_", "weight",
+})  # fmt: skip
+"""Parameters that name no file, whatever is called so in the folder."""
 
 
 def apart(callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,7 +25,7 @@ def apart(callback: Callable[..., Any]) -> Callable[..., Any]:
     def checked(**values: Any) -> Any:
         out = values.get(OUTPUT)
         if values.get(REPLACES) and out:
-            others = (value for name, value in values.items() if name != OUTPUT)
+            others = (value for name, value in values.items() if name != OUTPUT and name not in WORDS)
             require_apart(Path(str(out)), (one for value in others for one in _texts_in(value)))
         return callback(**values)
 
