@@ -22,7 +22,7 @@ from speech_analogy.adaptation.recipe import AUTO, Recipe, UserRun, parse_recipe
 from speech_analogy.adaptation.user_data import UserData
 from speech_analogy.corpora.cuts import prompt_of_cut
 from speech_analogy.corpora.splits import ranked
-from speech_analogy.errors import ConfigError, DataError
+from speech_analogy.errors import ConfigError, DataError, WeightsUnavailableError
 from speech_analogy.recognisers.families import family_of
 from speech_analogy.recognisers.weights import resolve_weights
 
@@ -213,12 +213,22 @@ def _choose_base(values: Values, language: str, folder: Path, gap: GapFound | No
     """The base, which must be there and know the language; a gap vector has its own."""
     given = values.given("base")
     if given is None and gap is not None:
-        values.choose(DefaultChoice("base", gap.base, "the gap vector's own base: on another it means nothing"))
+        values.choose(DefaultChoice("base", _own_base(gap), "the gap vector's own base: on another it means nothing"))
     elif given is None:
         values.choose(default_base(language))
     elif Path(str(given)).expanduser().exists():
         values.content["base"] = str(Path(str(given)).expanduser().resolve())
     refuse_other_language(str(values.content["base"]), resolve_weights(str(values.content["base"])), language)
+
+
+def _own_base(gap: GapFound) -> str:
+    """The base that a gap vector names, which must be there: of a folder it knows the name alone."""
+    try:
+        resolve_weights(gap.base)
+    except WeightsUnavailableError:
+        rule = "the gap vector's own base is not to be found under its name"
+        raise WeightsUnavailableError(rule, field="base", value=gap.base, do="name its folder with --base") from None
+    return gap.base
 
 
 def _needs_hold_out(values: Values, unlabelled: bool) -> bool:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from speech_analogy.adaptation.job.evidence import GAP_EXPECTATION
 from speech_analogy.adaptation.runs.adapt import Adaptation, adapt, plan_run
-from speech_analogy.errors import ConfigError
+from speech_analogy.errors import ConfigError, WeightsUnavailableError
 from speech_analogy.merging.vectors.task_vector import TaskVector
 from speech_analogy.recognisers.model_record import provenance
 from tests.adaptation.building import loaded, moved
@@ -42,13 +42,15 @@ def folder(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
         base, models["source_real"], base_name=str(base), tuned_on=told, settings={"language": "en"}
     )
     vector.save(made / "gap.safetensors")
+    (made / "base.txt").write_text(str(base), encoding="utf-8")
     make_source(made / "labelled", 6)
     return made
 
 
 def asked(folder: Path, **more: Any) -> dict[str, Any]:
     target = {"texts": str(folder / "menu.txt"), "test": str(folder / "labelled")}
-    return {"target": target, "vector": [str(folder / "gap.safetensors")], **more}
+    base = (folder / "base.txt").read_text(encoding="utf-8")
+    return {"base": base, "target": target, "vector": [str(folder / "gap.safetensors")], **more}
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +58,18 @@ def done(folder: Path) -> Adaptation:
     return adapt(asked(folder), folder / "run", overrides=QUICK, progress=False, workers=1)
 
 
-def test_the_base_and_the_scale_are_the_vectors(folder: Path, models: dict[str, Path]) -> None:
-    planned = plan_run(asked(folder), folder / "planned", overrides=QUICK[:-1])
+def test_the_base_and_the_scale_are_the_vectors(
+    folder: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a folder the vector knows the name alone, which is enough beside the folder."""
+    unnamed = {key: value for key, value in asked(folder).items() if key != "base"}
+    with pytest.raises(WeightsUnavailableError, match=f"own base.*{models['base'].name}.*name its folder with --base"):
+        plan_run(unnamed, folder / "planned", overrides=QUICK[:-1])
+    monkeypatch.chdir(models["base"].parent)
+    planned = plan_run(unnamed, folder / "planned", overrides=QUICK[:-1])
     recipe, prepared = planned.recipe, planned.prepared
     assert prepared is not None
-    assert recipe.base == str(models["base"])
+    assert recipe.base == models["base"].name
     assert recipe.vector is not None
     assert recipe.systems == ("zero_shot", "target_synthetic", "analogy")
     chosen = {choice.key: choice.value for choice in prepared.defaults}
