@@ -113,6 +113,24 @@ def test_it_is_said_and_its_key_goes(plan: Plan, otherwise: Callable[[Change], N
     assert [one.name for one in plan.undone()] == ["second"]
 
 
+def test_logs_whose_names_say_the_time_enter_no_record(tmp_path: Path, otherwise: Callable[[Change], None]) -> None:
+    """Two runs of one recipe say the same of themselves."""
+    records = []
+    for number in (1, 2):
+
+        def logging(work: Work[FilesParams], number: int = number) -> None:
+            log = work.folder / "model" / "training" / f"events.{number}"
+            log.parent.mkdir()
+            log.write_text(str(number))
+
+        otherwise(logging)
+        plan = three_stages(tmp_path / str(number))
+        do(plan)
+        assert f"model/training/events.{number}" in (plan.mark("first").files or {})
+        records.append((plan.mark("first").timeless, plan.mark("first").essence("model"), plan.mark("second").inputs))
+    assert records[0] == records[1]
+
+
 def test_what_another_run_made_from_others_is_not_taken_over(
     plan: Plan, otherwise: Callable[[Change], None], tmp_path: Path
 ) -> None:

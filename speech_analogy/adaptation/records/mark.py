@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from speech_analogy.adaptation.records.timeless import timeless_digests
+from speech_analogy.adaptation.records.timeless import is_log, timeless_digests
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.contents import FileContent, contents, difference, digest_of_text
 from speech_analogy.foundation.digests import canonical_json
@@ -108,8 +108,8 @@ class Mark:
         """
         if self.files is None or self.timeless is None:
             return None
-        parts = {name: self.timeless.get(name, one.digest) for name, one in self.files.items()}
-        own = {name: one for name, one in parts.items() if one and (not output or f"{name}/".startswith(f"{output}/"))}
+        wanted = [name for name in self.files if not output or f"{name}/".startswith(f"{output}/")]
+        own = {name: self.timeless.get(name, self.files[name].digest) for name in wanted if not is_log(name)}
         return digest_of_text(canonical_json(own))
 
 

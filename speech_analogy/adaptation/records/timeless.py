@@ -18,27 +18,30 @@ BY_THE_CLOCK = {
 }  # fmt: skip
 """Keys of JSON that no later stage computes with: when, how fast and with what a file was made."""
 LOG_FOLDERS, LOG_ENDS = ("training",), (".html", ".md", ".log")
-LEFT_OUT = ""
 MOST_HEADER_BYTES = 100_000_000
 
 
 def timeless_digests(folder: Path, files: Mapping[str, FileContent]) -> dict[str, str]:
-    """File -> its digest without the clock, of those whose own digest says more; `LEFT_OUT` for logs.
+    """File -> its digest without the clock, of those whose own digest says more; logs, named by the time, are none.
 
     Args:
         folder: of a stage that is whole, or is being built, below `RUN/stages`; the run's path counts as nothing.
         files: path -> content.
     """
     run = str(folder.resolve().parent.parent).encode()
-    found = {name: _timeless(folder / name, name, run) for name in files}
+    found = {name: _timeless(folder / name, name, run) for name in files if not is_log(name)}
     return {name: value for name, value in found.items() if value is not None and value != files[name].digest}
+
+
+def is_log(name: str) -> bool:
+    """Whether a file of a stage, by its path, only says how the stage was made, or shows what others hold."""
+    *folders, own = name.split("/")
+    return any(part in LOG_FOLDERS for part in folders) or own.endswith(LOG_ENDS)
 
 
 def _timeless(path: Path, name: str, run: bytes) -> str | None:
     """None: the file's own digest."""
-    *folders, own = name.split("/")
-    if any(part in LOG_FOLDERS for part in folders) or own.endswith(LOG_ENDS):
-        return LEFT_OUT
+    own = name.rpartition("/")[2]
     try:
         if own.endswith((".json", ".jsonl", ".jsonl.gz")):
             return _of_json(path, run)
