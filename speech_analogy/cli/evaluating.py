@@ -53,7 +53,7 @@ class MissingChoice(StrEnum):
 
 
 def evaluate_command(
-    cuts: Annotated[Path, typer.Argument(help="Cuts with texts.")],
+    cuts: Annotated[list[Path], typer.Argument(help="Cuts with texts: files, or folders of Lhotse Shar.")],
     model: Annotated[str, typer.Option(help="Weights, as for --base.")],
     against: Annotated[str | None, typer.Option(help="A second model, compared on the same recordings.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for results.json and hypotheses.")] = None,
@@ -79,6 +79,7 @@ def evaluate_command(
     quiet: Quiet = False,
 ) -> None:
     """WER, CER, S/D/I with a 95 % interval and, against a second model, a paired p-value."""
+    from speech_analogy.corpora.cuts import cuts_of_all
     from speech_analogy.evaluation.evaluate import evaluate
     from speech_analogy.evaluation.standalone import check_new, file_of, names_of, results_of, write_results
     from speech_analogy.report.screen import table
@@ -88,10 +89,11 @@ def evaluate_command(
     asked = question_of(language, normaliser, terms, target_texts, source_texts)
     with nullcontext() if out is None else reserved(out, overwrite=overwrite, error=ConfigError):
         decoding = decoding_options(window, beams, backend, compute, device, language, fallback, bias)
-        overlap, spoken = check_new(cuts, models, allow_overlap)
+        tested = cuts_of_all(cuts)
+        overlap, spoken = check_new(tested, models, allow_overlap)
         found: list[Evaluation] = [
             evaluate(
-                cuts,
+                tested,
                 weights,
                 name=name,
                 decoding=decoding,
@@ -104,7 +106,7 @@ def evaluate_command(
         ]
         results = results_of(
             found,
-            cuts.name,
+            ", ".join(path.name for path in cuts),
             language,
             typed_command(),
             overlap,

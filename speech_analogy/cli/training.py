@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def finetune_command(
-    cuts: Annotated[list[Path], typer.Argument(help="Cuts to train on; several files are taken together.")],
+    cuts: Annotated[list[Path], typer.Argument(help="Cuts: files, or folders of Lhotse Shar; several are joined.")],
     out: Annotated[Path, typer.Option(help="Folder of the tuned model.")],
     base: Base = "pip:whisper-tiny.en",
     learning_rate: Annotated[float, typer.Option(help="Peak rate of AdamW.")] = 3e-5,
@@ -44,12 +44,13 @@ def finetune_command(
     ] = None,
     seed: int = 0,
     language: Language = "en",
+    buffer: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cuts in memory at a time, shuffled together; by default all; 10,000 of larger Shar."),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Fine-tune a recogniser. Killed and started again, it goes on where it was."""
-    from lhotse import CutSet
-
-    from speech_analogy.corpora.read import read_cuts
     from speech_analogy.training.finetune import finetune
     from speech_analogy.training.options import FinetuneOptions
 
@@ -72,8 +73,7 @@ def finetune_command(
             "language": language,
         }
     )
-    together = CutSet.from_cuts(cut for path in cuts for cut in read_cuts(path))
-    done = finetune(together, base, out, options, progress=not quiet)
+    done = finetune(cuts, base, out, options, buffer=buffer or "auto", progress=not quiet)
     print(f"{done.steps} steps, {done.utterances} utterances, {done.seconds:.0f} s, loss {done.loss:.3f}")
     print(f"model: {done.folder}")
 

@@ -5,28 +5,32 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lhotse.cut.set import deserialize_cut
 
 from speech_analogy.errors import DataError, one_line
 from speech_analogy.foundation.user_files.json_text import parse_json
-from speech_analogy.foundation.user_files.plain import TOO_LONG, lines_of, open_plain
+from speech_analogy.foundation.user_files.plain import LONGEST_LINE_BYTES, TOO_LONG, lines_of, open_plain
 
 CUTS_SUFFIXES = (".jsonl.gz", ".jsonl")
 MOST_BLANK_LINES = 100_000
 REASON_CHARACTERS = 200
 
 
-def cuts_in(path: Path) -> Iterator[Any]:
+def cuts_in(path: Path, start: int = 0, stop: int | None = None) -> Iterator[Any]:
     """The cuts of a file, in its order; they are not checked, see `cut_checks`.
 
+    Args:
+        start, stop: of an unpacked file, only the lines that begin at these bytes or between; None: to its end.
+
     Raises:
-        DataError: the file is missing, or not one of cuts: the line is named.
+        DataError: the file is missing, or not one of cuts: the line is named, of those that are read.
     """
     do = "make it with `speech-analogy corpus import`"
     with open_plain(path, missing="the cuts file is missing", do=do) as file:
-        unpacked: Any = gzip.GzipFile(fileobj=file) if path.name.endswith(".gz") else file
+        packed = path.name.endswith(".gz")
+        unpacked: Any = gzip.GzipFile(fileobj=file) if packed else _LinesWithin(file, start, stop)
         blank = 0
         for number, line in lines_of(unpacked, path):
             if line is None:
@@ -37,6 +41,27 @@ def cuts_in(path: Path) -> Iterator[Any]:
             blank += 1
             if blank > MOST_BLANK_LINES:
                 raise _not_cuts(path, number, "its lines are blank")
+
+
+class _LinesWithin:
+    """The lines of a file that begin within some bytes of it."""
+
+    def __init__(self, file: BinaryIO, start: int, stop: int | None) -> None:
+        self._file, self._stop = file, stop
+        if start:
+            file.seek(start - 1)
+            while (rest := file.readline(LONGEST_LINE_BYTES)) and not rest.endswith(b"\n"):
+                pass  # of the line that began before
+
+    def readline(self, size: int, /) -> bytes:
+        """As a file's."""
+        if self._stop is not None and self._file.tell() >= self._stop and not self._within_a_line:
+            return b""
+        line = self._file.readline(size)
+        self._within_a_line = not line.endswith(b"\n")
+        return line
+
+    _within_a_line = False
 
 
 def _cut(path: Path, number: int, line: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +64,31 @@ def cuts_of(source: str | Path | CutSet) -> CutSet:
     else:
         eager = _from_path(Path(source)).to_eager()
     for cut in eager:
-        if cut.duration > LONGEST_CUT_S:
-            raise DataError(
-                f"audio must be at most {LONGEST_CUT_S:g} s",
-                file=audio_path(cut) or None,
-                field=cut.id,
-                value=f"{cut.duration:.1f} s",
-                do="split it first, or use `transcribe`, which takes recordings of any length",
-            )
+        require_short(cut)
     return eager
+
+
+def cuts_of_all(sources: Sequence[str | Path]) -> CutSet:
+    """The cuts of one or several sources together; see `cuts_of`.
+
+    Raises:
+        DataError: as there; or two cuts of different sources are one.
+    """
+    if len(sources) == 1:
+        return cuts_of(sources[0])
+    return cuts_of(CutSet.from_cuts(cut for source in sources for cut in cuts_of(source)))
+
+
+def require_short(cut: Any) -> None:
+    """Raise DataError where a cut is longer than a Whisper window."""
+    if cut.duration > LONGEST_CUT_S:
+        raise DataError(
+            f"audio must be at most {LONGEST_CUT_S:g} s",
+            file=audio_path(cut) or None,
+            field=cut.id,
+            value=f"{cut.duration:.1f} s",
+            do="split it first, or use `transcribe`, which takes recordings of any length",
+        )
 
 
 def _from_path(path: Path) -> CutSet:

@@ -98,7 +98,22 @@ def file_digests(cuts: CutSet) -> dict[str, str]:
     """
     files = sorted({path for cut in cuts for path in files_of(cut)})
     with ThreadPoolExecutor(CHECKING_THREADS) as pool:
-        return dict(zip(files, pool.map(_file_digest, files), strict=True))
+        return dict(zip(files, pool.map(file_digest, files), strict=True))
+
+
+def file_digest(path: str) -> str:
+    """sha256 of the bytes of an audio file, or of a clip in a tar, by its place; DataError where it is missing."""
+    clip = None if Path(path).is_file() else Clip.named(path)
+    if clip is not None:
+        return hashlib.sha256(clip.read()).hexdigest()
+    content = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while block := file.read(DIGEST_BLOCK_BYTES):
+                content.update(block)
+    except OSError:
+        raise DataError("the audio file is missing", file=path) from None
+    return content.hexdigest()
 
 
 def files_of(cut: Any) -> list[str]:
@@ -182,20 +197,6 @@ def _file_sources(cut: Any) -> list[Any]:
     parts = [track.cut for track in cut.tracks] if hasattr(cut, "tracks") else [cut]
     recordings = (part.recording for part in parts if getattr(part, "recording", None) is not None)
     return [source for recording in recordings for source in recording.sources if source.type == "file"]
-
-
-def _file_digest(path: str) -> str:
-    clip = None if Path(path).is_file() else Clip.named(path)
-    if clip is not None:
-        return hashlib.sha256(clip.read()).hexdigest()
-    content = hashlib.sha256()
-    try:
-        with Path(path).open("rb") as file:
-            while block := file.read(DIGEST_BLOCK_BYTES):
-                content.update(block)
-    except OSError:
-        raise DataError("the audio file is missing", file=path) from None
-    return content.hexdigest()
 
 
 def _as_hashed(cut: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from speech_analogy.errors import CheckpointError, SpeechAnalogyError, shortened
 from speech_analogy.foundation.user_files.json_text import read_json
 
 MOST_JSON_BYTES = 32_000_000  # tokenizer.json of Whisper's has 4 MB
+MOST_RECORD_BYTES = 1_000_000_000  # of what was trained on: 24 bytes a cut
+MODEL_RECORD_FILE = "provenance.json"
 MOST_SIDE = 1 << 60  # of an array
 MOST_LAYERS = 512  # the largest published models have some 130
 MOST_LISTED = 100_000  # entries of a list in config.json
@@ -31,11 +33,13 @@ def model_json(file: Path, error: type[SpeechAnalogyError] = CheckpointError) ->
     """The JSON object in a file of a model folder; {} where there is none.
 
     Raises:
-        SpeechAnalogyError: of the type `error`: it is no JSON object, or larger than `MOST_JSON_BYTES`.
+        SpeechAnalogyError: of the type `error`: it is no JSON object, or larger than `MOST_JSON_BYTES`, a record than
+            `MOST_RECORD_BYTES`.
     """
     if not file.exists():
         return {}
-    content = read_json(file, error, broken="the file must be JSON", most_bytes=MOST_JSON_BYTES)
+    most = MOST_RECORD_BYTES if file.name == MODEL_RECORD_FILE else MOST_JSON_BYTES
+    content = read_json(file, error, broken="the file must be JSON", most_bytes=most)
     if not isinstance(content, dict):
         raise error("the file must hold a JSON object", file=file, value=type(content).__name__)
     return content

@@ -15,9 +15,9 @@ from data_synth.engines.support.pretrained import hub_silence
 from data_synth.plan.default_voices import choose_voices
 from data_synth.plan.inventory import list_engines, list_voices
 from speech_analogy.errors import SpeechAnalogyError
+from speech_analogy.foundation.disk.cache_folder import cache_folder
 from speech_analogy.foundation.machine import cores, processor, visible_gpus
 from speech_analogy.inventory.findings import Finding, State
-from speech_analogy.recognisers.cache import cache_folder
 from speech_analogy.recognisers.weights import packaged_weights
 
 DISTRIBUTION = "speech-analogy"

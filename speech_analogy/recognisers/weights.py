@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from speech_analogy.errors import CheckpointError, WeightsUnavailableError
-from speech_analogy.recognisers.cache import cache_folder
+from speech_analogy.foundation.disk.cache_folder import cache_folder
 from speech_analogy.recognisers.families import RecogniserFamily, WeightsPackage, families
 
 HUB_TIMEOUT_S = 5.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import torch
@@ -26,6 +28,7 @@ ROUNDING = 1e-6  # of a row
 PREFETCHED = 2  # batches prepared while one is trained on
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 def require_writable_texts(cuts: CutSet, recogniser: Recogniser) -> None:
@@ -42,6 +45,12 @@ def require_writable_texts(cuts: CutSet, recogniser: Recogniser) -> None:
         if len(text.encode()) > timed.most_label_tokens and timed.label_tokens(text) > timed.most_label_tokens:
             rule = f"{cut.id}: the text has more than the {timed.most_label_tokens} tokens that the model can write"
             raise DataError(rule, value=timed.label_tokens(text), do="cut the recording into utterances")
+
+
+def most_text_bytes(recogniser: Recogniser) -> float:
+    """Bytes of a text that the model can write whatever it says: a token has one at least."""
+    timed = family_of(recogniser).timestamps
+    return cast("TimedRecogniser", recogniser).most_label_tokens if timed else float("inf")
 
 
 @dataclass(frozen=True)
@@ -75,13 +84,18 @@ class TrainingBatch:
             yield replace(own, rows=stop - start), share
 
 
-def epoch_batches(cuts: CutSet, *, batch_size: int, seed: int, epoch: int, buckets: int = 10) -> list[list[Any]]:
+def epoch_batches(
+    cuts: CutSet, *, batch_size: int, seed: int, epoch: int, buckets: int = 10, bins_s: Sequence[float] | None = None
+) -> list[list[Any]]:
     """The batches of one epoch: cuts of similar duration, in a seeded order.
 
     A function of its arguments alone, so a resumed run sees the batches that the undisturbed one would have seen.
+
+    Args:
+        bins_s: durations, in seconds, that divide the buckets; None: such that `buckets` hold as much speech each.
     """
     count = len(cuts)
-    buckets = min(buckets, count // CUTS_PER_BUCKET_AT_LEAST)
+    buckets = min(buckets, count // CUTS_PER_BUCKET_AT_LEAST) if bins_s is None else len(bins_s) + 1
     common: dict[str, Any] = {
         "max_cuts": batch_size,
         "shuffle": True,
@@ -94,7 +108,8 @@ def epoch_batches(cuts: CutSet, *, batch_size: int, seed: int, epoch: int, bucke
     if buckets > 1:
         with warnings.catch_warnings():  # it advises to read lazily; the whole set is in memory for its digest anyway
             warnings.filterwarnings("ignore", message="You are using DynamicBucketingSampler", category=UserWarning)
-            sampler = DynamicBucketingSampler(cuts, num_buckets=buckets, buffer_size=count, **common)
+            bins: Any = {"num_buckets": buckets} if bins_s is None else {"duration_bins": list(bins_s)}
+            sampler = DynamicBucketingSampler(cuts, buffer_size=count, **bins, **common)
     else:  # too few for buckets of similar duration
         sampler = SimpleCutSampler(cuts, **common)
     sampler.set_epoch(epoch)
@@ -161,24 +176,29 @@ def own_rows(targets: torch.Tensor, rank: int, processes: int) -> tuple[list[int
     return rows, int(learned[rows].sum()) / int(learned.sum())
 
 
-def prefetch(batches: list[T], make: Callable[[T], TrainingBatch]) -> Iterator[TrainingBatch]:
+def prefetch(batches: Iterable[T], make: Callable[[T], U]) -> Iterator[U]:
     """Make batches in a thread of their own, a few ahead, in order.
 
-    That thread computes alone. With helpers of its own there would be more of OpenMP's threads than cores, and those
-    of the thread that learns would sleep at the end of every operation where they otherwise wait: a step in small
-    parts takes half as long again then.
+    That thread goes through `batches`, too, and computes alone. With helpers of its own there would be more of
+    OpenMP's threads than cores, and those of the thread that learns would sleep at the end of every operation where
+    they otherwise wait: a step in small parts takes half as long again then.
     """
-    waiting: list[Future[TrainingBatch]] = []
+    waiting: deque[Future[list[U]]] = deque()
+    source = iter(batches)
+
+    def one() -> list[U]:
+        """The next one; none at the end."""
+        return [make(batch) for batch in islice(source, 1)]
+
     threads = torch.get_num_threads()
     with ThreadPoolExecutor(max_workers=1) as pool:
         pool.submit(_compute_alone).result()
         torch.set_num_threads(threads)  # what threads will have that are started later; in this one nothing changes
-        for batch in batches:
-            waiting.append(pool.submit(make, batch))
-            if len(waiting) > PREFETCHED:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+        for _ in range(PREFETCHED + 1):
+            waiting.append(pool.submit(one))
+        while made := waiting.popleft().result():
+            yield made.pop()
+            waiting.append(pool.submit(one))
 
 
 def _compute_alone() -> None:

@@ -9,11 +9,11 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from speech_analogy.corpora.cuts import cuts_of
 from speech_analogy.corpora.splits import digest
 from speech_analogy.errors import CheckpointError, ConfigError, TrainingError
 from speech_analogy.foundation.disk.refusals import require_room
-from speech_analogy.foundation.files import write_whole
+from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.locks import held
 from speech_analogy.foundation.progress import bar
 from speech_analogy.merging.io.checkpoints import open_checkpoint
@@ -40,13 +40,7 @@ from speech_analogy.recognisers.model_record import provenance
 from speech_analogy.recognisers.protocol import Recogniser
 from speech_analogy.recognisers.weights import resolve_weights
 from speech_analogy.recognisers.windows import window_record
-from speech_analogy.training.batching import (
-    TrainingBatch,
-    epoch_batches,
-    prefetch,
-    require_writable_texts,
-    twin_batches,
-)
+from speech_analogy.training.batching import TrainingBatch, prefetch
 from speech_analogy.training.clock import Clock
 from speech_analogy.training.diverging import require_finite_loss, require_finite_weights
 from speech_analogy.training.ewc import Anchor
@@ -54,9 +48,11 @@ from speech_analogy.training.features import KEPT_BYTES, FeatureStore
 from speech_analogy.training.memory import bound_kernel_caches, give_back_freed_memory, keep_freed_memory
 from speech_analogy.training.optimiser import decay_groups, schedule
 from speech_analogy.training.options import FinetuneOptions
-from speech_analogy.training.packing.batches import PlannedBatch, make_planned, plan_batches, require_timestamps
+from speech_analogy.training.packing.batches import PlannedBatch, make_planned, require_timestamps
 from speech_analogy.training.precision import autocast_precision
-from speech_analogy.training.publish import ADAPTER_FOLDER, publish_tuned, require_new, seen_in, tuned_on
+from speech_analogy.training.publish import ADAPTER_FOLDER, publish_tuned, require_new
+from speech_analogy.training.speech.opening import Buffer, training_speech
+from speech_analogy.training.speech.source import TrainingSpeech
 from speech_analogy.training.state import load_state, save_state
 from speech_analogy.training.trained_part import Adapters, checkpoint_activations, compile_layers, freeze
 
@@ -78,11 +74,12 @@ class Finetuned:
 
 
 def finetune(
-    cuts: str | Path | CutSet,
+    cuts: str | Path | CutSet | Sequence[str | Path],
     base: str | Path,
     out: str | Path,
     options: FinetuneOptions | None = None,
     *,
+    buffer: Buffer = "auto",
     description: str = "fine-tune",
     features: Path | None = None,
     remember: str | Path | CutSet | None = None,
@@ -98,9 +95,11 @@ def finetune(
     With `lora` the folder holds the merged model, and the adapters as a PEFT folder in `adapter/`.
 
     Args:
-        cuts: utterances with texts, each at most 30 s.
+        cuts: utterances with texts, each at most 30 s: files of cuts, folders of Lhotse Shar, or cuts themselves.
         base: weights by name (see `resolve_weights`).
         out: the folder to make.
+        buffer: how many cuts of files and shards are in memory, and shuffled with one another, at a time; auto: all,
+            or where there are more than `IN_MEMORY_AT_MOST` as many as that, unless batches are by text.
         features: a folder where features are kept for other fine-tunings on the same recordings; None: in memory.
         remember: with `ewc`, the utterances that the base must not forget.
 
@@ -116,26 +115,28 @@ def finetune(
     require_new(out)
     keep_freed_memory()
     bound_kernel_caches()
-    cuts = cuts_of(cuts)
     precision = autocast_precision(options.precision)
     AcceleratorState._reset_state()  # else a second fine-tuning of a process must have the first one's precision
     accelerator = Accelerator(mixed_precision=precision)
+    speech, held_cuts = training_speech(cuts, options, buffer, progress=progress and accelerator.is_main_process)
     folder = resolve_weights(str(base))
     recogniser = load_recogniser(folder, language=options.language, device=accelerator.device)
     require_timestamps(family_of(recogniser), options)
-    require_writable_texts(cuts, recogniser)
+    speech.require_writable(recogniser)
     base_fingerprint = fingerprint(open_checkpoint(folder))
     remembered = None if remember is None else cuts_of(remember)
-    content = digest(cuts) if remembered is None else f"{digest(cuts)} {digest(remembered)}"
-    key = _key(options, content, base_fingerprint, accelerator)
+    content = speech.key if remembered is None else f"{speech.key} {digest(remembered)}"
+    streamed = {} if held_cuts is None else {"buffer": held_cuts}
+    key = _key(options, content, base_fingerprint, accelerator, streamed)
     working = out.with_name(f".{out.name}.training")
     start = time.perf_counter()
     with _alone_in(working, out, accelerator):
         require_room(
             out.parent, FP32_BYTES * sum(p.numel() for p in recogniser.model.parameters()), out, CheckpointError
         )
-        store = FeatureStore(recogniser, options.window, features, KEPT_BYTES if options.epochs > 1 else 0)
-        run = _Run(recogniser, cuts, options, accelerator, working, key, store, description, progress)
+        kept_bytes = KEPT_BYTES if options.epochs > 1 and speech.keeps_features else 0
+        store = FeatureStore(recogniser, options.window, features, kept_bytes)
+        run = _Run(recogniser, speech, options, accelerator, working, key, store, description, progress)
         if options.ewc is not None and remembered is not None:
             run.anchor = Anchor(
                 recogniser,
@@ -155,17 +156,16 @@ def finetune(
                 "base_fingerprint": base_fingerprint,
                 "window": window_record(options.window),
                 "language": options.language,
-                "tuned_on": tuned_on(cuts),
-                **seen_in(cuts, folder, options.language),
-                "hyper_parameters": options.model_dump(exclude={"save_every_s", "language", "window"}),
+                **speech.record(folder, options.language),
+                "hyper_parameters": options.model_dump(exclude={"save_every_s", "language", "window"}) | streamed,
                 "steps": run.steps,
                 "precision": {"no": "fp32"}.get(precision, precision),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "creator": f"speech-analogy {__version__}",
             }
-            publish_tuned(recogniser, working, out, record)
+            publish_tuned(recogniser, working, out, record, speech.write)
     accelerator.wait_for_everyone()
-    return Finetuned(out, run.steps, len(cuts) * options.epochs, time.perf_counter() - start, loss)
+    return Finetuned(out, run.steps, speech.utterances * options.epochs, time.perf_counter() - start, loss)
 
 
 @contextmanager
@@ -193,7 +193,7 @@ class _Run:
     def __init__(
         self,
         recogniser: Recogniser,
-        cuts: CutSet,
+        speech: TrainingSpeech,
         options: FinetuneOptions,
         accelerator: Accelerator,
         working: Path,
@@ -202,7 +202,7 @@ class _Run:
         description: str,
         progress: bool,
     ) -> None:
-        self.recogniser, self.cuts, self.options, self.accelerator = recogniser, cuts, options, accelerator
+        self.recogniser, self.options, self.accelerator = recogniser, options, accelerator
         self.working, self.key, self.store = working, key, store
         self.description, self.progress = description, progress and accelerator.is_main_process
         automatic = SECONDS_AT_ONCE[accelerator.mixed_precision] if accelerator.device.type == "cpu" else None
@@ -220,23 +220,17 @@ class _Run:
         self.optimiser = torch.optim.AdamW(
             decay_groups(self.parameters, options.weight_decay), lr=options.learning_rate, fused=True
         )
-        self.epochs = [self._batches(epoch) for epoch in range(options.epochs)]
-        self._flat = [batch for batches in self.epochs for batch in batches]
-        self.steps = len(self._flat)
+        self.batches = speech.batches(options)
+        self.steps = self.batches.steps
         if accelerator.num_processes > 1:
             recogniser.model = accelerator.prepare_model(recogniser.model)
         if accelerator.scaler is not None:  # fp16: it must know the optimiser whose gradients it scales back
             self.optimiser = accelerator.prepare_optimizer(self.optimiser, device_placement=False)
 
-    def _batches(self, epoch: int) -> list[PlannedBatch]:
-        batches = twin_batches if self.options.order == "text" else epoch_batches
-        made = batches(self.cuts, batch_size=self.options.batch_size, seed=self.options.seed, epoch=epoch)
-        return plan_batches(made, self.options, epoch)
-
     def train(self) -> float:
         """Run what is left of the steps; returns the mean loss of the last epoch's steps that were run here."""
         done = load_state(self.working, self.key, self.parameters, self.optimiser)
-        losses: list[float] = []
+        last, steps_of_last = 0.0, 0  # epoch: the sum of its losses, and how many
         self.recogniser.model.train()
         shown = bar(self.steps, self.description, "steps", show=self.progress, done=done)
         with self._logs(done) as write, shown:
@@ -244,13 +238,14 @@ class _Run:
             batches, clock = self._from(done), Clock()
             for step in range(done, self.steps):
                 clock.start()
-                batch = next(batches)
+                utterances, batch = next(batches)
                 clock.lap("waiting")
                 loss, rate = self._step(step, batch, clock)
                 require_finite_loss(loss, step + 1, self.options.learning_rate)
-                losses.append(loss)
-                row: dict[str, Any] = {"step": step + 1, "epoch": self._epoch(step), "loss": loss}
-                row |= {"learning_rate": rate, "utterances_per_second": len(self._flat[step].cuts) / clock.total}
+                if step >= self.steps - self.batches.last:
+                    last, steps_of_last = last + loss, steps_of_last + 1
+                row: dict[str, Any] = {"step": step + 1, "epoch": self.batches.epoch_of(step), "loss": loss}
+                row |= {"learning_rate": rate, "utterances_per_second": utterances / clock.total}
                 smoothed = loss if smoothed is None else SMOOTHING * smoothed + (1 - SMOOTHING) * loss
                 shown.note(loss=f"{smoothed:.3f}")
                 shown.update()
@@ -270,8 +265,7 @@ class _Run:
             self.adapters.save(self.working / ADAPTER_FOLDER)
             self.adapters.merge()
         require_finite_weights(self.recogniser.model, self.options.learning_rate)
-        last = losses[-len(self.epochs[-1]) :]
-        return sum(last) / len(last) if last else float("nan")
+        return last / steps_of_last if steps_of_last else float("nan")
 
     def _step(self, step: int, batch: TrainingBatch, clock: Clock) -> tuple[float, float]:
         """Forward, backward, clip, update; returns the step's loss over all processes and the learning rate."""
@@ -304,23 +298,14 @@ class _Run:
         clock.lap("optimiser")
         return found, rate
 
-    def _from(self, done: int) -> Iterator[TrainingBatch]:
-        make = partial(
-            make_planned,
-            recogniser=self.recogniser,
-            window=self.options.window,
-            store=self.store,
-            rank=self.accelerator.process_index,
-            processes=self.accelerator.num_processes,
-        )
-        return prefetch(self._flat[done:], make)
+    def _from(self, done: int) -> Iterator[tuple[int, TrainingBatch]]:
+        """The batches of the steps that are left, each with the utterances of all processes."""
+        return prefetch(self.batches.from_step(done), self._make)
 
-    def _epoch(self, step: int) -> int:
-        for number, batches in enumerate(self.epochs, start=1):
-            if step < len(batches):
-                return number
-            step -= len(batches)
-        return len(self.epochs)
+    def _make(self, planned: PlannedBatch) -> tuple[int, TrainingBatch]:
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        made = make_planned(planned, self.recogniser, self.options.window, self.store, rank, processes)
+        return len(planned.cuts), made
 
     def _save(self, step: int) -> None:
         if self.accelerator.is_main_process:
@@ -335,8 +320,7 @@ class _Run:
         folder = self.working / "training"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "log.jsonl"
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")[:done] if path.is_file() else []
-        write_whole(path, "".join(line + "\n" for line in lines if line))
+        _keep_lines(path, done)
         board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
         with path.open("a", encoding="utf-8", buffering=1) as log:
 
@@ -352,8 +336,17 @@ class _Run:
                 board.close()
 
 
-def _key(options: FinetuneOptions, cuts: str, base: str, accelerator: Accelerator) -> str:
+def _keep_lines(path: Path, count: int) -> None:
+    """Cut a log back to its first lines; one that is missing is begun."""
+    with whole_file(path, error=CheckpointError) as building, building.open("w", encoding="utf-8") as kept:
+        if path.is_file():
+            with path.open(encoding="utf-8", errors="replace", newline="\n") as log:
+                kept.writelines(line.removesuffix("\n") + "\n" for line in islice(log, count) if line.strip("\n"))
+
+
+def _key(options: FinetuneOptions, cuts: str, base: str, accelerator: Accelerator, streamed: Mapping[str, int]) -> str:
     content = {
+        **streamed,
         "options": options.model_dump(exclude={"save_every_s"}),
         "cuts": cuts,
         "base": base,

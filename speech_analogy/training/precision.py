@@ -14,9 +14,9 @@ from accelerate.utils import broadcast_object_list
 
 from speech_analogy.errors import ConfigError, DataError
 from speech_analogy.foundation.digests import digest
+from speech_analogy.foundation.disk.cache_folder import cache_folder
 from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.machine import processor
-from speech_analogy.recognisers.cache import cache_folder
 
 SIDE = 512  # of the squares that are multiplied: about a layer of a small Whisper
 TRIES = 8  # of each precision, in turn; the fastest counts, so that another process's work does not

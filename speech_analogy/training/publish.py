@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,23 @@ def require_new(out: Path, working: Path | None = None) -> None:
         raise CheckpointError("the output folder must not exist", file=out, do="remove it, or name another")
 
 
-def publish_tuned(recogniser: Recogniser, working: Path, out: Path, record: dict[str, Any]) -> None:
-    """Write the whole folder beside its final name and rename it; the states to resume from go."""
+def publish_tuned(
+    recogniser: Recogniser,
+    working: Path,
+    out: Path,
+    record: dict[str, Any],
+    write: Callable[[Path, dict[str, Any]], None] = write_json,
+) -> None:
+    """Write the whole folder beside its final name and rename it; the states to resume from go.
+
+    Args:
+        write: writes the record.
+    """
     with whole_folder(out, error=CheckpointError) as building:
         recogniser.save(building)
-        write_json(building / PROVENANCE_FILE, record)
-        write_record_card(building)
+        write_json(building / PROVENANCE_FILE, {key: value for key, value in record.items() if key != SEEN})
+        write_record_card(building)  # which states nothing of the hashes, of which there may be many
+        write(building / PROVENANCE_FILE, record)
         shutil.copytree(working / "training", building / "training")
         if (working / ADAPTER_FOLDER).is_dir():
             shutil.copytree(working / ADAPTER_FOLDER, building / ADAPTER_FOLDER)

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from speech_analogy.errors import DataError
 from speech_analogy.foundation.digests import digest
+from speech_analogy.foundation.disk.cache_folder import cache_folder
 from speech_analogy.foundation.files import whole_file
 from speech_analogy.foundation.machine import cores, processor, visible_gpus
 from speech_analogy.foundation.progress import say
-from speech_analogy.recognisers.cache import cache_folder
 
 PROBE_VERSION = 1
 # Processor seconds of each probe on the reference: AMD EPYC (Zen 4, 2.6 GHz), 2 cores, torch 2.14.1.

@@ -90,7 +90,7 @@ def cuts_of_shard(shard: Shard) -> Iterator[Any]:
 
 def _clips(tar: Path) -> Iterator[tuple[str, Recording]]:
     """Name and recording of each clip: its place, with what the member after it says of rate, length and channels."""
-    size = tar.stat().st_size
+    size, place = tar.stat().st_size, tar.resolve()
     waiting: tuple[str, Clip] | None = None
     try:
         with tarfile.open(tar, "r:") as file:
@@ -101,7 +101,7 @@ def _clips(tar: Path) -> Iterator[tuple[str, Recording]]:
                 if waiting is None and suffix == NO_CLIP:
                     raise DataError("a cut of the shard has no clip", file=tar, field=name, do="leave it out")
                 if waiting is None:
-                    waiting = name, Clip(tar.resolve(), member.offset_data, member.size)
+                    waiting = name, Clip(place, member.offset_data, member.size)
                     continue
                 if (waiting[0], suffix) != (name, DESCRIPTION) or member.size > LARGEST_DESCRIPTION_BYTES:
                     rule = "each clip must be followed by the .json that describes it"

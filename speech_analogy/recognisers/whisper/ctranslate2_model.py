@@ -16,10 +16,10 @@ import torch
 from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
 from speech_analogy.errors import CheckpointError
+from speech_analogy.foundation.disk.cache_folder import cache_folder
 from speech_analogy.foundation.files import fill_once
 from speech_analogy.foundation.model_files import require_modest_config
 from speech_analogy.recognisers.biasing.options import TextBias
-from speech_analogy.recognisers.cache import cache_folder
 from speech_analogy.recognisers.hugging_face import loading, require_whole
 from speech_analogy.recognisers.protocol import REPEATED_TOKENS, Attempt, Backend, Compute
 from speech_analogy.recognisers.whisper.front_end import WhisperFrontEnd

@@ -29,8 +29,12 @@ class PlannedBatch:
     """Of what is drawn within it."""
 
 
-def plan_batches(batches: list[list[Any]], options: FinetuneOptions, epoch: int) -> list[PlannedBatch]:
-    """An epoch's batches with their forms: a function of the number of batches, the options and the epoch alone."""
+def plan_batches(batches: list[list[Any]], options: FinetuneOptions, epoch: int | str) -> list[PlannedBatch]:
+    """An epoch's batches with their forms: a function of the number of batches, the options and the epoch alone.
+
+    Args:
+        epoch: its number; or a name of the part of it that these batches are of.
+    """
     seed = f"{options.seed} {epoch} windows"
     draw = random.Random(seed)
     order = list(range(len(batches)))

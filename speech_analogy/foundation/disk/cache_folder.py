@@ -1,4 +1,4 @@
-"""Where models that were converted are kept."""
+"""Where models that were converted, and what was found in speech, are kept."""
 
 from __future__ import annotations
 

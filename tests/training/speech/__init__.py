@@ -1,0 +1,1 @@
+"""Tests of where a fine-tuning's utterances come from."""
