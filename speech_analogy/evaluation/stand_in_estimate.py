@@ -181,10 +181,14 @@ def _words(system: str) -> str:
 
 
 def difference(stand_ins: Sequence[StandInScores], one: Candidate, other: Candidate) -> tuple[float, float]:
-    """Mean over the stand-ins of log WER(one) − log WER(other), and its standard error."""
+    """Mean over the stand-ins of log WER(one) − log WER(other), and its standard error.
+
+    The error is that of the spread between domains and of the errors that were counted: √(s² + mean v_i) / √k.
+    """
     values = [own.log_wer(one) - own.log_wer(other) for own in stand_ins]
-    spread, _ = moderated(values, PAIR_SPREAD, PAIR_DEGREES)
-    return float(np.mean(values)), spread / math.sqrt(len(values))
+    noise = [own.noise(one, other) for own in stand_ins]
+    spread, _ = moderated(values, PAIR_SPREAD, PAIR_DEGREES, noise)
+    return float(np.mean(values)), math.sqrt((spread**2 + float(np.mean(noise))) / len(values))
 
 
 def expected_wer(stand_ins: Sequence[StandInScores], candidate: Candidate) -> Prediction:

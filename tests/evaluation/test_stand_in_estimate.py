@@ -79,6 +79,17 @@ def test_another_system_is_taken_where_it_is_clearly_lower() -> None:
     assert (found.system, found.scale) == ("mixed", None)
 
 
+@pytest.mark.parametrize(("times", "system"), [(1, USUAL), (100, "analogy")])
+def test_a_difference_that_few_errors_make_decides_nothing(times: int, system: str) -> None:
+    """22 against 21 errors and 7 against 6, as on two small stand-ins; a hundred times as many are another matter."""
+    counts = {"mixed": (28, 10), "analogy__0_5": (21, 6), f"{USUAL}__0_5": (22, 7), "zero_shot": (44, 13)}
+    own = [
+        scored(f"d{at}", words=110 * times, **{name: pair[at] * times for name, pair in counts.items()})
+        for at in (0, 1)
+    ]
+    assert decide(own, USUAL, ADAPTED).system == system
+
+
 def test_nothing_gained_publishes_what_knows_nothing_of_the_target() -> None:
     found = decide(everyone(source_real=(200, 210, 205)), USUAL, ADAPTED)
     assert (found.system, found.gained) == ("source_real", False)

@@ -17,7 +17,6 @@ ATTENTION = "sdpa_or_products"
 """For `from_pretrained(attn_implementation=...)`."""
 QUERIES_AT_ONCE = 300
 SCORES_AT_MOST = 1 << 26  # kept for the backward pass, a layer: 128 MiB in bf16
-SCORES_MADE_AGAIN = 1 << 22  # of one row, from which on they are not kept: 8 MiB in bf16, a layer and row
 
 
 def attention(
@@ -36,9 +35,9 @@ def attention(
     On a processor in bf16 the backward pass of torch's fused kernel takes about four times as long as the products
     it stands for (torch 2.15, AVX-512 with bf16), and its forward pass half as long again as the same products for a
     few hundred queries at a time, whose scores stay in the processor's cache: so training multiplies, and so does
-    decoding. Of long windows the scores (27 MiB for 30 s, a layer) are not kept, but made again in the backward pass,
-    a few hundred queries at a time. On GPUs and in float32 the kernel is the fastest. The scores of the products are
-    bf16, as in transformers' own eager attention; those of the kernel are float32.
+    decoding. Where the scores are too many to be kept (27 MiB for a window of 30 s, a layer), they are made again in
+    the backward pass, a few hundred queries at a time. On GPUs and in float32 the kernel is the fastest. The scores of
+    the products are bf16, as in transformers' own eager attention; those of the kernel are float32.
 
     Args:
         query: (batch, heads, queries, width).
@@ -52,10 +51,10 @@ def attention(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     unmasked = attention_mask is None and not _is_causal(module, query, is_causal)
     dropped = dropout > 0 and module.training
-    if unmasked and not dropped and _made_again(query, key):
+    if unmasked and not dropped and _computes(query) and not _fits(query, key):
         long: Tensor = _LongAttention.apply(query, key, value, scale)
         return long, None
-    if not _products_are_faster(query, key):
+    if not (_computes(query) and _fits(query, key)):
         kernel = partial(sdpa_attention_forward, module, dropout=dropout, scaling=scaling, is_causal=is_causal)
         if query.device.type != "cpu" or query.dtype != torch.bfloat16 or torch.is_grad_enabled():
             return kernel(query, key, value, attention_mask, **options)
@@ -122,17 +121,13 @@ class _LongAttention(torch.autograd.Function):
         return of_query, of_key, of_value, None
 
 
-def _made_again(query: Tensor, key: Tensor) -> bool:
-    """In training on a processor in bf16, where one row's scores are many."""
-    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_grad_enabled():
-        return False
-    return query.shape[1:3].numel() * key.shape[2] >= SCORES_MADE_AGAIN
+def _computes(query: Tensor) -> bool:
+    """In training on a processor in bf16."""
+    return query.device.type == "cpu" and query.dtype == torch.bfloat16 and torch.is_grad_enabled()
 
 
-def _products_are_faster(query: Tensor, key: Tensor) -> bool:
-    """In training on a processor in bf16, while the scores fit."""
-    if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not torch.is_grad_enabled():
-        return False
+def _fits(query: Tensor, key: Tensor) -> bool:
+    """May the scores be kept for the backward pass?"""
     return query.shape[:3].numel() * key.shape[2] <= SCORES_AT_MOST
 
 

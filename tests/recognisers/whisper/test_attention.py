@@ -87,7 +87,7 @@ def test_scores_made_again_give_the_gradients_of_those_that_are_kept(
 ) -> None:
     """Seven queries to nine keys, in pieces that fit and that do not; no scores are held for the backward pass."""
     monkeypatch.setattr(attention_module, "QUERIES_AT_ONCE", at_once)
-    monkeypatch.setattr(attention_module, "SCORES_MADE_AGAIN", 3 * 7 * 9)
+    monkeypatch.setattr(attention_module, "SCORES_AT_MOST", 2 * 3 * 7 * 9 - 1)
     kept: list[tuple[int, ...]] = []
 
     def note(tensor: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ def test_scores_made_again_give_the_gradients_of_those_that_are_kept(
     assert torch.allclose(found / scale, expected / scale, atol=BF16_TOLERANCE)
     assert (2, 3, 7, 9) not in kept
     kept.clear()
-    monkeypatch.setattr(attention_module, "SCORES_MADE_AGAIN", 3 * 7 * 9 + 1)
+    monkeypatch.setattr(attention_module, "SCORES_AT_MOST", 2 * 3 * 7 * 9)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         _found(_inputs(7, 9, torch.bfloat16), None, causal=False)
     assert (2, 3, 7, 9) in kept or (6, 7, 9) in kept
@@ -126,6 +126,8 @@ def test_which_of_them_computes(monkeypatch: pytest.MonkeyPatch) -> None:
         attention(module, *_inputs(3, 3, torch.bfloat16), torch.ones(2, 1, 3, 3, dtype=torch.bool))
     monkeypatch.setattr(attention_module, "SCORES_AT_MOST", 2 * 3 * 3 * 3 - 1)
     attention(module, *_inputs(3, 3, torch.bfloat16), None)
+    assert kernel == [torch.float32, torch.float32]  # the scores are made again
+    attention(module, *_inputs(3, 3, torch.bfloat16), torch.ones(2, 1, 3, 3, dtype=torch.bool))
     assert kernel == [torch.float32, torch.float32, torch.bfloat16]
 
 
