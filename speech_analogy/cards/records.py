@@ -16,10 +16,8 @@ from speech_analogy.cards.markup import code, text
 from speech_analogy.foundation.files import write_whole
 from speech_analogy.foundation.model_files import model_json
 from speech_analogy.foundation.page import wording
-from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE
 from speech_analogy.merging.io.provenance import GAP, MEAN_OF_GAPS, SEEN, Provenance, without_seen
 from speech_analogy.merging.naming import HUB_ID, without_paths
-from speech_analogy.merging.vectors.file import read_vector_file
 
 CARD_FILE = "README.md"
 WEIGHTS_PACKAGE = "pip:"
@@ -79,6 +77,8 @@ def write_record_card(folder: Path) -> None:
     Raises:
         CheckpointError: a file of the folder is broken.
     """
+    from speech_analogy.merging.io.checkpoints import PROVENANCE_FILE  # torch is behind it
+
     record = model_json(folder / PROVENANCE_FILE)
     made_here = "base_fingerprint" in record or "operation" in record
     if made_here and not (folder / CARD_FILE).exists():
@@ -92,6 +92,8 @@ def write_vector_card(vector: Path) -> Path:
     Raises:
         CheckpointError: it is no vector file.
     """
+    from speech_analogy.merging.vectors.file import read_vector_file  # torch is behind it
+
     _, base, provenance = read_vector_file(vector, verify=False)
     card = vector_card_file(vector)
     write_whole(card, vector_record_card(vector_facts(base.name, base.fingerprint, provenance)))

@@ -30,7 +30,7 @@ def write(model: Path, out: Path) -> None:
     try:
         folder = resolve_weights(str(base))
     except WeightsUnavailableError:
-        rule = "the base must be to be had by the name in the model's record"
+        rule = "the base is not to be found under the name in the model's record"
         raise CheckpointError(rule, file=file, field="base", value=base, do=do) from None
     vector = TaskVector.between(folder, model)
     vector.save(out / VECTOR_FILE)

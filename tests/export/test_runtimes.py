@@ -136,10 +136,17 @@ def test_onnx_computes_what_torch_does(model: Path, tmp_path: Path) -> None:
     }
 
 
-def test_the_base_plus_the_vector_is_the_model(small_whisper: Path, tmp_path: Path) -> None:
+def test_the_base_plus_the_vector_is_the_model(
+    small_whisper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a base that is a folder the record knows the name alone, which is enough beside the folder."""
     tuned = copied(small_whisper, tmp_path / "tuned", "provenance.json", base=str(small_whisper))
     expected = small_whisper_tensors(seed=1)
     save_file(expected, tuned / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"not to be found under the name.*vector extract --base BASE"):
+        export(tuned, "safetensors-vector", tmp_path / "vector")
+    assert not (tmp_path / "vector").exists()
+    monkeypatch.chdir(small_whisper.parent)
     out = export(tuned, "safetensors-vector", tmp_path / "vector")
     again = open_checkpoint(apply(out / "vector.safetensors", small_whisper, tmp_path / "again"))
     assert all(torch.allclose(again[name], expected[name], atol=1e-6) for name in expected)

@@ -160,6 +160,7 @@ def test_the_folder_is_complete(corners: dict[str, Path], tmp_path: Path) -> Non
     out = analogy(extra, corners["b"], corners["a"], 1.0, tmp_path / "d", dtype=torch.float16)
     assert sorted(file.name for file in out.iterdir()) == [
         ".speech-analogy",
+        "README.md",
         "config.json",
         "generation_config.json",
         "merges.txt",

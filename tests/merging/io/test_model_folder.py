@@ -67,7 +67,8 @@ def test_everything_of_a_model_folder_is_written(tmp_path: Path) -> None:
     assert made.provenance["schema"] == 1
     assert made.provenance["created"]
     assert "base" not in made.provenance
-    names = [MARK, "config.json", "generation_config.json", "merges.txt", "model.safetensors", "provenance.json"]
+    names = [MARK, "README.md", "config.json", "generation_config.json", "merges.txt", "model.safetensors"]
+    names.append("provenance.json")
     assert sorted(file.name for file in out.iterdir()) == names
 
 
