@@ -25,6 +25,8 @@ OtherBase = Annotated[
     bool, typer.Option("--allow-other-base", help="Accept another base of the same names and shapes (chat vector).")
 ]
 
+VECTOR_SUFFIX = ".safetensors"
+
 
 def _weights(name: str) -> Path:
     """A path as it is; the folder of any other name (a weights package, a hub id)."""
@@ -47,15 +49,20 @@ def running(title: str, threads: int | None, quiet: bool) -> Iterator[StreamOpti
 def _writing_vector(
     out: Path, title: str, threads: int | None, quiet: bool, overwrite: bool
 ) -> Iterator[StreamOptions]:
-    """As `running`; then the vector's card is written beside it, whose place must be as free as the vector's."""
+    """As `running`; then the vector's card is written beside it, whose place must be as free as the vector's.
+
+    A vector under a name that says no format cannot be opened by it, and gets none.
+    """
     from speech_analogy.cards.records import vector_card_file, write_vector_card
     from speech_analogy.foundation.files import require_free
 
-    if not out.exists():
+    has_card = out.suffix == VECTOR_SUFFIX
+    if has_card and not out.exists():
         require_free(vector_card_file(out), overwrite)
     with running(title, threads, quiet) as options:
         yield options
-    write_vector_card(out)
+    if has_card:
+        write_vector_card(out)
 
 
 def _assignments(items: list[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 INSTRUMENTED = ["speech_analogy", "data_synth"]
 LONGEST_INPUT = 4096  # bytes: longer ones take more time than they find
+RSS_LIMIT = "-rss_limit_mb=0"  # a case may take 1 GB beyond what the process has: `little_memory` sees to it
 
 
 @dataclass
@@ -84,7 +85,8 @@ def main() -> None:
     reader.read(case.folder)  # as it should be; what it imports is not the case's
     with little_memory():
         atheris.Setup(
-            [sys.argv[0], f"-atheris_runs={given.runs}", f"-max_len={LONGEST_INPUT}", str(place / "corpus")], case
+            [sys.argv[0], f"-atheris_runs={given.runs}", f"-max_len={LONGEST_INPUT}", RSS_LIMIT, str(place / "corpus")],
+            case,
         )
         atheris.Fuzz()
 

@@ -44,6 +44,7 @@ def _timeless(results: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
     for system in content["systems"]:
         del system["seconds"]
+        system.pop("real_time_factor", None)
     del content["seconds"], content["command"]
     return content
 
