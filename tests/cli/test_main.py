@@ -168,6 +168,9 @@ def test_verbs_one_by_one(run: Run, tmp_path: Path, small_whisper: Path) -> None
     base, c, plus = small_whisper, tmp_path / "m0", tmp_path / "m1"
     done = run("vector", "extract", "--base", base, "--tuned", c, "--out", tmp_path / "v.safetensors")
     assert done.returncode == 0, done.stderr
+    bare = run("vector", "extract", "--base", base, "--tuned", c, "--out", tmp_path / "bare")
+    assert bare.returncode == 0, bare.stderr
+    assert not (tmp_path / "bare.md").exists()  # no card of what its name does not open
     shown = run("vector", "show", tmp_path / "v.safetensors")
     assert shown.returncode == 0, shown.stderr
     assert "small.en" in shown.stdout
